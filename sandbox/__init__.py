@@ -1,0 +1,1 @@
+"""Run untrusted programs and judge their results outside of their reach."""
