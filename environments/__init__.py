@@ -1,0 +1,7 @@
+"""The bundled environments. Importing this registers them; a class loads when it is first made."""
+
+from __future__ import annotations
+
+from rlenv.registry import register
+
+register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")

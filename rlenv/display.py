@@ -1,0 +1,125 @@
+"""What a run shows: a plan, progress with the time left, episodes as they are, a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+# metric -> label and format, in the order shown
+SHOWN = {
+    "loss": ("loss", "{:.3f}"),
+    "mean_token_accuracy": ("accuracy", "{:.2f}"),
+    "reward": ("reward", "{:.2f}"),
+    "held_out/reward": ("held-out", "{:.2f}"),
+    "kl": ("KL", "{:.3f}"),
+    "entropy": ("entropy", "{:.2f}"),
+    "tokens_per_second": ("tok/s", "{:,.0f}"),
+}
+
+
+class Display:
+    """The screen of a run: live on a terminal, plain lines in a pipe.
+
+    Args:
+        console: where to write; by default standard output.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._stage = ""
+        self._total = 1
+        self._first: int | None = None
+        self._latest: dict[str, float] = {}
+        self._started = self._printed = 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(escape(text))
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table without lines, the first column bold."""
+        table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+        for name in header:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(Text(row[0], style="bold"), *map(escape, row[1:]))
+        self.console.print(table)
+
+    def begin(self, stage: str, total: int) -> None:
+        """Begin a stage of so many steps."""
+        self._stage, self._total, self._first, self._latest = stage, total, None, {}
+        self._started = self._printed = time.monotonic()
+        if self.console.is_terminal:
+            self._live = Live(self._line(0), console=self.console, refresh_per_second=4)
+            self._live.start()
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Show progress.
+
+        Args:
+            step: steps done.
+            metrics: those of `SHOWN` are shown; older values stay until replaced.
+        """
+        if self._first is None:
+            self._first = step  # a resumed stage does not begin at 0
+        self._latest.update({name: metrics[name] for name in SHOWN if name in metrics})
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(self._line(step))
+        elif now - self._printed > 5 or step == self._total:
+            self._printed = now
+            self.say(f"{self._stage:<9} step {step}/{self._total}  {self._rest(step)}")
+
+    def end(self) -> None:
+        """End the stage; the last state of its line stays."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def episodes(self, episodes: Sequence[Mapping[str, Any]], most: int = 2) -> None:
+        """Print some episodes as they are: question, reply, verdict."""
+        for episode in episodes[:most]:
+            reply = str(episode["reply"]).replace("\n", "\\n")
+            question = str(episode["prompt"]).replace("\n", " ")
+            value = episode["reward"]
+            verdict = f"{episode['status']} {value:.1f}" if value is not None else "not judged"
+            self.console.print(
+                f"          [dim]{escape(question[-60:])}[/dim]  ->  {escape(reply[:80])}   "
+                f"[{'green' if value else 'red'}]{verdict}[/]"
+            )
+
+    def _rest(self, step: int) -> str:
+        done = step - (self._first or 0)
+        spent = time.monotonic() - self._started
+        parts = []
+        if done > 0 and step < self._total:
+            left = spent / (done + 1) * (self._total - step)
+            parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
+        elif step >= self._total:
+            parts.append(f"{spent:.0f} s")
+        parts += [
+            f"{label} {form.format(self._latest[name])}"
+            for name, (label, form) in SHOWN.items()
+            if name in self._latest
+        ]
+        return "   ".join(parts)
+
+    def _line(self, step: int) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self._total, completed=step, width=24)
+        grid.add_row(
+            Text(f"{self._stage:<9}", style="bold"),
+            f"step {step}/{self._total}",
+            bar,
+            self._rest(step),
+        )
+        return grid

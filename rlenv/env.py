@@ -1,0 +1,256 @@
+"""Text environments on the Gymnasium interface.
+
+Derive from `SingleTurnEnv` and write `generate` and `score`, or from `TextEnv` and write
+`generate` and `respond`. Splits, seeds, spaces and the bookkeeping of an episode come for free.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from rlenv.reward import Reward
+from rlenv.task import GeneratedTasks, Message, Task, TaskSet
+
+log = logging.getLogger(__name__)
+
+
+class UnicodeText(spaces.Text):
+    """The space of every Unicode string, for observations and actions.
+
+    Sampling draws short printable strings; membership admits any `str`.
+    """
+
+    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length=64, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Return whether x is a string."""
+        return isinstance(x, str)
+
+    def __repr__(self) -> str:
+        return "UnicodeText()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnicodeText)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What an environment answers to a reply; made by `turn` and `done`."""
+
+    text: str
+    reward: Reward | None
+    final: bool
+
+
+def turn(text: str, reward: Reward | float | bool | None = None) -> Response:
+    """Go on with the episode.
+
+    Args:
+        text: what the policy reads next.
+        reward: what this turn earned; None for nothing.
+    """
+    return Response(text, None if reward is None else Reward.of(reward), final=False)
+
+
+def done(text: str = "", reward: Reward | float | bool = 0.0) -> Response:
+    """End the episode.
+
+    Args:
+        text: the last thing the policy is told.
+        reward: what the last turn earned.
+    """
+    return Response(text, Reward.of(reward), final=True)
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """An environment of one or more turns whose observations and actions are text.
+
+    An author writes `generate` (or passes `tasks`) and `respond`, and `start` where an episode
+    needs a state of its own. One instance plays one episode at a time.
+
+    Args:
+        split: which tasks to play: `train`, `validation` or `test`.
+        tasks: a task set to play instead of the environment's own.
+        max_turns: after so many replies the episode is truncated; None for no limit.
+        render_mode: `ansi` to render the transcript as text.
+
+    Attributes:
+        solved_at: the total reward from which an episode counts as solved (pass@k).
+        reward_range: the lowest and the highest total reward of an episode.
+        random: this episode's own `random.Random`, the same in all rollouts of a group.
+
+    Example:
+        >>> import rlenv
+        >>> env = rlenv.make("rlenv/Arithmetic-v0")
+        >>> question, info = env.reset(seed=0)
+        >>> _, reward, terminated, _, info = env.step("42")
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium's own form)
+    reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    solved_at: ClassVar[float] = 1.0
+
+    def __init__(
+        self,
+        *,
+        split: str = "train",
+        tasks: TaskSet | None = None,
+        max_turns: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"render_mode is None or 'ansi', not {render_mode!r}")
+        self.observation_space = UnicodeText()
+        self.action_space = UnicodeText()
+        self.max_turns = max_turns
+        self.render_mode = render_mode
+        self.tasks = tasks if tasks is not None else self.make_tasks(split)
+        self.task: Task | None = None
+        self.random = random.Random(0)
+        self._messages: list[Message] = []
+        self._turns = 0
+        self._running = False
+
+    # What an author writes
+
+    def generate(self, rng: random.Random) -> Task:
+        """Make a task. All randomness comes from rng."""
+        raise NotImplementedError(f"{type(self).__name__} needs generate(rng) or a task set")
+
+    def start(self, task: Task) -> None:
+        """Set up what an episode needs besides its task; by default nothing."""
+
+    def respond(self, task: Task, reply: str) -> str | Response:
+        """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
+        raise NotImplementedError(f"{type(self).__name__} needs respond(task, reply)")
+
+    def demonstrate(self, task: Task, messages: Sequence[Message]) -> str | None:
+        """Return what an expert would reply here, or None where nobody knows.
+
+        Supervised fine-tuning learns from it, and `rlenv check` tests that it earns the maximum.
+
+        Args:
+            task: the task being played.
+            messages: the conversation so far; the last one is the environment's.
+        """
+        return None
+
+    def text(self, task: Task) -> str | None:
+        """Return the solved task as plain text for pretraining, or None to leave it out."""
+        reply = self.demonstrate(task, task.prompt)
+        return None if reply is None else f"{task.question} {reply}"
+
+    def make_tasks(self, split: str) -> TaskSet:
+        """Return the tasks of a split; by default those that `generate` makes."""
+        options = sorted((k, repr(v)) for k, v in self.options().items())
+        name = f"{type(self).__module__}.{type(self).__qualname__}{options}"
+        return GeneratedTasks(self.generate, split=split, name=name)
+
+    def options(self) -> Mapping[str, Any]:
+        """Return the settings that change which tasks there are, for their fingerprint."""
+        return {}
+
+    # The Gymnasium interface
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: seeds this environment's own generator; None goes on with it.
+            options: `{"task": Task}` plays that task instead of drawing one.
+
+        Returns:
+            The first observation, and info with `messages`, `task_key` and `turn`.
+        """
+        super().reset(seed=seed)
+        self.random = random.Random(int(self.np_random.integers(2**62)))
+        chosen = (options or {}).get("task")
+        task = chosen if chosen is not None else self.tasks.sample(self.random)
+        self.task = task
+        self._messages = [dict(message) for message in task.prompt]
+        self._turns = 0
+        self._running = True
+        self.start(task)
+        return task.question, self._info(None)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Play one reply.
+
+        Args:
+            action: the policy's reply, any string.
+
+        Returns:
+            The next observation; this turn's reward as a float (NaN if the grader failed);
+            whether the episode ended by itself; whether it ran out of turns; and info with
+            `reward` (a `Reward`), `messages`, `task_key` and `turn`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no episode is running.
+        """
+        if not self._running or self.task is None:
+            raise gymnasium.error.ResetNeeded("the episode is over: call reset() first")
+        self._turns += 1
+        self._messages.append({"role": "assistant", "content": action})
+        response = self._ask(self.task, action)
+        if response.text or not response.final:
+            self._messages.append({"role": "user", "content": response.text})
+        truncated = not response.final and self._turns == self.max_turns
+        self._running = not (response.final or truncated)
+        reward = response.reward if response.reward is not None else Reward(0.0)
+        return response.text, reward.value, response.final, truncated, self._info(reward)
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """Return the transcript of the episode, or None if nothing is to be rendered."""
+        if self.render_mode is None:
+            return None
+        return "\n".join(f"{m['role']}: {m['content']}" for m in self._messages)
+
+    def _ask(self, task: Task, reply: str) -> Response:
+        """Call the author's `respond`; a bug in there costs this episode, not the run."""
+        try:
+            answer = self.respond(task, reply)
+            return turn(answer) if isinstance(answer, str) else answer
+        except Exception as error:  # noqa: BLE001 becomes a grader_error, with the traceback logged
+            log.warning(
+                "%s failed on task %s:\n%s", type(self).__name__, task.key, traceback.format_exc()
+            )
+            return done(reward=Reward.failed(f"{type(error).__name__}: {error}"))
+
+    def _info(self, reward: Reward | None) -> dict[str, Any]:
+        assert self.task is not None
+        info: dict[str, Any] = {
+            "messages": list(self._messages),
+            "task_key": self.task.key,
+            "turn": self._turns,
+        }
+        if reward is not None:
+            info["reward"] = reward
+        return info
+
+
+class SingleTurnEnv(TextEnv):
+    """An environment of one question and one reply. An author writes `generate` and `score`."""
+
+    def score(self, task: Task, reply: str) -> Reward | float | bool:
+        """Judge a reply."""
+        raise NotImplementedError(f"{type(self).__name__} needs score(task, reply)")
+
+    def respond(self, task: Task, reply: str) -> Response:
+        """Score the reply and end the episode."""
+        return done(reward=self.score(task, reply))
+
+    def demonstrate(self, task: Task, messages: Sequence[Message]) -> str | None:
+        """Return the task's answer as text."""
+        return None if task.answer is None else str(task.answer)

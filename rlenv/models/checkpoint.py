@@ -1,0 +1,100 @@
+"""Checkpoint folders in Hugging Face format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rlenv.chat import ChatFormat
+from rlenv.engines.base import Engine
+from rlenv.engines.hf import TransformersEngine
+from rlenv.engines.native import SUPPORTED, NativeEngine
+from rlenv.errors import UserError
+from rlenv.run_folder import folder_atomically
+from rlenv.stage import local_checkpoint
+
+
+def load_tokenizer(source: str) -> Any:
+    """Load a tokenizer from a folder or by hub id.
+
+    Raises:
+        UserError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no tokenizer could be loaded from {source}: {_first(error)}") from None
+
+
+def load(source: str, *, device: str = "auto") -> tuple[Any, Any]:
+    """Load a causal LM and its tokenizer.
+
+    Args:
+        source: a folder or a hub id.
+        device: `auto` takes a GPU where there is one.
+
+    Returns:
+        The model, in float32 on a CPU and as saved elsewhere, and the tokenizer.
+
+    Raises:
+        UserError: there is no such checkpoint, or no such device.
+    """
+    from transformers import AutoModelForCausalLM
+
+    local_checkpoint(source, needs_chat=False)
+    chosen = pick_device(device)
+    tokenizer = load_tokenizer(source)
+    try:
+        dtype = "float32" if chosen == "cpu" else "auto"
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no model could be loaded from {source}: {_first(error)}") from None
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise UserError(
+            f"the tokenizer of {source} has {len(tokenizer)} tokens but the model only "
+            f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
+        )
+    return model.to(chosen), tokenizer
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Save model and tokenizer so that transformers loads them; all or nothing."""
+    with folder_atomically(folder) as temporary:
+        model.save_pretrained(temporary, safe_serialization=True)
+        tokenizer.save_pretrained(temporary)
+
+
+def engine_for(model: Any, chat: ChatFormat) -> Engine:
+    """Return the fastest engine that runs this model here."""
+    pad = chat.tokenizer.pad_token_id
+    kind = NativeEngine if model.config.model_type in SUPPORTED else TransformersEngine
+    return kind(model, stop_ids=chat.stop_ids, pad_id=0 if pad is None else pad)
+
+
+def pick_device(device: str) -> str:
+    """Return the torch device for a setting; `auto` takes a GPU where there is one.
+
+    Raises:
+        UserError: the device is not there.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("device is cuda but torch finds no GPU; set device=cpu or device=auto")
+    try:
+        return str(torch.device(device))
+    except RuntimeError:
+        raise UserError(f"{device!r} is no torch device; try cpu, cuda or auto") from None
+
+
+def context_length(model: Any, tokenizer: Any) -> int:
+    """Return the longest sequence that model and tokenizer both allow, in tokens."""
+    return min(int(model.config.max_position_embeddings), int(tokenizer.model_max_length))
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,128 @@
+"""Rewards as results: a value, its named components, and whether the grader could judge at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Status = Literal["ok", "unparseable", "timeout", "grader_error"]
+
+
+@dataclass(frozen=True)
+class Reward:
+    """What a verifier says about one reply or one episode.
+
+    Attributes:
+        value: the scalar that is trained on; NaN when the grader failed, so that a failure can
+            never pass for a reward of 0.
+        components: named parts, each logged on its own.
+        status: `ok`; `unparseable`: the reply held no answer; `timeout`: judging the reply ran
+            into its limit, which is the reply's fault; `grader_error`: the grader itself failed,
+            which says nothing about the reply and must never be trained on.
+        detail: a short text for people.
+    """
+
+    value: float
+    components: Mapping[str, float] = field(default_factory=dict)
+    status: Status = "ok"
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in get_args(Status):
+            raise ValueError(f"status must be one of {get_args(Status)}, not {self.status!r}")
+        object.__setattr__(self, "value", float(self.value))
+        if self.status == "grader_error":
+            object.__setattr__(self, "value", math.nan)
+        elif not math.isfinite(self.value):
+            raise ValueError(f"a reward must be finite, not {self.value}; use Reward.failed(...)")
+
+    @classmethod
+    def of(cls, result: Reward | float | bool) -> Reward:
+        """Accept what an author may return from `score`: a Reward, a number or a bool."""
+        if isinstance(result, Reward):
+            return result
+        if isinstance(result, (bool, int, float)) or hasattr(result, "__float__"):
+            return cls(float(result))
+        raise TypeError(f"score must return a Reward, a number or a bool, not {result!r}")
+
+    @classmethod
+    def failed(cls, detail: str) -> Reward:
+        """The grader failed: no verdict on the reply."""
+        return cls(math.nan, status="grader_error", detail=detail)
+
+    @property
+    def judged(self) -> bool:
+        """Whether this is a verdict at all, and so may be trained on and counted."""
+        return self.status != "grader_error"
+
+    def __add__(self, other: Reward) -> Reward:
+        """Sum over turns: values and components add up, a failure of any turn stays a failure."""
+        if not (self.judged and other.judged):
+            broken = self if not self.judged else other
+            return Reward.failed(broken.detail)
+        names = [*self.components, *(n for n in other.components if n not in self.components)]
+        total = {n: self.components.get(n, 0.0) + other.components.get(n, 0.0) for n in names}
+        return Reward(
+            self.value + other.value, total, other.status, other.detail or self.detail
+        )
+
+
+class Rubric:
+    """Named components with weights, combined into one `Reward`.
+
+    >>> rubric = Rubric(correct=1.0, format=0.1, gate="format")
+    >>> rubric({"correct": 1.0, "format": 0.0}).value
+    0.0
+
+    Args:
+        gate: the name of a component that must be above 0 for the others to count.
+        **weights: component name to weight.
+
+    Raises:
+        ValueError: no components, or a gate that is not one of them.
+    """
+
+    def __init__(self, *, gate: str | None = None, **weights: float) -> None:
+        if not weights:
+            raise ValueError("a rubric needs at least one component, as in Rubric(correct=1.0)")
+        if gate is not None and gate not in weights:
+            raise ValueError(f"the gate {gate!r} is not one of the components {sorted(weights)}")
+        self.weights = {name: float(weight) for name, weight in weights.items()}
+        self.gate = gate
+
+    @property
+    def maximum(self) -> float:
+        """The value when every component with a positive weight is 1 and the others are 0."""
+        return sum(weight for weight in self.weights.values() if weight > 0)
+
+    def __call__(
+        self, components: Mapping[str, float], *, status: Status = "ok", detail: str = ""
+    ) -> Reward:
+        """Combine measured components.
+
+        Args:
+            components: a value for every component of the rubric, and for no other.
+            status: passed on to the Reward.
+            detail: passed on to the Reward.
+
+        Returns:
+            The weighted sum; components are kept unweighted.
+
+        Raises:
+            ValueError: a component is missing or unknown.
+        """
+        if set(components) != set(self.weights):
+            raise ValueError(
+                f"the rubric has components {sorted(self.weights)}, got {sorted(components)}"
+            )
+        values = {name: float(components[name]) for name in self.weights}
+        if self.gate is not None and values[self.gate] <= 0:
+            return Reward(0.0, values, status, detail or f"gate {self.gate} not passed")
+        total = sum(weight * values[name] for name, weight in self.weights.items())
+        return Reward(total, values, status, detail)
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={weight:g}" for name, weight in self.weights.items()]
+        return f"Rubric({', '.join([*parts, f'gate={self.gate!r}'] if self.gate else parts)})"

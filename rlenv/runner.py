@@ -1,0 +1,145 @@
+"""Carrying out a run: check everything, then stage after stage, then the evaluation."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlenv import config, registry
+from rlenv.config import RunSettings
+from rlenv.display import Display
+from rlenv.errors import UserError
+from rlenv.run_folder import RunFolder
+from rlenv.stage import Context, Stage, StopSignal, local_checkpoint
+
+StageFinder = Callable[[str], type[Stage[Any]]]
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage whose settings are checked."""
+
+    name: str
+    stage: Stage[Any]
+
+
+def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedStage]:
+    """Check a whole run before anything starts.
+
+    Args:
+        settings: the run.
+        where: the config's file, for messages.
+        find: maps the name of a stage to its class.
+
+    Returns:
+        The stages, in order.
+
+    Raises:
+        UserError: what is wrong first, in one sentence.
+    """
+    registry.make(settings.env.id, split="train", **settings.env.options)
+    planned: list[PlannedStage] = []
+    held = "nothing"
+    for name, raw in settings.stages.items():
+        kind = find(name)
+        stage = kind(config.parse(kind.Settings, raw, where, f"{name}."))
+        if not planned and kind.needs in ("model", "chat model"):
+            if settings.model is None:
+                raise UserError(
+                    f"{where}: {name} needs a model to start from; set 'model' or put the stages "
+                    "that make one before it"
+                )
+            local_checkpoint(settings.model, needs_chat=kind.needs == "chat model")
+            held = kind.needs
+        elif not _fits(held, kind.needs):
+            raise UserError(
+                f"{where}: {name} needs a {kind.needs}, but what comes before it gives a {held}"
+            )
+        stage.check(settings.env, settings.model if not planned else None)
+        held = kind.gives
+        planned.append(PlannedStage(name, stage))
+    return planned
+
+
+def _fits(held: str, needed: str) -> bool:
+    # a model of ours always comes with our chat template, so fine-tuning may be left out
+    return needed == held or (needed in ("model", "chat model") and held in ("model", "chat model"))
+
+
+def run(settings: RunSettings, planned: list[PlannedStage], display: Display) -> None:
+    """Carry out a run, from wherever its folder stands.
+
+    Args:
+        settings: the run.
+        planned: what `check` returned.
+        display: the screen.
+
+    Raises:
+        UserError: the run folder is in use or holds another run.
+        Interrupted: the user stopped the run; it can go on.
+    """
+    path = Path(settings.run_dir)
+    with RunFolder(path, settings) as folder, StopSignal() as stop:
+        _prepare_torch(settings)
+        finished = folder.finished()
+        rows = [
+            (p.name, *p.stage.plan(), "done before" if p.name in finished else "") for p in planned
+        ]
+        display.table(["stage", "what", "budget", ""], rows)
+        display.say("")
+        source = settings.model
+        for number, item in enumerate(planned):
+            if item.name not in finished:
+                context = Context(
+                    run=folder,
+                    stage=item.name,
+                    seed=settings.seed * 1000 + number,
+                    env=settings.env,
+                    source=source,
+                    device=settings.device,
+                    display=display,
+                    stop=stop,
+                )
+                _run_stage(item, context)
+            source = str(folder.checkpoint(item.name))
+        from rlenv.report import write_report
+        from rlenv.results import evaluate_run
+
+        if settings.evaluate is not None:
+            checkpoints = [p.name for p in planned if p.stage.gives != "tokenizer"]
+            evaluate_run(folder, checkpoints, display, stop)
+        report = write_report(folder)
+        display.say(f"\nrun      {folder.path}")
+        display.say(f"report   {report}")
+
+
+def _run_stage(item: PlannedStage, context: Context) -> None:
+    began = time.monotonic()
+    context.display.begin(item.name, item.stage.steps())
+    try:
+        item.stage.run(context)
+    finally:
+        context.display.end()
+    context.run.finish(item.name, {"seconds": round(time.monotonic() - began, 1)})
+
+
+def _prepare_torch(settings: RunSettings) -> None:
+    """Fix what would make two runs of one seed differ."""
+    # waiting threads that spin starve each other when the machine is busy
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+    import transformers
+
+    threads = os.cpu_count() or 1 if settings.threads == "auto" else settings.threads
+    torch.set_num_threads(max(1, int(threads)))
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    import datasets
+
+    datasets.disable_progress_bars()

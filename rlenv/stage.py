@@ -1,0 +1,189 @@
+"""The contract of a stage: it takes settings and a checkpoint folder, and leaves one."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+from rlenv import registry
+from rlenv.config import EnvSettings, Settings
+from rlenv.errors import UserError
+
+if TYPE_CHECKING:
+    from rlenv.display import Display
+    from rlenv.env import TextEnv
+    from rlenv.run_folder import RunFolder
+
+Artifact = Literal["nothing", "tokenizer", "model", "chat model"]
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped at a point from which it can go on."""
+
+
+class StopSignal:
+    """Turns the first Ctrl-C (or SIGTERM) into a request; a second one ends the run at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt("stopped at once; the last saved state is kept")
+        self.requested = True
+
+
+@dataclass
+class Context:
+    """What a stage works with.
+
+    Attributes:
+        run: the run's folder, which is locked for this process.
+        stage: the stage's name.
+        seed: this stage's own seed, derived from the run's.
+        env: the run's environment.
+        source: the checkpoint folder (or hub id) the stage starts from; None for the first.
+        device: torch device, or `auto`.
+        display: the screen.
+        stop: whether the user asked to stop.
+    """
+
+    run: RunFolder
+    stage: str
+    seed: int
+    env: EnvSettings
+    source: str | None
+    device: str
+    display: Display
+    stop: StopSignal = field(default_factory=StopSignal)
+
+    @property
+    def out(self) -> Path:
+        """Where the stage leaves its checkpoint."""
+        return self.run.checkpoint(self.stage)
+
+    @property
+    def state(self) -> Path:
+        """Where the stage keeps its interim state."""
+        return self.run.state(self.stage)
+
+    def make_env(self, split: str) -> TextEnv:
+        """Make the run's environment on a split."""
+        return registry.make(self.env.id, split=split, **self.env.options)
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write metrics to `metrics.jsonl` and show them.
+
+        Args:
+            step: steps done, from 1.
+            metrics: under TRL's names where it has one.
+        """
+        self.run.log("metrics", {"stage": self.stage, "step": step, **metrics})
+        self.display.update(step, metrics)
+
+    def keep_episodes(self, step: int, episodes: Sequence[Mapping[str, Any]]) -> None:
+        """Write sampled episodes to `episodes.jsonl` and show some of them."""
+        for episode in episodes:
+            self.run.log("episodes", {"stage": self.stage, "step": step, **episode})
+        self.display.episodes(episodes)
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was logged after a step that the stage goes on from."""
+        self.run.rewind_log("metrics", self.stage, step)
+        self.run.rewind_log("episodes", self.stage, step)
+
+    def interrupt(self, step: int) -> None:
+        """End the run here; the state was saved before."""
+        raise Interrupted(
+            f"stopped in stage {self.stage} after step {step}; go on with: "
+            f"python -m rlenv.train --resume {self.run.path}"
+        )
+
+
+class Stage(Generic[SettingsType]):
+    """One stage of a run.
+
+    Attributes:
+        needs: what the stage before must have left.
+        gives: what this stage leaves.
+        Settings: the class of its settings.
+    """
+
+    needs: ClassVar[Artifact] = "model"
+    gives: ClassVar[Artifact] = "model"
+    Settings: ClassVar[type[Settings]]
+
+    def __init__(self, settings: SettingsType) -> None:
+        self.settings = settings
+
+    def check(self, env: EnvSettings, source: str | None) -> None:
+        """Raise a `UserError` for what would fail later. Runs before any stage does.
+
+        Args:
+            env: the run's environment.
+            source: the checkpoint to start from if it exists already, else None.
+        """
+
+    def plan(self) -> tuple[str, str]:
+        """Return what the stage does and its budget, a few words each."""
+        raise NotImplementedError
+
+    def steps(self) -> int:
+        """Return how many steps the stage takes, for the progress bar."""
+        return 1
+
+    def run(self, context: Context) -> None:
+        """Do the work, log as it goes, and leave a checkpoint at `context.out`."""
+        raise NotImplementedError
+
+
+def local_checkpoint(source: str, *, needs_chat: bool) -> None:
+    """Check a checkpoint that a run or an evaluation starts from, without loading its weights.
+
+    Raises:
+        UserError: a folder that does not exist or holds no checkpoint, or one without a chat
+            template where one is needed. A name that is no path is left to the hub.
+    """
+    path = Path(source).expanduser()
+    looks_like_path = path.exists() or source.startswith((".", "/", "~")) or source.count("/") != 1
+    if not looks_like_path:
+        return
+    if not path.is_dir():
+        raise UserError(f"{source} does not exist; give a checkpoint folder or a hub id")
+    if not (path / "config.json").is_file():
+        raise UserError(f"{source} holds no checkpoint: there is no config.json in it")
+    if needs_chat and not _has_chat_template(path):
+        raise UserError(
+            f"{source} has no chat template, which an environment needs to talk to it; fine-tune "
+            "it with an sft stage, or set tokenizer.chat_template and save it"
+        )
+
+
+def _has_chat_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").is_file():
+        return True
+    settings = path / "tokenizer_config.json"
+    return settings.is_file() and '"chat_template"' in settings.read_text(encoding="utf-8")
+
+
+def clear(path: Path) -> None:
+    """Remove a folder if it is there."""
+    shutil.rmtree(path, ignore_errors=True)

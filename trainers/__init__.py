@@ -1,0 +1,30 @@
+"""The stages of training, one file each. A stage is imported when a run names it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rlenv.errors import UserError, did_you_mean
+from rlenv.stage import Stage
+
+STAGES = {
+    "tokenizer": "trainers.tokenizer:TokenizerStage",
+    "pretrain": "trainers.pretrain:PretrainStage",
+    "sft": "trainers.sft:SFTStage",
+    "grpo": "trainers.on_policy:GRPOStage",
+}
+
+
+def stage_class(name: str) -> type[Stage[Any]]:
+    """Return the class of a stage.
+
+    Raises:
+        UserError: there is no stage of that name.
+    """
+    if name not in STAGES:
+        raise UserError(
+            f"there is no stage {name!r}; there are {', '.join(STAGES)}.{did_you_mean(name, STAGES)}"
+        )
+    module, _, attribute = STAGES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

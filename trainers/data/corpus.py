@@ -1,0 +1,110 @@
+"""Where training text comes from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rlenv import registry
+from rlenv.config import EnvSettings
+from rlenv.errors import UserError
+from rlenv.task import TaskSet
+
+BUILT_IN = ("python_topics", "tasks")
+
+
+def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str]:
+    """Return the documents of one source.
+
+    Args:
+        name: `python_topics` (the English help texts that come with every Python), `tasks`
+            (solved tasks of the environment's train split, as text), or the path of a text file.
+        env: the run's environment.
+        seed: of the tasks drawn.
+        tasks: how many tasks to draw for `tasks`.
+
+    Raises:
+        UserError: no such source, or one that can't be read.
+    """
+    if name == "tasks":
+        return solved_tasks(env, seed=seed, count=tasks)
+    texts = _python_topics() if name == "python_topics" else [_read(Path(name))]
+    made = registry.make(env.id, split="test", **env.options)
+    return list(map(Decontaminator(made.tasks), texts))
+
+
+def check_source(name: str) -> None:
+    """Raise a `UserError` if there is no such source."""
+    if name not in BUILT_IN and not Path(name).is_file():
+        raise UserError(
+            f"there is no corpus {name!r}; give {', '.join(BUILT_IN)} or the path of a text file"
+        )
+
+
+def solved_tasks(env: EnvSettings, *, seed: int, count: int) -> list[str]:
+    """Draw tasks of the train split and return them solved, as text."""
+    made = registry.make(env.id, split="train", **env.options)
+    tasks = made.tasks.for_training()
+    rng = random.Random(f"corpus/{seed}")
+    texts = [made.text(tasks.sample(rng)) for _ in range(count)]
+    known = [text for text in texts if text is not None]
+    if not known:
+        raise UserError(f"{env.id} gives no solved tasks as text; leave 'tasks' out of the corpus")
+    return known
+
+
+class Decontaminator:
+    """Drops the lines of a text that state a held-out task.
+
+    Args:
+        held_out: tasks that must not be trained on.
+        most: of an endless task set, look for so many.
+    """
+
+    def __init__(self, held_out: TaskSet, most: int = 20_000) -> None:
+        tasks = held_out.distinct(most)
+        self._questions = {_squeeze(task.question).rstrip("?=") for task in tasks} - {""}
+        self._sizes = sorted({len(question) for question in self._questions})
+
+    def __call__(self, text: str) -> str:
+        """Return the text without the lines that hold a task's question, white space aside."""
+        return "".join(line for line in text.splitlines(keepends=True) if not self.finds(line))
+
+    def finds(self, line: str) -> bool:
+        """Return whether a line holds a held-out question."""
+        squeezed = _squeeze(line)
+        return any(
+            squeezed[start : start + size] in self._questions
+            for size in self._sizes
+            for start in range(len(squeezed) - size + 1)
+        )
+
+
+def mixture(corpus: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+    """Return the share of each source; a list means equal shares."""
+    weights = dict(corpus) if isinstance(corpus, Mapping) else dict.fromkeys(corpus, 1.0)
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def _squeeze(text: str) -> str:
+    return "".join(text.split())
+
+
+def _python_topics() -> list[str]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise UserError(
+            "this Python comes without pydoc_data (a package named like libpython3-stdlib holds "
+            "it); install that, or give a text file as the corpus"
+        ) from None
+    return [topics[name] for name in sorted(topics)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text") from None

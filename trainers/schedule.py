@@ -1,0 +1,17 @@
+"""Learning-rate schedules, as factors of the highest rate."""
+
+from __future__ import annotations
+
+
+def warmup_stable_decay(step: int, total: int, warmup: float, decay: float) -> float:
+    """Rise, stay, fall in a straight line (Hu et al. 2024, MiniCPM, section 4).
+
+    Args:
+        step: from 0 to total - 1.
+        total: number of steps.
+        warmup: share of the steps in which the rate rises to 1.
+        decay: share of the steps at the end in which it falls towards 0.
+    """
+    rising = (step + 1) / max(1.0, warmup * total)
+    falling = (total - step) / max(1.0, decay * total)
+    return min(1.0, rising, falling)
