@@ -138,6 +138,8 @@ def _prepare_torch(settings: RunSettings) -> None:
     threads = os.cpu_count() or 1 if settings.threads == "auto" else settings.threads
     torch.set_num_threads(max(1, int(threads)))
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    # filling fresh memory guards against reading it before writing; TRL's buffers make it costly
+    torch.utils.deterministic.fill_uninitialized_memory = False
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     import datasets

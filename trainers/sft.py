@@ -98,7 +98,7 @@ class SFTStage(Stage[SFTSettings]):
                 seed=context.seed,
                 use_cpu=device == "cpu",
                 bf16=False,
-                gradient_checkpointing=False,
+                activation_checkpointing=False,
                 dataset_kwargs={"skip_prepare_dataset": True},
                 save_strategy="steps",
                 save_steps=s.save_every,
