@@ -62,6 +62,12 @@ def pass_at_1(outcomes: Sequence[Sequence[bool]]) -> Estimate:
     return Estimate(mean, max(0.0, centre - half), min(1.0, centre + half))
 
 
+def mean_reward(groups: Sequence[Group]) -> float:
+    """Return the mean reward of the judged trajectories; NaN where none was judged."""
+    judged = [t.reward.value for g in groups for t in g.trajectories if t.reward.judged]
+    return sum(judged) / len(judged) if judged else math.nan
+
+
 @dataclass(frozen=True)
 class Sample:
     """One evaluated reply."""

@@ -14,7 +14,7 @@ from rlenv.config import RunSettings
 from rlenv.display import Display
 from rlenv.errors import UserError
 from rlenv.run_folder import RunFolder
-from rlenv.stage import Context, Stage, StopSignal, local_checkpoint
+from rlenv.stage import Context, Interrupted, Stage, StopSignal, local_checkpoint
 
 StageFinder = Callable[[str], type[Stage[Any]]]
 
@@ -94,6 +94,11 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
         source = settings.model
         for number, item in enumerate(planned):
             if item.name not in finished:
+                if stop.requested:
+                    raise Interrupted(
+                        f"stopped before stage {item.name}; go on with: "
+                        f"python -m rlenv.train --resume {path}"
+                    )
                 context = Context(
                     run=folder,
                     stage=item.name,

@@ -140,7 +140,7 @@ class TaskSet:
         """
         found: dict[str, Task] = {}
         misses = 0  # in a row: an endless set that makes few different tasks must end too
-        for task in self._in_order():
+        for task in self:
             if task.key in found:
                 misses += 1
                 if misses > 200 + 2 * len(found):
@@ -152,7 +152,8 @@ class TaskSet:
                 break
         return list(found.values())
 
-    def _in_order(self) -> Iterator[Task]:
+    def __iter__(self) -> Iterator[Task]:
+        """Yield the tasks in order of their index; without end where the set has none."""
         index = 0
         while True:
             try:

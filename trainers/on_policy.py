@@ -20,6 +20,7 @@ from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings, Settings
 from rlenv.engines.base import Sampling, mix
 from rlenv.errors import RunFailed
+from rlenv.evaluation import mean_reward
 from rlenv.models import checkpoint
 from rlenv.rollout import EnvPool, play
 from rlenv.stage import Artifact, Context, Stage
@@ -307,8 +308,7 @@ class Loop:
             seed=self.context.seed,
             max_length=self.max_length,
         )
-        rewards, judged = reward_matrix(groups)
-        return float(rewards.sum() / judged.sum().clamp(min=1))
+        return mean_reward(groups)
 
     def check_graders(self, groups: list[Group], judged: Tensor) -> None:
         """Raise `RunFailed` when too many rollouts could not be judged."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,10 +16,16 @@ from pydantic import Field
 from rlenv import registry
 from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings, Settings
+from rlenv.engines.base import Sampling
 from rlenv.env import TextEnv
 from rlenv.errors import UserError
+from rlenv.evaluation import mean_reward
 from rlenv.models import checkpoint
+from rlenv.rollout import EnvPool, play
 from rlenv.stage import Artifact, Context, Stage, clear
+
+
+_SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear"}
 
 
 class SFTSettings(Settings):
@@ -29,8 +35,14 @@ class SFTSettings(Settings):
         demonstrations: how many to draw from the environment's train split.
         epochs: passes over them.
         batch_size: demonstrations a step.
-        learning_rate: the highest; it falls to zero in a straight line.
-        warmup: share of the steps in which it rises.
+        learning_rate: the highest.
+        schedule: after the warmup the learning rate stays `constant`, or falls to zero in a
+            `linear` way.
+        warmup_steps: in which it rises.
+        eval_every: steps between held-out evaluations, on the validation split.
+        eval_tasks: how many tasks they play, once each at temperature 1.
+        max_tokens: of a reply in these evaluations.
+        stop_at: stop once the held-out reward reaches this; None trains to the end.
         weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm.
         save_every: steps between saves of the state.
@@ -40,7 +52,12 @@ class SFTSettings(Settings):
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
-    warmup: float = Field(0.05, ge=0, le=1)
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup_steps: int = Field(20, ge=0)
+    eval_every: int = Field(50, ge=1)
+    eval_tasks: int = Field(200, ge=1)
+    max_tokens: int = Field(256, ge=1)
+    stop_at: float | None = None
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     save_every: int = Field(100, ge=1)
@@ -83,6 +100,7 @@ class SFTStage(Stage[SFTSettings]):
         rows = demonstrations(context.make_env("train"), chat, s.demonstrations, context.seed)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.stop_ids[0]
         context.state.mkdir(parents=True, exist_ok=True)
+        reporter = _reporter(context, s, HeldOut(context, model, chat, s))
         trainer = SFTTrainer(
             model=model,
             args=SFTConfig(
@@ -90,8 +108,8 @@ class SFTStage(Stage[SFTSettings]):
                 num_train_epochs=s.epochs,
                 per_device_train_batch_size=s.batch_size,
                 learning_rate=s.learning_rate,
-                lr_scheduler_type="linear",
-                warmup_steps=s.warmup,
+                lr_scheduler_type=_SCHEDULES[s.schedule],
+                warmup_steps=s.warmup_steps,
                 weight_decay=s.weight_decay,
                 adam_beta2=0.95,
                 max_grad_norm=s.max_grad_norm,
@@ -111,13 +129,14 @@ class SFTStage(Stage[SFTSettings]):
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             data_collator=lambda batch: collate(batch, pad),
-            callbacks=[_reporter(context)],
+            callbacks=[reporter],
         )
         _quieten(trainer)
         last = _last_save(context)
         context.forget_after(last[0])
         trainer.train(resume_from_checkpoint=last[1])
-        if context.stop.requested and trainer.state.global_step < trainer.state.max_steps:
+        finished = reporter.reached or trainer.state.global_step == trainer.state.max_steps
+        if context.stop.requested and not finished:
             context.interrupt(trainer.state.global_step)
         model.config.use_cache = True
         checkpoint.save(model, tokenizer, context.out)
@@ -169,27 +188,66 @@ def collate(batch: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Tens
     return tensors
 
 
-def _reporter(context: Context) -> Any:
+class HeldOut:
+    """Plays validation tasks with the model as it is."""
+
+    def __init__(self, context: Context, model: Any, chat: ChatFormat, s: SFTSettings) -> None:
+        self.pool = EnvPool(lambda: context.make_env("validation"))
+        self.tasks = self.pool.take(1)[0].tasks.distinct(s.eval_tasks)
+        self.engine = checkpoint.engine_for(model, chat)
+        self.chat = chat
+        self.sampling = Sampling(max_tokens=s.max_tokens)
+        self.max_length = checkpoint.context_length(model, chat.tokenizer)
+        self.seed = context.seed
+
+    def reward(self) -> float:
+        """Return the mean reward, one sample a task."""
+        return mean_reward(
+            play(
+                self.pool,
+                self.engine,
+                self.chat,
+                self.tasks,
+                samples=1,
+                sampling=self.sampling,
+                seed=self.seed,
+                max_length=self.max_length,
+            )
+        )
+
+
+def _reporter(context: Context, s: SFTSettings, held_out: HeldOut) -> Any:
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):
-        """Passes the trainer's logs on, and a request to stop the other way."""
+        """Passes the trainer's logs on, evaluates, and asks it to stop when it is time."""
 
         def __init__(self) -> None:
-            self.started, self.first = time.monotonic(), 0.0
+            self.started = time.monotonic()
+            self.first: float | None = None
+            self.extra: dict[str, float] = {}
+            self.reached = False
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step % s.eval_every == 0:
+                self.extra["held_out/reward"] = reward = held_out.reward()
+                if s.stop_at is not None and reward >= s.stop_at:
+                    self.reached = control.should_training_stop = True
+            if context.stop.requested:
+                control.should_save = control.should_training_stop = True
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
-            tokens = float(logs.get("num_tokens", 0.0))
-            self.first = self.first or tokens
-            spent = time.monotonic() - self.started
             kept = {k: float(v) for k, v in logs.items() if isinstance(v, (int, float))}
-            context.log(state.global_step, {**kept, "tokens_per_second": tokens / spent})
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if context.stop.requested:
-                control.should_save = control.should_training_stop = True
+            tokens = kept.get("num_tokens", 0.0)
+            if self.first is None:
+                self.first, self.started = tokens, time.monotonic()
+            elif tokens > self.first:
+                spent = time.monotonic() - self.started
+                kept["tokens_per_second"] = (tokens - self.first) / spent
+            context.log(state.global_step, {**kept, **self.extra})
+            self.extra = {}
 
     return Reporter()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rlenv import registry
@@ -30,8 +30,10 @@ def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str
     if name == "tasks":
         return solved_tasks(env, seed=seed, count=tasks)
     texts = _python_topics() if name == "python_topics" else [_read(Path(name))]
-    made = registry.make(env.id, split="test", **env.options)
-    return list(map(Decontaminator(made.tasks), texts))
+    held_out = [
+        registry.make(env.id, split=split, **env.options).tasks for split in ("validation", "test")
+    ]
+    return list(map(Decontaminator(held_out), texts))
 
 
 def check_source(name: str) -> None:
@@ -58,13 +60,14 @@ class Decontaminator:
     """Drops the lines of a text that state a held-out task.
 
     Args:
-        held_out: tasks that must not be trained on.
-        most: of an endless task set, look for so many.
+        held_out: task sets that must not be trained on.
+        most: of an endless task set, look for so many different questions.
     """
 
-    def __init__(self, held_out: TaskSet, most: int = 20_000) -> None:
-        tasks = held_out.distinct(most)
-        self._questions = {_squeeze(task.question).rstrip("?=") for task in tasks} - {""}
+    def __init__(self, held_out: Iterable[TaskSet], most: int = 20_000) -> None:
+        self._questions: set[str] = set()
+        for tasks in held_out:
+            self._questions |= _questions(tasks, most)
         self._sizes = sorted({len(question) for question in self._questions})
 
     def __call__(self, text: str) -> str:
@@ -86,6 +89,19 @@ def mixture(corpus: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     weights = dict(corpus) if isinstance(corpus, Mapping) else dict.fromkeys(corpus, 1.0)
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
+
+
+def _questions(tasks: TaskSet, most: int) -> set[str]:
+    """Return the different questions of a task set; one task may be asked in several ways."""
+    found: set[str] = set()
+    misses = 0  # in a row: an endless set that asks few different questions must end too
+    for task in tasks:
+        question = _squeeze(task.question).rstrip("?=")
+        misses = misses + 1 if question in found else 0
+        found.add(question)
+        if len(found) >= most or misses > 200 + 2 * len(found):
+            break
+    return found - {""}
 
 
 def _squeeze(text: str) -> str:

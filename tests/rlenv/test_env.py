@@ -1,0 +1,153 @@
+import math
+import pickle
+import random
+
+import gymnasium
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rlenv
+from rlenv import parsing
+
+
+class Reverse(rlenv.SingleTurnEnv):
+    """Spell a word backwards."""
+
+    def generate(self, rng):
+        word = "".join(rng.choices("abcdefgh", k=rng.randint(3, 8)))
+        return rlenv.Task(f"Spell {word} backwards.", answer=word[::-1])
+
+    def score(self, task, reply):
+        return reply.strip() == task.answer
+
+
+class HigherLower(rlenv.TextEnv):
+    """Find a number from 1 to 100."""
+
+    def generate(self, rng):
+        return rlenv.Task("I am thinking of a number from 1 to 100.", answer=rng.randint(1, 100))
+
+    def respond(self, task, reply):
+        match parsing.integer(reply):
+            case None:
+                return "That is not a number."
+            case guess if guess == task.answer:
+                return rlenv.done("Yes!", reward=1.0)
+            case guess:
+                return rlenv.turn("Higher." if guess < task.answer else "Lower.", reward=-0.01)
+
+
+class Broken(Reverse):
+    """Its grader has a bug."""
+
+    def score(self, task, reply):
+        raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize("env", [Reverse(), HigherLower(max_turns=3)])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_gymnasium_accepts_it(env):
+    check_env(env, skip_render_check=True)
+
+
+def test_a_whole_episode():
+    env = Reverse()
+    question, info = env.reset(seed=0)
+    assert question.startswith("Spell ")
+    assert info["messages"] == [{"role": "user", "content": question}]
+    assert env.task is not None
+    observation, reward, terminated, truncated, info = env.step(env.task.answer)
+    assert (observation, reward, terminated, truncated) == ("", 1.0, True, False)
+    assert info["reward"] == rlenv.Reward(1.0)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("again")
+
+
+def test_the_same_seed_plays_the_same_task():
+    first, second = Reverse(), Reverse()
+    assert [first.reset(seed=s)[0] for s in range(5)] == [second.reset(seed=s)[0] for s in range(5)]
+    assert first.random.random() == second.random.random()
+
+
+def test_a_given_task_is_played():
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    env = Reverse()
+    assert env.reset(options={"task": task})[0] == task.question
+    assert env.step("ba")[1] == 1.0
+
+
+def test_global_random_state_is_left_alone():
+    random.seed(1)
+    before = random.getstate()
+    env = Reverse()
+    env.reset(seed=3)
+    env.step("x")
+    assert random.getstate() == before
+
+
+def test_several_turns_each_with_its_reward():
+    env = HigherLower(max_turns=10)
+    env.reset(options={"task": rlenv.Task("?", answer=60)})
+    assert env.step("50")[:4] == ("Higher.", -0.01, False, False)
+    assert env.step("hello")[:2] == ("That is not a number.", 0.0)
+    observation, reward, terminated, _, info = env.step("60")
+    assert (observation, reward, terminated) == ("Yes!", 1.0, True)
+    roles = [m["role"] for m in info["messages"]]
+    assert roles == ["user"] + ["assistant", "user"] * 3
+    assert info["turn"] == 3
+
+
+def test_running_out_of_turns_truncates():
+    env = HigherLower(max_turns=2)
+    env.reset(options={"task": rlenv.Task("?", answer=60)})
+    assert env.step("1")[2:4] == (False, False)
+    assert env.step("2")[2:4] == (False, True)
+
+
+def test_a_bug_in_the_grader_is_a_grader_error_with_its_traceback_logged(caplog):
+    env = Broken()
+    env.reset(seed=0)
+    _, reward, terminated, _, info = env.step("x")
+    assert math.isnan(reward)
+    assert terminated
+    assert info["reward"].status == "grader_error"
+    assert "a bug" in info["reward"].detail
+    assert "ZeroDivisionError" in caplog.text
+
+
+@given(st.text())
+def test_spaces_hold_every_string(text):
+    env = Reverse()
+    assert text in env.action_space
+    assert text in env.observation_space
+
+
+def test_renders_the_transcript():
+    env = Reverse(render_mode="ansi")
+    question, _ = env.reset(seed=0)
+    env.step("abc")
+    assert env.render() == f"user: {question}\nassistant: abc"
+    with pytest.raises(ValueError, match="ansi"):
+        Reverse(render_mode="human")
+
+
+def test_picklable_in_the_middle_of_an_episode():
+    env = HigherLower()
+    env.reset(options={"task": rlenv.Task("?", answer=60)})
+    env.step("10")
+    copy = pickle.loads(pickle.dumps(env))
+    assert copy.step("60")[1] == 1.0
+
+
+def test_works_in_gymnasiums_vector_and_wrappers():
+    envs = gymnasium.vector.SyncVectorEnv([Reverse, Reverse])
+    observations, _ = envs.reset(seed=0)
+    assert len(observations) == 2
+    _, rewards, terminated, _, _ = envs.step(("x", "y"))
+    assert list(rewards) == [0.0, 0.0]
+    assert list(terminated) == [True, True]
+    wrapped = gymnasium.wrappers.RecordEpisodeStatistics(Reverse())
+    wrapped.reset(seed=0)
+    assert wrapped.step("x")[4]["episode"]["l"] == 1

@@ -1,0 +1,189 @@
+import itertools
+
+import pytest
+
+import rlenv
+from rlenv.engines.base import Completion, Sampling
+from rlenv.evaluation import evaluate
+from rlenv.rollout import EnvPool, play
+from rlenv.trajectory import Group, Trajectory
+
+from .test_env import Broken, HigherLower, Reverse
+
+
+class Scripted:
+    """An engine that says prepared replies, and notes what it was asked."""
+
+    def __init__(self, chat, replies, stop=True):
+        self.chat, self.replies, self.stop = chat, itertools.cycle(replies), stop
+        self.asked, self.seeds = [], []
+
+    def generate(self, prompts, sampling, seeds):
+        self.asked.append([list(p) for p in prompts])
+        self.seeds += seeds
+        out = []
+        for _ in prompts:
+            ids = self.chat._encode(next(self.replies))[: sampling.max_tokens]
+            ids = [*ids, *self.chat.stop_ids] if self.stop else ids
+            out.append(Completion(ids, [-0.5] * len(ids), self.stop))
+        return out
+
+
+def run(env, chat, engine, task, samples=1, max_length=512, max_tokens=50):
+    pool = EnvPool(env)
+    sampling = Sampling(max_tokens=max_tokens)
+    return play(
+        pool, engine, chat, [task], samples=samples, sampling=sampling, seed=0, max_length=max_length
+    )[0]
+
+
+def test_a_single_turn(chat):
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    group = run(Reverse, chat, Scripted(chat, ["ba", "ab"]), task, samples=2)
+    first, second = group.trajectories
+    assert (first.reward.value, second.reward.value) == (1.0, 0.0)
+    prompt = chat.prompt(task.prompt)
+    assert first.token_ids[: len(prompt)] == prompt
+    assert first.loss_mask == [0] * len(prompt) + [1] * 3  # b, a and the stop token
+    assert first.logprobs == [0.0] * len(prompt) + [-0.5] * 3
+    assert first.reply == "ba"
+
+
+def test_several_turns_are_token_exact(chat):
+    task = rlenv.Task("I am thinking of a number from 1 to 100.", answer=60)
+    engine = Scripted(chat, ["50", "what", "60"])
+    (trajectory,) = run(HigherLower, chat, engine, task).trajectories
+    assert trajectory.token_ids[-len(chat._encode("60")) - 1 :] == chat._encode("60") + chat.stop_ids
+    sampled = [t for t, on in zip(trajectory.token_ids, trajectory.loss_mask, strict=True) if on]
+    ends = chat.stop_ids
+    assert sampled == [
+        *chat._encode("50"), *ends, *chat._encode("what"), *ends, *chat._encode("60"), *ends
+    ]
+    # every prompt the engine saw begins with the one before it and what it replied
+    for (before,), (after,) in itertools.pairwise(engine.asked):
+        assert after[: len(before)] == before
+    # and equals the template's own rendering of the conversation so far
+    assert engine.asked[-1][0] == chat.prompt(trajectory.messages[:-2])
+    assert trajectory.turn_rewards == [-0.01, 0.0, 1.0]
+    assert trajectory.reward.value == pytest.approx(0.99)
+    assert len(set(engine.seeds)) == 3
+
+
+def test_a_reply_cut_off_ends_the_episode(chat):
+    task = rlenv.Task("?", answer=60)
+    (t,) = run(HigherLower, chat, Scripted(chat, ["50"], stop=False), task).trajectories
+    assert t.truncated
+    assert t.turn_rewards == [-0.01]
+
+
+def test_an_episode_that_outgrows_the_context_is_truncated(chat):
+    task = rlenv.Task("?", answer=60)
+    room = len(chat.prompt(task.prompt)) + 30
+    (t,) = run(HigherLower, chat, Scripted(chat, ["50"]), task, max_length=room).trajectories
+    assert t.truncated
+    assert t.reward.judged
+    assert len(t.token_ids) <= room + 30
+
+
+def test_a_failed_environment_costs_its_own_rollout(chat):
+    class Fragile(Reverse):
+        made = 0
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            Fragile.made += 1
+            self.number = Fragile.made
+
+        def reset(self, **kwargs):
+            if self.number == 2:
+                raise OSError("gone")
+            return super().reset(**kwargs)
+
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    group = run(Fragile, chat, Scripted(chat, ["ba"]), task, samples=3)
+    assert [t.reward.status for t in group.trajectories] == ["ok", "grader_error", "ok"]
+    assert "gone" in group.trajectories[1].reward.detail
+
+
+def test_a_group_must_begin_alike(chat):
+    class Fickle(Reverse):
+        count = 0
+
+        def reset(self, **kwargs):
+            observation, info = super().reset(**kwargs)
+            Fickle.count += 1
+            return f"{observation} {Fickle.count}", info
+
+    with pytest.raises(RuntimeError, match="began differently"):
+        run(Fickle, chat, Scripted(chat, ["x"]), rlenv.Task("?", answer="x"), samples=2)
+
+
+def test_stochastic_environments_replay_their_randomness_in_a_group(chat):
+    class Noisy(HigherLower):
+        def respond(self, task, reply):
+            return rlenv.done(str(self.random.random()), reward=0.0)
+
+    group = run(Noisy, chat, Scripted(chat, ["1", "2"]), rlenv.Task("?", answer=1), samples=4)
+    assert len({t.messages[-1]["content"] for t in group.trajectories}) == 1
+
+
+def test_samples_differ_and_do_not_depend_on_what_else_is_played(chat):
+    tasks = [rlenv.Task(f"Spell {w} backwards.", answer=w[::-1]) for w in ("ab", "cd", "ef")]
+
+    def seeds(chosen):
+        engine = Scripted(chat, ["x"])
+        play(
+            EnvPool(Reverse), engine, chat, chosen, samples=2, sampling=Sampling(), seed=5,
+            max_length=256,
+        )
+        return engine.seeds
+
+    everything = seeds(tasks)
+    assert len(set(everything)) == 6
+    assert seeds(tasks[1:2]) == everything[2:4]
+    assert len(set(seeds([tasks[0], tasks[0]]))) == 4  # drawn twice, sampled anew
+
+
+def test_a_group_refuses_another_task():
+    a, b = rlenv.Task("a"), rlenv.Task("b")
+    with pytest.raises(ValueError, match="one task"):
+        Group(a, [Trajectory(b, [], [], [])])
+
+
+def test_evaluation_counts_grader_errors_apart(chat):
+    class Sometimes(Reverse):
+        def score(self, task, reply):
+            if reply == "boom":
+                raise RuntimeError("no verdict")
+            return reply == "good"
+
+    result = evaluate(
+        EnvPool(lambda: Sometimes(split="test")),
+        Scripted(chat, ["good", "boom"]),
+        chat,
+        tasks=20,
+        samples=2,
+        sampling=Sampling(max_tokens=8),
+        seed=0,
+        max_length=256,
+    )
+    assert result.grader_errors == 0.5
+    assert result.pass_at_1.value == 1.0  # of those that were judged
+    assert result.tasks == 20
+    assert {s.task_key for s in result.kept} == {
+        t.key for t in Sometimes(split="test").tasks.distinct(20)
+    }
+
+
+def test_evaluation_without_any_verdict_is_an_error(chat):
+    with pytest.raises(rlenv.UserError, match="a bug"):
+        evaluate(
+            EnvPool(lambda: Broken(split="test")),
+            Scripted(chat, ["x"]),
+            chat,
+            tasks=3,
+            samples=1,
+            sampling=Sampling(max_tokens=8),
+            seed=0,
+            max_length=256,
+        )

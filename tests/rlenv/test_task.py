@@ -1,0 +1,128 @@
+import random
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlenv import GeneratedTasks, RowTasks, Task, split_of
+from rlenv.errors import HeldOutError, UserError
+from rlenv.task import SPLITS
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def number_task(rng: random.Random) -> Task:
+    n = rng.randrange(10**6)
+    return Task(f"What is {n}?", answer=n)
+
+
+@given(prompt=st.text(), answer=json_values)
+def test_key_depends_on_content_alone(prompt, answer):
+    task = Task(prompt, answer)
+    assert task.key == Task(prompt, answer, metadata={"level": 3}).key
+    assert task.key != Task(prompt + "!", answer).key
+    assert task.split == split_of(task.key)
+
+
+def test_key_is_the_same_in_every_process():
+    code = "from rlenv import Task; print(Task('a?', answer={'b': 1, 'a': [2, 'ü']}).key)"
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("0", "1", "12345")
+    }
+    assert keys == {Task("a?", answer={"a": [2, "ü"], "b": 1}).key}
+
+
+def test_identity_replaces_prompt_and_answer():
+    assert Task("2 + 3", 5, identity=[2, 3]).key == Task("3 + 2", 5, identity=[2, 3]).key
+
+
+def test_answer_that_json_cannot_hold_needs_an_identity():
+    with pytest.raises(TypeError, match="identity"):
+        _ = Task("?", answer=object()).key
+    assert Task("?", answer=object(), identity="x").key
+
+
+def test_prompt_is_text_or_messages():
+    assert Task("hello").prompt == ({"role": "user", "content": "hello"},)
+    with pytest.raises(ValueError, match="role"):
+        Task([{"content": "no role"}])
+
+
+@given(seeds=st.lists(st.integers(), min_size=3, max_size=3))
+def test_splits_of_generated_tasks_share_nothing_whatever_the_seeds(seeds):
+    keys = []
+    for split, seed in zip(SPLITS, seeds, strict=True):
+        rng = random.Random(seed)
+        tasks = GeneratedTasks(number_task, split=split)
+        keys.append({tasks.sample(rng).key for _ in range(40)})
+    assert not keys[0] & keys[1]
+    assert not keys[0] & keys[2]
+    assert not keys[1] & keys[2]
+
+
+def test_shares_of_the_splits():
+    rng = random.Random(0)
+    splits = [number_task(rng).split for _ in range(20_000)]
+    assert 0.78 < splits.count("train") / 20_000 < 0.82
+    assert 0.09 < splits.count("test") / 20_000 < 0.11
+
+
+def test_indexed_tasks_are_the_same_everywhere():
+    a, b = (GeneratedTasks(number_task, split="test", name="numbers") for _ in range(2))
+    assert [a[i].key for i in range(20)] == [b[i].key for i in range(20)]
+    assert a.fingerprint == b.fingerprint
+    assert a.fingerprint != GeneratedTasks(number_task, split="train", name="numbers").fingerprint
+
+
+def test_distinct_ends_where_a_generator_makes_few_tasks():
+    tasks = GeneratedTasks(lambda rng: Task(str(rng.randrange(50))), split="train")
+    found = tasks.distinct(1000)
+    expected = {Task(str(n)).key for n in range(50) if Task(str(n)).split == "train"}
+    assert {task.key for task in found} == expected
+    assert len(found) == len(expected)
+
+
+def test_a_split_that_cannot_be_reached_is_a_clear_error():
+    always = Task("the one task")
+    empty = next(split for split in SPLITS if split != always.split)
+    with pytest.raises(UserError, match="too few different tasks"):
+        GeneratedTasks(lambda rng: always, split=empty).sample(random.Random(0))
+
+
+@given(st.randoms(use_true_random=False))
+def test_rows_keep_their_split_when_the_file_is_shuffled_or_grows(rng):
+    rows = [{"q": f"question {i}"} for i in range(60)]
+    more = [*rows, *({"q": f"new {i}"} for i in range(30))]
+    rng.shuffle(more)
+
+    def keys(data, split):
+        made = RowTasks(data, lambda row: Task(row["q"]), split=split)
+        return {made[i].key for i in range(len(made))}
+
+    for split in SPLITS:
+        assert keys(rows, split) <= keys(more, split)
+    assert sum(len(keys(rows, split)) for split in SPLITS) == len(rows)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_held_out_tasks_never_reach_a_trainer(split):
+    with pytest.raises(HeldOutError, match="held out"):
+        GeneratedTasks(number_task, split=split).for_training()
+
+
+def test_unknown_split_names_the_known_ones():
+    with pytest.raises(UserError, match="Did you mean validation"):
+        GeneratedTasks(number_task, split="validaton")
