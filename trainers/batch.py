@@ -14,19 +14,22 @@ from rlenv.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class Batch:
-    """Trajectories padded on the right; all tensors are (B, T), aligned with the tokens.
+    """Trajectories padded on the right; tensors are (B, T), aligned with the tokens.
 
     Attributes:
         input_ids: the tokens.
         mask: 1 where the policy sampled the token.
         old_logprobs: of each sampled token, when it was sampled; 0 elsewhere.
         advantages: of each token; 0 where the policy did not sample it.
+        prompts: (B, 2), a number that rows with the same prompt share, and how many tokens the
+            prompt has.
     """
 
     input_ids: Tensor
     mask: Tensor
     old_logprobs: Tensor
     advantages: Tensor
+    prompts: Tensor
 
     @classmethod
     def of(
@@ -35,7 +38,7 @@ class Batch:
         """Pad trajectories.
 
         Args:
-            trajectories: B of them.
+            trajectories: B of them, each with a sampled token.
             advantages: (B,), one for all tokens of a trajectory, or (B, T).
             pad: token to pad with. Padding stands on the right, where no token sees it.
             device: where to put the tensors.
@@ -49,11 +52,18 @@ class Batch:
         mask = padded([t.loss_mask for t in trajectories], 0, torch.float32)
         spread = advantages.to(device)
         spread = spread[:, None] * mask if spread.ndim == 1 else spread * mask
+        lengths = [t.loss_mask.index(1) for t in trajectories]
+        numbers: dict[tuple[int, ...], int] = {}
+        shared = [
+            numbers.setdefault(tuple(t.token_ids[:n]), len(numbers))
+            for t, n in zip(trajectories, lengths, strict=True)
+        ]
         return cls(
             input_ids=padded([t.token_ids for t in trajectories], pad, torch.long),
             mask=mask,
             old_logprobs=padded([t.logprobs for t in trajectories], 0.0, torch.float32),
             advantages=spread,
+            prompts=torch.tensor([shared, lengths]).T,
         )
 
     def __len__(self) -> int:
@@ -80,9 +90,14 @@ def token_logprobs(model: Any, batch: Batch, temperature: float) -> tuple[Tensor
     logits = model(
         input_ids=batch.input_ids, use_cache=False, logits_to_keep=length - first + 1
     ).logits[:, :-1]
-    logprobs = (logits.float() / temperature).log_softmax(-1)  # (B, T - first, V)
-    with torch.no_grad():
-        entropy = -(logprobs.exp() * logprobs).sum(-1)
-    chosen = logprobs.gather(-1, batch.input_ids[:, first:, None])[..., 0]
+    chosen, entropy = _of_chosen(logits, batch.input_ids[:, first:], temperature)
     whole = torch.nn.functional.pad
     return whole(chosen, (first, 0)) * batch.mask, whole(entropy, (first, 0)) * batch.mask
+
+
+def _of_chosen(logits: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return the logprobs of chosen tokens (...) under logits (..., V), and the entropies."""
+    logprobs = (logits.float() / temperature).log_softmax(-1)
+    with torch.no_grad():
+        entropy = -(logprobs.exp() * logprobs).sum(-1)
+    return logprobs.gather(-1, tokens[..., None])[..., 0], entropy

@@ -26,9 +26,10 @@ from rlenv.rollout import EnvPool, play
 from rlenv.stage import Artifact, Context, Stage
 from rlenv.trajectory import Group, Trajectory
 from trainers import algorithms
-from trainers.batch import Batch, token_logprobs
+from trainers.batch import Batch
 from trainers.loop import resumable_steps
 from trainers.pretrain import adamw
+from trainers.shared_prompt import group_logprobs
 
 
 class OnPolicySettings(Settings):
@@ -39,7 +40,9 @@ class OnPolicySettings(Settings):
         steps: rollout batches.
         groups: tasks a step.
         group_size: rollouts a task.
-        learning_rate: constant after the warmup.
+        learning_rate: the highest.
+        schedule: after the warmup the learning rate stays `constant`, or falls to zero in a
+            `linear` way.
         warmup_steps: in which the learning rate rises.
         temperature: to sample with.
         max_tokens: of a reply.
@@ -60,6 +63,7 @@ class OnPolicySettings(Settings):
     groups: int = Field(64, ge=1)
     group_size: int = Field(16, ge=2)
     learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "linear"] = "constant"
     warmup_steps: int = Field(5, ge=0)
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(256, ge=1)
@@ -229,8 +233,6 @@ class Loop:
         parts = useful.chunk(min(s.updates, len(useful)))
         for part in parts:
             rows = [(g, i) for g in part.tolist() for i in range(s.group_size) if judged[g, i]]
-            # neighbours of like length waste little padding
-            rows.sort(key=lambda at: len(groups[at[0]].trajectories[at[1]].token_ids))
             batch = Batch.of(
                 [groups[g].trajectories[i] for g, i in rows],
                 torch.stack([advantages[g, i] for g, i in rows]),
@@ -254,7 +256,7 @@ class Loop:
         self.model.train()
         for index in torch.arange(len(batch), device=batch.mask.device).split(s.micro_batch):
             micro = batch.rows(index)
-            logprobs, entropy = token_logprobs(self.model, micro, s.temperature)
+            logprobs, entropy = group_logprobs(self.model, micro, s.temperature)
             inputs = algorithms.LossInputs(
                 logprobs,
                 micro.old_logprobs,
@@ -269,7 +271,7 @@ class Loop:
                 gap = (logprobs - micro.old_logprobs) * micro.mask
                 outside = (gap.exp() < 1 - s.clip_low) | (gap.exp() > 1 + s.clip_high)
                 if "kl" in sums:
-                    reference, _ = token_logprobs(self.reference, micro, s.temperature)
+                    reference, _ = group_logprobs(self.reference, micro, s.temperature)
                     gain = reference - logprobs
                     k3 = gain.exp() - 1 - gain  # estimates KL(policy, reference); Schulman 2020
                     sums["kl"] += float((k3 * per_token[index]).sum())
@@ -293,7 +295,8 @@ class Loop:
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
         s = self.s
-        return s.learning_rate * min(1.0, (step + 1) / (s.warmup_steps + 1))
+        falling = (s.steps - step) / s.steps if s.schedule == "linear" else 1.0
+        return s.learning_rate * min(falling, (step + 1) / (s.warmup_steps + 1))
 
     def held_out(self) -> float:
         """Return the mean reward on validation tasks, one sample each."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from rlenv import registry
-from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings, Settings
+from rlenv.env import TextEnv
 from rlenv.models.tokenizer import character_tokenizer
 from rlenv.run_folder import folder_atomically
 from rlenv.stage import Artifact, Context, Stage
@@ -52,9 +52,17 @@ class TokenizerStage(Stage[TokenizerSettings]):
             for name in self.settings.corpus
             for text in corpus.documents(name, context.env, seed=context.seed, tasks=1000)
         ]
+        texts += _conversations(context.make_env("train"))
         tokenizer = character_tokenizer(texts, max_length=self.settings.max_length)
-        sample = registry.make(context.env.id, split="train", **context.env.options).tasks[0]
-        ChatFormat(tokenizer, "the new tokenizer").check_covers(sample.question)
         with folder_atomically(context.out) as folder:
             tokenizer.save_pretrained(folder)
         context.log(1, {"vocabulary": len(tokenizer), "characters": sum(map(len, texts))})
+
+
+def _conversations(env: TextEnv, count: int = 1000) -> list[str]:
+    """Return what the environment and an expert say, so that the vocabulary covers it."""
+    tasks = env.tasks.for_training()
+    drawn = list(itertools.islice(tasks, count))
+    asked = [str(message["content"]) for task in drawn for message in task.prompt]
+    replies = [env.demonstrate(task, task.prompt) for task in drawn]
+    return asked + [reply for reply in replies if reply is not None]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rlenv import Task, Trajectory
 from rlenv.errors import UserError
-from trainers import algorithms
+from trainers import algorithms, shared_prompt
 from trainers.batch import Batch, token_logprobs
 
 ADVANTAGES, LOSS = algorithms.find("grpo")
@@ -104,7 +104,8 @@ def test_loss_and_gradient_equal_trls(loss_type):
     ours = (LOSS(inputs) * algorithms.token_weights(mask, mode)).sum()
     ours.backward()
 
-    trainer = mock.MagicMock(spec=GRPOTrainer)
+    trainer = mock.MagicMock()
+    trainer.aux_loss_enabled = trainer._entropy_bonus_enabled = False
     trainer.loss_type, trainer.beta, trainer.top_entropy_quantile = loss_type, 0.0, 1.0
     trainer.epsilon_low = trainer.epsilon_high = 0.2
     trainer.importance_sampling_level, trainer.off_policy_mask_threshold = "token", None
@@ -113,6 +114,7 @@ def test_loss_and_gradient_equal_trls(loss_type):
     trainer.args = SimpleNamespace(delta=None, use_bias_correction_kl=False)
     trainer.model = SimpleNamespace(training=True)
     trainer._metrics = mock.MagicMock()
+    trainer.accelerator.gather.side_effect = lambda x: x
     trainer._get_per_token_logps_and_entropies.return_value = (
         theirs_in, torch.zeros_like(mask), None,
     )
@@ -202,3 +204,55 @@ def test_an_algorithm_of_ones_own_is_two_decorated_functions():
     assert algorithms.find("plain") == (centred, reinforce)
     with pytest.raises(UserError, match="Did you mean grpo"):
         algorithms.find("gpro")
+
+
+def grouped(vocabulary, seed=0):
+    """Trajectories of three groups, some with a second turn, in shuffled order."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(3):
+        prompt = [rng.randrange(8, vocabulary) for _ in range(rng.randint(3, 9))]
+        for _ in range(rng.randint(1, 6)):
+            ids, mask = list(prompt), [0] * len(prompt)
+            for turn in range(rng.randint(1, 2)):
+                if turn:
+                    said = rng.randint(1, 3)
+                    ids += [rng.randrange(8, vocabulary) for _ in range(said)]
+                    mask += [0] * said
+                reply = rng.randint(1, 4)
+                ids += [rng.randrange(8, vocabulary) for _ in range(reply)]
+                mask += [1] * reply
+            made.append(Trajectory(Task("x"), ids, mask, [-1.0 * m for m in mask]))
+    rng.shuffle(made)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sharing_the_prompt_changes_neither_logprobs_nor_gradient(nano, tokenizer, seed):
+    rows = grouped(len(tokenizer), seed)
+    batch = Batch.of(rows, torch.ones(len(rows)), pad=0, device="cpu")
+    results, gradients = [], []
+    for function in (token_logprobs, lambda *a: shared_prompt.group_logprobs(*a)):
+        nano.zero_grad()
+        logprobs, entropy = function(nano, batch, 0.9)
+        (logprobs * torch.linspace(-1, 1, batch.mask.numel()).view_as(batch.mask)).sum().backward()
+        results.append((logprobs.detach(), entropy))
+        gradients.append(torch.cat([p.grad.flatten() for p in nano.parameters()]))
+    nano.zero_grad()
+    assert torch.allclose(results[0][0], results[1][0], atol=1e-5)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-4)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
+
+
+def test_sharing_is_used_where_it_saves_work_and_only_there(nano, tokenizer, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the rows were computed one by one")
+
+    monkeypatch.setattr(shared_prompt, "token_logprobs", refuse)
+    prompt = list(range(8, 40))
+    rows = [Trajectory(Task("x"), [*prompt, 50 + i], [0] * 32 + [1], [0.0] * 33) for i in range(8)]
+    batch = Batch.of(rows, torch.ones(8), pad=0, device="cpu")
+    assert shared_prompt.arrange(batch).input_ids.shape == (1, 40)
+    shared_prompt.group_logprobs(nano, batch, 1.0)
+    with pytest.raises(AssertionError, match="one by one"):
+        shared_prompt.group_logprobs(nano, batch.rows(torch.tensor([0])), 1.0)
