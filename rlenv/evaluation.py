@@ -59,7 +59,7 @@ def pass_at_1(outcomes: Sequence[Sequence[bool]]) -> Estimate:
     centre = (mean + z2 / (2 * effective)) / (1 + z2 / effective)
     spread = mean * (1 - mean) / effective + z2 / (4 * effective**2)
     half = _Z95 / (1 + z2 / effective) * math.sqrt(spread)
-    return Estimate(mean, max(0.0, centre - half), min(1.0, centre + half))
+    return Estimate(mean, max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half)))
 
 
 def mean_reward(groups: Sequence[Group]) -> float:

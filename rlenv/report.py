@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rlenv import config
+from rlenv import config, registry
 from rlenv.run_folder import RunFolder, write_atomically
 
 # (metrics drawn together, title)
@@ -33,13 +33,14 @@ _COLOURS = ("#2f6fb2", "#d1762a", "#3f8f5f", "#8a5aa8", "#b3362b")
 def write_report(folder: RunFolder) -> Path:
     """Write `report.html` into a run's folder and return its path."""
     settings = folder.settings
+    name = registry.spec(settings.env.id).id
     metrics: dict[str, list[dict[str, Any]]] = {}
     for record in folder.read_log("metrics"):
         metrics.setdefault(str(record["stage"]), []).append(record)
     results_path = folder.path / "results.json"
     results = json.loads(results_path.read_text("utf-8")) if results_path.exists() else []
     parts = [
-        f"<h1>{_text(settings.env.id)}</h1>",
+        f"<h1>{_text(name)}</h1>",
         f'<p class="sub">{_text(" → ".join(settings.stages))} · seed {settings.seed}</p>',
     ]
     if results:
@@ -55,7 +56,7 @@ def write_report(folder: RunFolder) -> Path:
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(settings.env.id)}</title><style>{style}</style></head>"
+        f"<title>{_text(name)}</title><style>{style}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
     path = folder.path / "report.html"
@@ -117,10 +118,10 @@ def _charts(records: list[dict[str, Any]]) -> str:
         series = {}
         for name in chosen:
             points = [(r["step"], r[name]) for r in records if r.get(name) is not None]
-            if len(points) > 1:
+            if points:
                 steps, values = zip(*points, strict=True)
                 series[name] = (steps, values)
-        if series:
+        if any(len(steps) > 1 for steps, _ in series.values()):
             drawn.append(f"<figure>{line_chart(series, title)}</figure>")
     return "".join(drawn)
 

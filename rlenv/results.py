@@ -55,7 +55,7 @@ def evaluate_run(
     rows = [
         {
             "stage": stage,
-            "env": settings.env.id,
+            "env": registry.spec(settings.env.id).id,
             "split": settings.evaluate.split,
             "label": LABELS.get(stage, stage),
             **kept[stage]["summary"],

@@ -82,7 +82,7 @@ def play(
     episodes: list[_Episode] = []
     seen: Counter[str] = Counter()  # a task drawn twice gets samples of its own
     for number, task in enumerate(tasks):
-        openings = set()
+        openings: dict[str, list[int]] = {}  # first observation -> the tokens of its prompt
         group_seed = mix(seed, int(task.key[:15], 16))
         for sample in range(samples):
             env = envs[number * samples + sample]
@@ -94,10 +94,11 @@ def play(
             except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
                 episode.fail("reset", error)
                 continue
-            openings.add(opening)
+            if opening not in openings:
+                openings[opening] = chat.prompt(info["messages"])
             trajectory = episode.trajectory
             trajectory.messages = info["messages"]
-            trajectory.token_ids = chat.prompt(info["messages"])
+            trajectory.token_ids = list(openings[opening])
             trajectory.loss_mask = [0] * len(trajectory.token_ids)
             trajectory.logprobs = [0.0] * len(trajectory.token_ids)
         seen[task.key] += 1

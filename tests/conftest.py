@@ -13,10 +13,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+DIGITS = ROOT / "tests" / "digits.py"
+
 MINIATURE = """
 seed: 0
 run_dir: {run_dir}
-env: rlenv/Arithmetic-v0
+env: {digits}:demo/Digits-v0
 threads: 1
 stages:
   tokenizer: {{corpus: [tasks], max_length: 64}}
@@ -25,7 +27,7 @@ stages:
   grpo: {{groups: 4, group_size: 4, steps: 4, max_tokens: 4, eval_every: 2, eval_tasks: 8,
           save_every: 2, learning_rate: 1e-2}}
 evaluate: {{split: test, tasks: 12, samples: 2, max_tokens: 4}}
-"""
+""".replace("{digits}", str(DIGITS))
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from rlenv import eval as evaluation
-from tests.conftest import ROOT
+from tests.conftest import DIGITS, ROOT
 
 ENV = "rlenv/Arithmetic-v0"
 FEW = ["--tasks", "10", "--samples", "2", "--max-tokens", "4"]
@@ -26,8 +26,9 @@ def test_evaluates_a_checkpoint(finished_run, capsys, tmp_path):
 
 
 def test_agrees_with_the_runs_own_results(finished_run, capsys):
+    env = f"{DIGITS}:Digits-v0"
     assert evaluation.main(
-        [str(finished_run / "grpo"), ENV, "--json", "--tasks", "12", "--samples", "2",
+        [str(finished_run / "grpo"), env, "--json", "--tasks", "12", "--samples", "2",
          "--max-tokens", "4"]
     ) == 0
     ours = json.loads(capsys.readouterr().out)
