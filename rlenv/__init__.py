@@ -39,7 +39,7 @@ _PUBLIC = {
     "Trajectory": "rlenv.trajectory",
 }
 
-__all__ = [*sorted(_PUBLIC), "parsing"]  # noqa: PLE0604
+__all__ = [*sorted(_PUBLIC), "parsing"]
 
 if TYPE_CHECKING:
     from rlenv import parsing as parsing

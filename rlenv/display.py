@@ -91,7 +91,10 @@ class Display:
             reply = str(episode["reply"]).replace("\n", "\\n")
             question = str(episode["prompt"]).replace("\n", " ")
             value = episode["reward"]
-            verdict = f"{episode['status']} {value:.1f}" if value is not None else "not judged"
+            verdict = "not judged"
+            if value is not None:
+                word = episode["status"] if episode["status"] != "ok" or value else "wrong"
+                verdict = f"{word} {value:.1f}"
             self.console.print(
                 f"          [dim]{escape(question[-60:])}[/dim]  ->  {escape(reply[:80])}   "
                 f"[{'green' if value else 'red'}]{verdict}[/]"

@@ -211,7 +211,7 @@ class TextEnv(gymnasium.Env[str, str]):
         reward = response.reward if response.reward is not None else Reward(0.0)
         return response.text, reward.value, response.final, truncated, self._info(reward)
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the transcript of the episode, or None if nothing is to be rendered."""
         if self.render_mode is None:
             return None

@@ -1,6 +1,6 @@
 """Evaluate a checkpoint on the held-out tasks of an environment.
 
-    python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
+python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             chat,
             tasks=arguments.tasks,
             samples=arguments.samples,
-            sampling=Sampling(
-                temperature=arguments.temperature, max_tokens=arguments.max_tokens
-            ),
+            sampling=Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens),
             seed=arguments.seed,
             max_length=checkpoint.context_length(model, tokenizer),
             batch=arguments.batch,
@@ -134,7 +132,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     display.table(
         ["", ""],
         [
-            ["pass@1", f"{estimate.value:.3f}   95% interval {estimate.low:.3f} to {estimate.high:.3f}"],
+            [
+                "pass@1",
+                f"{estimate.value:.3f}   95% interval {estimate.low:.3f} to {estimate.high:.3f}",
+            ],
             ["greedy", f"{result.greedy:.3f}"],
             ["mean reward", f"{result.mean_reward:.3f}"],
             ["truncated", f"{result.truncated:.1%}"],

@@ -197,6 +197,4 @@ def _tell_gymnasium(known: EnvSpec) -> None:
         return  # Gymnasium's ids have one namespace only
     if known.id in registration.registry:
         del registration.registry[known.id]
-    registration.register(
-        id=known.id, entry_point="rlenv.registry:make", kwargs={"ref": known.id}
-    )
+    registration.register(id=known.id, entry_point="rlenv.registry:make", kwargs={"ref": known.id})

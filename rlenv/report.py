@@ -204,5 +204,3 @@ def _episodes(folder: RunFolder) -> str:
 
 def _text(value: Any) -> str:
     return html.escape(str(value))
-
-

@@ -64,9 +64,7 @@ class Reward:
             return Reward.failed(broken.detail)
         names = [*self.components, *(n for n in other.components if n not in self.components)]
         total = {n: self.components.get(n, 0.0) + other.components.get(n, 0.0) for n in names}
-        return Reward(
-            self.value + other.value, total, other.status, other.detail or self.detail
-        )
+        return Reward(self.value + other.value, total, other.status, other.detail or self.detail)
 
 
 class Rubric:

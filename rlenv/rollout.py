@@ -111,8 +111,14 @@ def play(
     while live := [e for e in episodes if not e.over]:
         fitting = []
         for episode in live:
-            if len(episode.trajectory.token_ids) + 1 > max_length:
-                episode.trajectory.truncated = episode.over = True
+            trajectory = episode.trajectory
+            if len(trajectory.token_ids) + 1 > max_length:
+                trajectory.truncated = episode.over = True
+                if not trajectory.turn_ends:  # the policy never got to say anything
+                    trajectory.reward = Reward.failed(
+                        f"the prompt has {len(trajectory.token_ids)} tokens, which leaves no room "
+                        f"for a reply in a context of {max_length}"
+                    )
             else:
                 fitting.append(episode)
         if not fitting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -124,6 +125,10 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
 
 def _run_stage(item: PlannedStage, context: Context) -> None:
     began = time.monotonic()
+    # what the imports left behind lives to the end; without this, every full collection walks
+    # through it in the middle of a rollout
+    gc.collect()
+    gc.freeze()
     context.display.begin(item.name, item.stage.steps())
     try:
         item.stage.run(context)
@@ -144,7 +149,7 @@ def _prepare_torch(settings: RunSettings) -> None:
     torch.set_num_threads(max(1, int(threads)))
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     # filling fresh memory guards against reading it before writing; TRL's buffers make it costly
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     import datasets

@@ -1,7 +1,7 @@
 """Carry out the run that a YAML file describes.
 
-    python -m rlenv.train configs/quickstart.yaml seed=1 run_dir=runs/second
-    python -m rlenv.train --resume runs/second
+python -m rlenv.train configs/quickstart.yaml seed=1 run_dir=runs/second
+python -m rlenv.train --resume runs/second
 """
 
 from __future__ import annotations

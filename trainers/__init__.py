@@ -24,7 +24,8 @@ def stage_class(name: str) -> type[Stage[Any]]:
     """
     if name not in STAGES:
         raise UserError(
-            f"there is no stage {name!r}; there are {', '.join(STAGES)}.{did_you_mean(name, STAGES)}"
+            f"there is no stage {name!r}; there are {', '.join(STAGES)}."
+            f"{did_you_mean(name, STAGES)}"
         )
     module, _, attribute = STAGES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

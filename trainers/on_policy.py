@@ -275,7 +275,7 @@ class Loop:
                     gain = reference - logprobs
                     k3 = gain.exp() - 1 - gain  # estimates KL(policy, reference); Schulman 2020
                     sums["kl"] += float((k3 * per_token[index]).sum())
-                sums["loss"] += float(loss)
+                sums["loss"] += float(loss.detach())
                 sums["clip_ratio"] += float((outside * per_token[index]).sum())
                 sums["entropy"] += float((entropy * per_token[index]).sum())
                 drift = max(drift, float(gap.abs().max()))
@@ -318,7 +318,9 @@ class Loop:
         failed = 1 - float(judged.mean())
         if failed > self.s.max_grader_errors:
             details = [t.reward.detail for g in groups for t in g.trajectories]
-            reason = next(d for g, d in zip(judged.flatten().tolist(), details, strict=True) if not g)
+            reason = next(
+                d for g, d in zip(judged.flatten().tolist(), details, strict=True) if not g
+            )
             raise RunFailed(
                 f"the grader failed on {failed:.0%} of the rollouts, more than max_grader_errors="
                 f"{self.s.max_grader_errors:g}: {reason}"

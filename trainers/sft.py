@@ -24,7 +24,6 @@ from rlenv.models import checkpoint
 from rlenv.rollout import EnvPool, play
 from rlenv.stage import Artifact, Context, Stage, clear
 
-
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear"}
 
 
@@ -80,7 +79,10 @@ class SFTStage(Stage[SFTSettings]):
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""
         count = self.settings.demonstrations
-        return f"{count:,} demonstrations, loss on the reply", f"{self.steps()} steps"
+        until = (
+            "" if self.settings.stop_at is None else f"until {self.settings.stop_at:g} held-out, "
+        )
+        return f"{count:,} demonstrations, loss on the reply", f"{until}{self.steps()} steps"
 
     def steps(self) -> int:
         """See `Stage.steps`."""

@@ -1,0 +1,1 @@
+"""How a policy produces tokens: one file an engine, behind the contract in `base`."""

@@ -1,0 +1,1 @@
+"""Small decoders, their tokenizers, and checkpoint folders in Hugging Face format."""

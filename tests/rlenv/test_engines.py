@@ -100,7 +100,10 @@ def test_a_completion_depends_on_its_prompt_and_seed_alone(engine):
 
 
 def test_rows_beyond_max_rows_are_decoded_in_turn(model):
-    small, large = NativeEngine(model, stop_ids=STOP, max_rows=2), NativeEngine(model, stop_ids=STOP)
+    small, large = (
+        NativeEngine(model, stop_ids=STOP, max_rows=2),
+        NativeEngine(model, stop_ids=STOP),
+    )
     sampling = Sampling(max_tokens=6)
     assert [c.token_ids for c in small.generate(PROMPTS, sampling, range(5))] == [
         c.token_ids for c in large.generate(PROMPTS, sampling, range(5))
@@ -126,7 +129,9 @@ def test_other_architectures_are_refused_by_the_native_engine():
     gpt2 = AutoModelForCausalLM.from_config(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=9))
     with pytest.raises(ValueError, match="gpt2"):
         NativeEngine(gpt2, stop_ids=STOP)
-    out = TransformersEngine(gpt2, stop_ids=STOP).generate([[1], [2, 3]], Sampling(max_tokens=4), [0, 1])
+    out = TransformersEngine(gpt2, stop_ids=STOP).generate(
+        [[1], [2, 3]], Sampling(max_tokens=4), [0, 1]
+    )
     assert all(1 <= len(c.token_ids) <= 4 for c in out)
 
 

@@ -27,10 +27,22 @@ def test_evaluates_a_checkpoint(finished_run, capsys, tmp_path):
 
 def test_agrees_with_the_runs_own_results(finished_run, capsys):
     env = f"{DIGITS}:Digits-v0"
-    assert evaluation.main(
-        [str(finished_run / "grpo"), env, "--json", "--tasks", "12", "--samples", "2",
-         "--max-tokens", "4"]
-    ) == 0
+    assert (
+        evaluation.main(
+            [
+                str(finished_run / "grpo"),
+                env,
+                "--json",
+                "--tasks",
+                "12",
+                "--samples",
+                "2",
+                "--max-tokens",
+                "4",
+            ]
+        )
+        == 0
+    )
     ours = json.loads(capsys.readouterr().out)
     (theirs,) = [
         r for r in json.loads((finished_run / "results.json").read_text()) if r["stage"] == "grpo"
@@ -78,8 +90,12 @@ def test_bad_input_ends_in_one_sentence(finished_run, capsys, arguments, says):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["-c", "import rlenv"], ["-m", "rlenv.train", "--help"], ["-m", "rlenv.eval", "--help"],
-     ["-m", "rlenv.cli", "--help"]],
+    [
+        ["-c", "import rlenv"],
+        ["-m", "rlenv.train", "--help"],
+        ["-m", "rlenv.eval", "--help"],
+        ["-m", "rlenv.cli", "--help"],
+    ],
 )
 def test_no_torch_before_it_is_needed(arguments):
     code = (

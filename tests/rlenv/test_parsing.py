@@ -23,8 +23,21 @@ def test_a_number_stated_in_any_usual_way(n):
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "   ", "forty-two", "41 42 43", "41 or 42", "42 apples", "4.5", "= ", "1,23", "\\boxed{4 5}",
-     "-", "the answer is 41 or 42", "1e5"],
+    [
+        "",
+        "   ",
+        "forty-two",
+        "41 42 43",
+        "41 or 42",
+        "42 apples",
+        "4.5",
+        "= ",
+        "1,23",
+        "\\boxed{4 5}",
+        "-",
+        "the answer is 41 or 42",
+        "1e5",
+    ],
 )
 def test_replies_that_state_no_single_integer(reply):
     assert parsing.integer(reply) is None

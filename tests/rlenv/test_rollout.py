@@ -33,7 +33,14 @@ def run(env, chat, engine, task, samples=1, max_length=512, max_tokens=50):
     pool = EnvPool(env)
     sampling = Sampling(max_tokens=max_tokens)
     return play(
-        pool, engine, chat, [task], samples=samples, sampling=sampling, seed=0, max_length=max_length
+        pool,
+        engine,
+        chat,
+        [task],
+        samples=samples,
+        sampling=sampling,
+        seed=0,
+        max_length=max_length,
     )[0]
 
 
@@ -53,11 +60,18 @@ def test_several_turns_are_token_exact(chat):
     task = rlenv.Task("I am thinking of a number from 1 to 100.", answer=60)
     engine = Scripted(chat, ["50", "what", "60"])
     (trajectory,) = run(HigherLower, chat, engine, task).trajectories
-    assert trajectory.token_ids[-len(chat._encode("60")) - 1 :] == chat._encode("60") + chat.stop_ids
+    assert (
+        trajectory.token_ids[-len(chat._encode("60")) - 1 :] == chat._encode("60") + chat.stop_ids
+    )
     sampled = [t for t, on in zip(trajectory.token_ids, trajectory.loss_mask, strict=True) if on]
     ends = chat.stop_ids
     assert sampled == [
-        *chat._encode("50"), *ends, *chat._encode("what"), *ends, *chat._encode("60"), *ends
+        *chat._encode("50"),
+        *ends,
+        *chat._encode("what"),
+        *ends,
+        *chat._encode("60"),
+        *ends,
     ]
     # every prompt the engine saw begins with the one before it and what it replied
     for (before,), (after,) in itertools.pairwise(engine.asked):
@@ -133,7 +147,13 @@ def test_samples_differ_and_do_not_depend_on_what_else_is_played(chat):
     def seeds(chosen):
         engine = Scripted(chat, ["x"])
         play(
-            EnvPool(Reverse), engine, chat, chosen, samples=2, sampling=Sampling(), seed=5,
+            EnvPool(Reverse),
+            engine,
+            chat,
+            chosen,
+            samples=2,
+            sampling=Sampling(),
+            seed=5,
             max_length=256,
         )
         return engine.seeds
@@ -187,3 +207,10 @@ def test_evaluation_without_any_verdict_is_an_error(chat):
             seed=0,
             max_length=256,
         )
+
+
+def test_a_prompt_that_leaves_no_room_is_no_verdict_on_the_policy(chat):
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    (t,) = run(Reverse, chat, Scripted(chat, ["ba"]), task, max_length=10).trajectories
+    assert t.reward.status == "grader_error"
+    assert "no room" in t.reward.detail

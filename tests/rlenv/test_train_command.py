@@ -162,8 +162,10 @@ def test_sigkill_in_the_middle_of_grpo(finished_run, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text(MINIATURE.format(run_dir=tmp_path / "run"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "rlenv.train", str(config)], stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env=ENVIRONMENT,
+        [sys.executable, "-m", "rlenv.train", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT,
     )
     metrics = tmp_path / "run" / "metrics.jsonl"
     while process.poll() is None:
@@ -226,13 +228,19 @@ def test_a_folder_with_other_things_in_it(tmp_path, miniature):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
-GOOD = "run_dir: {run}\nenv: rlenv/Arithmetic-v0\nstages:\n  tokenizer: {{}}\n  pretrain: {{steps: 1}}\n"
+GOOD = (
+    "run_dir: {run}\nenv: rlenv/Arithmetic-v0\n"
+    "stages:\n  tokenizer: {{}}\n  pretrain: {{steps: 1}}\n"
+)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("pretrain.lerning_rate=1", "pretrain.lerning_rate is not a setting. Did you mean learning_rate?"),
+        (
+            "pretrain.lerning_rate=1",
+            "pretrain.lerning_rate is not a setting. Did you mean learning_rate?",
+        ),
         ("sed=1", "sed is not a setting. Did you mean seed?"),
         ("pretrain.steps=many", "pretrain.steps"),
         ("pretrain.steps=0", "pretrain.steps"),
@@ -281,7 +289,7 @@ def test_a_checkpoint_without_a_chat_template(finished_run, tmp_path):
 def test_a_checkpoint_is_trained_without_any_other_stage(finished_run, tmp_path):
     config = tmp_path / "rl.yaml"
     config.write_text(
-        f"run_dir: {tmp_path}/run\nenv: rlenv/Arithmetic-v0\nmodel: {finished_run}/sft\nthreads: 1\n"
+        f"run_dir: {tmp_path}/run\nenv: rlenv/Arithmetic-v0\nmodel: {finished_run}/sft\n"
         "stages: {grpo: {steps: 1, groups: 2, group_size: 2, max_tokens: 4, eval_tasks: 4}}\n"
     )
     done = train(config)

@@ -25,11 +25,7 @@ def group_by_hand(rewards, judged):
 
 
 @settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.floats(-3, 3, width=32), st.booleans()), min_size=2, max_size=8
-    )
-)
+@given(st.lists(st.tuples(st.floats(-3, 3, width=32), st.booleans()), min_size=2, max_size=8))
 def test_advantages_against_brute_force(samples):
     rewards = [r if judged else 0.0 for r, judged in samples]
     judged = [float(j) for _, j in samples]
@@ -116,7 +112,9 @@ def test_loss_and_gradient_equal_trls(loss_type):
     trainer._metrics = mock.MagicMock()
     trainer.accelerator.gather.side_effect = lambda x: x
     trainer._get_per_token_logps_and_entropies.return_value = (
-        theirs_in, torch.zeros_like(mask), None,
+        theirs_in,
+        torch.zeros_like(mask),
+        None,
     )
     batch = {
         "prompt_ids": torch.ones(6, 2, dtype=torch.long),

@@ -1,0 +1,1 @@
+"""Where training text comes from, and what is kept out of it."""
