@@ -11,6 +11,9 @@ from rlenv.task import Message
 _MARK = "\u2063reply\u2063"  # stands for a reply while the text around it is rendered
 
 
+_REMEMBERED = 50_000
+
+
 class ChatFormat:
     """A tokenizer's chat template, as the pieces that a rollout needs.
 
@@ -35,6 +38,7 @@ class ChatFormat:
             raise UserError(f"{source} has no end-of-sequence token, so replies would never end")
         self.tokenizer = tokenizer
         self.source = source
+        self._encoded: dict[str, list[int]] = {}  # prompts come again and again
         self.stop_ids = [int(tokenizer.eos_token_id)]
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -83,4 +87,9 @@ class ChatFormat:
         )
 
     def _encode(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self._encoded.get(text)
+        if ids is None:
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            if len(self._encoded) < _REMEMBERED:
+                self._encoded[text] = ids
+        return list(ids)

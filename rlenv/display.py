@@ -39,7 +39,7 @@ class Display:
         self._total = 1
         self._first: int | None = None
         self._latest: dict[str, float] = {}
-        self._started = self._printed = 0.0
+        self._begun = self._started = self._printed = 0.0
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -57,7 +57,7 @@ class Display:
     def begin(self, stage: str, total: int) -> None:
         """Begin a stage of so many steps."""
         self._stage, self._total, self._first, self._latest = stage, total, None, {}
-        self._started = self._printed = time.monotonic()
+        self._begun = self._started = self._printed = time.monotonic()
         if self.console.is_terminal:
             self._live = Live(self._line(0), console=self.console, refresh_per_second=4)
             self._live.start()
@@ -69,8 +69,8 @@ class Display:
             step: steps done.
             metrics: those of `SHOWN` are shown; older values stay until replaced.
         """
-        if self._first is None:
-            self._first = step  # a resumed stage does not begin at 0
+        if self._first is None:  # a resumed stage does not begin at 0
+            self._first, self._started = step, time.monotonic()
         self._latest.update({name: metrics[name] for name in SHOWN if name in metrics})
         now = time.monotonic()
         if self._live is not None:
@@ -105,10 +105,10 @@ class Display:
         spent = time.monotonic() - self._started
         parts = []
         if done > 0 and step < self._total:
-            left = spent / (done + 1) * (self._total - step)
+            left = spent / done * (self._total - step)
             parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
         elif step >= self._total:
-            parts.append(f"{spent:.0f} s")
+            parts.append(f"{time.monotonic() - self._begun:.0f} s")
         parts += [
             f"{label} {form.format(self._latest[name])}"
             for name, (label, form) in SHOWN.items()

@@ -117,7 +117,7 @@ def _evaluate(
     source = str(folder.checkpoint(stage))
     model, tokenizer = checkpoint.load(source, device=folder.settings.device)
     chat = ChatFormat(tokenizer, source)
-    display.begin("evaluate", settings.tasks * (settings.samples + 1))
+    display.begin(f"eval {LABELS.get(stage, stage)}", settings.tasks * (settings.samples + 1))
     try:
         return evaluate(
             EnvPool(lambda: registry.make(env.id, split=settings.split, **env.options)),

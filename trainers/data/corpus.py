@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,11 +30,18 @@ def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str
     """
     if name == "tasks":
         return solved_tasks(env, seed=seed, count=tasks)
+    changed = 0 if name in BUILT_IN else Path(name).stat().st_mtime_ns
+    return list(_clean(name, env.model_dump_json(), changed))
+
+
+@functools.lru_cache(maxsize=8)  # several stages of a run read the same text
+def _clean(name: str, env_json: str, changed: int) -> tuple[str, ...]:
+    env = EnvSettings.model_validate_json(env_json)
     texts = _python_topics() if name == "python_topics" else [_read(Path(name))]
     held_out = [
         registry.make(env.id, split=split, **env.options).tasks for split in ("validation", "test")
     ]
-    return list(map(Decontaminator(held_out), texts))
+    return tuple(map(Decontaminator(held_out), texts))
 
 
 def check_source(name: str) -> None:
