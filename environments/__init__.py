@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from rlenv.registry import register
 
+PART_OF = "rlenv"  # tells this package from another of its name
+
+
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -56,13 +57,15 @@ def main_guard(command: Callable[[], int | None]) -> int:
         # the reader of our output (head, less) went away: leave quietly, as other tools do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if error.errno == 28:
-            where = f" ({error.filename})" if error.filename else ""
-            print(  # noqa: T201
-                f"error: the disk is full{where}; free some space and run the command again, "
-                "it goes on from its last checkpoint",
-                file=sys.stderr,
-            )
-            return 1
-        raise
+    except Exception as error:
+        # libraries wrap the system's error in types of their own
+        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+        if not full:
+            raise
+        name = getattr(error, "filename", None)
+        print(  # noqa: T201
+            f"error: the disk is full{f' ({name})' if name else ''}; free some space and run the "
+            "command again, it goes on from its last checkpoint",
+            file=sys.stderr,
+        )
+        return 1

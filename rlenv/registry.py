@@ -7,15 +7,18 @@ packages (entry point group `rlenv.environments`), and from a file (`path/to/fil
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gymnasium.envs import registration
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 _ID = re.compile(r"^[\w-]+(/[\w.:-]+)+-v\d+$")
 _specs: dict[str, EnvSpec] = {}
 _plugins_loaded = False
+_hidden: UserError | None = None
 _files_loaded: dict[Path, list[str]] = {}
 
 
@@ -118,6 +122,8 @@ def spec(ref: str) -> EnvSpec:
         return _from_file(Path(path), name)
     if ref not in _specs:
         _load_plugins()
+    if ref not in _specs and _hidden is not None:
+        raise _hidden
     if ref not in _specs:
         near = difflib.get_close_matches(ref, _specs, n=3, cutoff=0.5)
         near = near or [i for i in _specs if ref.lower() in i.lower()][:3] or sorted(_specs)[:8]
@@ -151,9 +157,27 @@ def load_bundled() -> None:
     Runs when rlenv is imported, so that `gymnasium.make("rlenv/...")` works from then on. Other
     packages' environments are loaded when a name is first looked up that is not known yet.
     """
-    for plugin in metadata.entry_points(group="rlenv.environments"):
-        if plugin.value == "environments":
-            plugin.load()
+    global _hidden
+    try:
+        own_package("environments")
+    except UserError as error:
+        _hidden = error  # said once somebody asks for an environment; an import must not fail
+
+
+def own_package(name: str) -> ModuleType:
+    """Import one of rlenv's other top-level packages.
+
+    Raises:
+        UserError: a package of the same name hides it, such as a folder in the working directory.
+    """
+    module = importlib.import_module(name)
+    if getattr(module, "PART_OF", None) != "rlenv":
+        where = Path(module.__file__).parent if module.__file__ else name
+        raise UserError(
+            f"{where} hides the package of that name that comes with rlenv; rename it, or run from "
+            "another directory"
+        )
+    return module
 
 
 def _load_plugins() -> None:
@@ -168,19 +192,39 @@ def _load_plugins() -> None:
             log.warning("the environments of %s could not be loaded: %s", plugin.name, error)
 
 
+def import_file(path: Path) -> None:
+    """Import a Python file by its path, once.
+
+    Raises:
+        UserError: there is no such file, or it can't be imported.
+    """
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; it was given as file.py:Name")
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"_rlenv_{path.stem}_{digest}"  # the same in every process, for pickling
+    if name in sys.modules:
+        return
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise UserError(
+            f"{path} can't be imported: {type(error).__name__}: {error} (line {line})"
+        ) from error
+
+
 def _from_file(path: Path, name: str) -> EnvSpec:
     path = path.expanduser().resolve()
     if path not in _files_loaded:
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; an environment file is given as file.py:Id")
         before = dict(_specs)
-        module_name = f"_rlenv_file_{path.stem}_{abs(hash(str(path)))}"
-        loader = importlib.util.spec_from_file_location(module_name, path)
-        assert loader is not None
-        assert loader.loader is not None
-        module = importlib.util.module_from_spec(loader)
-        sys.modules[module_name] = module  # pickling its classes needs the module to be found
-        loader.loader.exec_module(module)
+        import_file(path)
         _files_loaded[path] = [i for i, known in _specs.items() if before.get(i) is not known]
     ids = _files_loaded[path]
     for found in ids:

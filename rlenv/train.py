@@ -53,14 +53,14 @@ def _train(arguments: argparse.Namespace) -> None:
         path = Path(arguments.config)
         settings = config.read(path, arguments.overrides)
 
-    from rlenv import runner
+    from rlenv import registry, runner
     from rlenv.display import Display
 
     display = Display()
     display.say(f"rlenv train  {path}  ->  {settings.run_dir}\n")
-    from trainers import stage_class  # late: rlenv itself knows no trainer
-
-    planned = runner.check(settings, str(path), stage_class)
+    # late and by name: rlenv itself knows no trainer
+    find_stage = registry.own_package("trainers").stage_class
+    planned = runner.check(settings, str(path), find_stage)
     runner.run(settings, planned, display)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from rlenv.errors import UserError, did_you_mean
 from rlenv.stage import Stage
 
+PART_OF = "rlenv"  # tells this package from another of its name
+
 STAGES = {
     "tokenizer": "trainers.tokenizer:TokenizerStage",
     "pretrain": "trainers.pretrain:PretrainStage",

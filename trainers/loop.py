@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,7 +62,12 @@ def _save(folder: Path, step: int, parts: Mapping[str, Stateful]) -> None:
     path = folder / f"step-{step:08d}.pt"
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
-        torch.save({name: part.state_dict() for name, part in parts.items()}, file)
+        try:
+            torch.save({name: part.state_dict() for name, part in parts.items()}, file)
+        except RuntimeError as error:  # how torch's writer reports a full disk
+            if shutil.disk_usage(folder).free < 2**20:
+                raise OSError(errno.ENOSPC, "no space left", str(path)) from error
+            raise
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -314,3 +314,44 @@ def test_a_grader_that_keeps_failing_stops_the_run(finished_run, tmp_path):
     assert done.returncode == 1
     assert "the checker is down" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].startswith("error: the grader failed on 100%")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own that a test can fill and enlarge."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=900k", "none", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(
+    finished_run, small_disk, tmp_path
+):
+    config = tmp_path / "run.yaml"
+    config.write_text(MINIATURE.format(run_dir=small_disk / "run"))
+    for size in ("900k", "1500k"):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(small_disk)], check=True)
+        done = train(config)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: the disk is full")
+        assert "Traceback" not in done.stderr
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    done = train(config)
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(small_disk / "run") == bytes_of(finished_run)
+
+
+@pytest.mark.parametrize("name", ["environments", "trainers"])
+def test_a_package_that_hides_ours_is_named(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
+    config = tmp_path / "run.yaml"
+    config.write_text(GOOD.format(run=tmp_path / "run"))
+    done = train(config, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path / name} hides the package" in done.stderr
+    assert "Traceback" not in done.stderr

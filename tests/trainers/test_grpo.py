@@ -254,3 +254,21 @@ def test_sharing_is_used_where_it_saves_work_and_only_there(nano, tokenizer, mon
     shared_prompt.group_logprobs(nano, batch, 1.0)
     with pytest.raises(AssertionError, match="one by one"):
         shared_prompt.group_logprobs(nano, batch.rows(torch.tensor([0])), 1.0)
+
+
+def test_an_algorithm_from_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from trainers.algorithms import advantages, loss\n"
+        "@advantages('mine')\n"
+        "def centred(rewards, mask): return (rewards - rewards.mean(1, keepdim=True)) * mask\n"
+        "@loss('mine')\n"
+        "def reinforce(x): return -x.logprobs * x.advantages\n"
+    )
+    made, _ = algorithms.find(f"{path}:mine")
+    assert made(torch.tensor([[1.0, 0.0]]), torch.ones(1, 2)).tolist() == [[0.5, -0.5]]
+    with pytest.raises(UserError, match="does not exist"):
+        algorithms.find(f"{tmp_path}/none.py:mine")
+    (tmp_path / "broken.py").write_text("x = 1\n1 / 0\n")
+    with pytest.raises(UserError, match=r"ZeroDivisionError.*line 2"):
+        algorithms.find(f"{tmp_path}/broken.py:mine")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor
 
 from rlenv.errors import UserError, did_you_mean
+from rlenv.registry import import_file
 
 Function = TypeVar("Function", bound=Callable[..., Tensor])
 
@@ -68,11 +70,18 @@ def loss(name: str) -> Callable[[Function], Function]:
 def find(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[LossInputs], Tensor]]:
     """Return an algorithm's advantages and loss.
 
+    Args:
+        name: as registered, or `path/to/file.py:name` to import it from there.
+
     Raises:
         UserError: there is no algorithm of that name.
     """
     from trainers.algorithms import grpo  # noqa: F401 registers itself
 
+    path, _, short = name.rpartition(":")
+    if path.endswith(".py"):
+        import_file(Path(path))
+        name = short
     if name not in ADVANTAGES or name not in LOSSES:
         known = sorted(ADVANTAGES.keys() & LOSSES.keys())
         raise UserError(
