@@ -1,4 +1,4 @@
-"""The `rlenv` command: `rlenv train ...` and `rlenv eval ...`, and what else there is."""
+"""The `rlenv` command and its subcommands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from rlenv.errors import did_you_mean
 
 COMMANDS = {
-    "train": ("rlenv.train", "carry out the run that a YAML file describes"),
-    "eval": ("rlenv.eval", "evaluate a checkpoint on held-out tasks"),
+    "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
+    "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
+    "list": ("rlenv.browse:list_main", "list the environments"),
+    "show": ("rlenv.browse:show_main", "show an environment's tasks, sizes and reward"),
+    "play": ("rlenv.play:main", "play an episode, or watch a checkpoint play one"),
 }
 
 
@@ -31,4 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    return importlib.import_module(COMMANDS[words[0]][0]).main(words[1:])
+    module, _, function = COMMANDS[words[0]][0].partition(":")
+    return getattr(importlib.import_module(module), function)(words[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

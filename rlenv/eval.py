@@ -53,7 +53,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from pathlib import Path
 
     from rlenv import registry
-    from rlenv.config import apply_override
+    from rlenv.browse import read_options
     from rlenv.task import check_split
 
     if check_split(arguments.split) == "train":
@@ -63,9 +63,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} is at least 1")
     if arguments.temperature <= 0:
         raise UserError("--temperature is above 0; a greedy reply is evaluated anyway")
-    options: dict[str, object] = {}
-    for option in arguments.option:
-        apply_override(options, option)
+    options = read_options(arguments.option)
     spec = registry.spec(arguments.env)
     spec.make(split=arguments.split, **options)
     if arguments.output is not None and not Path(arguments.output).absolute().parent.is_dir():
