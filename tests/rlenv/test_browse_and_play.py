@@ -1,0 +1,94 @@
+import io
+import json
+
+import pytest
+
+from rlenv import cli
+from tests.conftest import DIGITS
+
+ENV = "rlenv/Arithmetic-v0"
+
+
+def test_list(capsys):
+    assert cli.main(["list"]) == 0
+    assert ENV in capsys.readouterr().out
+    assert cli.main(["list", "--json", "arith"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["id"] == ENV
+    assert "17 + 25" in row["what"]
+    assert cli.main(["list", "nothing-like-it"]) == 2
+
+
+def test_show(capsys):
+    assert cli.main(["show", ENV]) == 0
+    text = capsys.readouterr().out
+    for word in ("train", "validation", "test", "correct", "solved from 1", "gold: "):
+        assert word in text
+    assert cli.main(["show", ENV, "--json", "--option", "level=4"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["options"] == {"level": 4}
+    assert shown["components"] == {"correct": 1.0}
+    fingerprints = {part["fingerprint"] for part in shown["splits"].values()}
+    assert len(fingerprints) == 3
+    assert shown["splits"]["train"]["more"]
+
+
+def test_show_an_environment_from_a_file(capsys):
+    assert cli.main(["show", f"{DIGITS}:Digits-v0"]) == 0
+    assert "demo/Digits-v0" in capsys.readouterr().out
+
+
+def answer(question: str) -> str:
+    return str(sum(int(n) for n in question.removesuffix(" = ?").split(" + ")))
+
+
+def play(monkeypatch, capsys, typed, *arguments):
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert cli.main(["play", ENV, "--seed", "3", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_play_in_a_pipe(monkeypatch, capsys):
+    question = json.loads(play(monkeypatch, capsys, "", "--json"))["messages"][0]["content"]
+    shown = play(monkeypatch, capsys, answer(question) + "\n")
+    assert f"user: {question}" in shown
+    assert "reward 1 " in shown
+    assert "correct" in shown
+    episode = json.loads(play(monkeypatch, capsys, "0\n", "--json"))
+    assert episode["reward"] == 0.0
+    assert episode["components"] == {"correct": 0.0}
+
+
+def test_giving_up(monkeypatch, capsys):
+    assert "no reply" in play(monkeypatch, capsys, "")
+    assert json.loads(play(monkeypatch, capsys, "", "--json"))["gave_up"]
+
+
+def test_a_checkpoint_plays(finished_run, monkeypatch, capsys):
+    shown = play(monkeypatch, capsys, "", "--policy", str(finished_run / "grpo"))
+    assert "assistant: " in shown
+    assert "reward" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["plya"], "Did you mean play?"),
+        (["show", "rlenv/Nothing-v0"], "there is no environment"),
+        (["play", ENV, "--split", "tain"], "Did you mean train?"),
+        (["play", ENV, "--policy", "./nowhere"], "does not exist"),
+        (["show", ENV, "--option", "level"], "key=value"),
+    ],
+)
+def test_bad_input(words, says, capsys):
+    assert cli.main(words) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert says in errors
+
+
+def test_help(capsys):
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert command in text

@@ -1,0 +1,125 @@
+import json
+
+import pytest
+
+import rlenv
+from rlenv import config
+from rlenv.config import EnvSettings
+from rlenv.display import Display
+from rlenv.errors import HeldOutError, RunFailed
+from rlenv.run_folder import RunFolder
+from rlenv.stage import Context
+from trainers import on_policy, sft
+from trainers.on_policy import Loop, OnPolicySettings
+
+SETTINGS = OnPolicySettings(
+    steps=3, groups=6, group_size=4, max_tokens=4, eval_every=1, eval_tasks=20, learning_rate=1e-2
+)
+
+
+@pytest.fixture
+def context(finished_run, tmp_path):
+    settings = config.parse_run(
+        {"run_dir": str(tmp_path), "env": "rlenv/Arithmetic-v0", "stages": {"grpo": {}}}, "test"
+    )
+    with RunFolder(tmp_path / "run", settings) as run:
+        yield Context(
+            run=run,
+            stage="grpo",
+            seed=7,
+            env=settings.env,
+            source=str(finished_run / "sft"),
+            device="cpu",
+            display=Display(),
+        )
+
+
+def test_rollouts_play_training_tasks_and_held_out_scores_come_from_validation(
+    context, monkeypatch
+):
+    played = {}
+
+    def recorded(pool, engine, chat, tasks, **kwargs):
+        split = "train" if kwargs["samples"] > 1 else "held out"
+        played.setdefault(split, []).extend(tasks)
+        return rlenv.rollout.play(pool, engine, chat, tasks, **kwargs)
+
+    monkeypatch.setattr(on_policy, "play", recorded)
+    Loop(SETTINGS, context).run()
+    assert len(played["train"]) == SETTINGS.steps * SETTINGS.groups
+    assert {task.split for task in played["train"]} == {"train"}
+    assert {task.split for task in played["held out"]} == {"validation"}
+
+
+def test_sft_scores_validation_tasks(context):
+    from rlenv.models import checkpoint
+
+    model, tokenizer = checkpoint.load(context.source, device="cpu")
+    held_out = sft.HeldOut(context, model, rlenv.chat.ChatFormat(tokenizer), sft.SFTSettings())
+    assert {task.split for task in held_out.tasks} == {"validation"}
+
+
+def test_a_held_out_environment_is_refused(context, monkeypatch):
+    monkeypatch.setattr(
+        Context, "make_env", lambda self, split: rlenv.make(self.env.id, split="test")
+    )
+    with pytest.raises(HeldOutError):
+        Loop(SETTINGS, context)
+
+
+class Flaky(rlenv.SingleTurnEnv):
+    """Its grader fails on some tasks."""
+
+    share = 0.3
+
+    def generate(self, rng):
+        return rlenv.Task(f"{rng.randrange(100)} + 1 = ?", metadata={"luck": rng.random()})
+
+    def score(self, task, reply):
+        if task.metadata["luck"] < self.share:
+            raise TimeoutError("the judge did not answer")
+        return float(len(reply) % 2)
+
+
+def test_unjudged_rollouts_are_counted_and_leave_the_batch(context, monkeypatch):
+    monkeypatch.setattr(Context, "make_env", lambda self, split: Flaky(split=split))
+    loop = Loop(SETTINGS.model_copy(update={"max_grader_errors": 1.0, "groups": 12}), context)
+    seen = []
+    real = on_policy.Batch.of
+
+    def recorded(trajectories, *args, **kwargs):
+        seen.extend(trajectories)
+        return real(trajectories, *args, **kwargs)
+
+    monkeypatch.setattr(on_policy.Batch, "of", recorded)
+    metrics, groups = loop.step(0, with_kl=True)
+    failed = [t for g in groups for t in g.trajectories if not t.reward.judged]
+    assert 0 < len(failed) < 48
+    assert metrics["grader_errors"] == pytest.approx(len(failed) / 48)
+    assert seen
+    assert all(t.reward.judged for t in seen)
+
+
+def test_too_many_unjudged_rollouts_stop_the_run(context, monkeypatch):
+    monkeypatch.setattr(Context, "make_env", lambda self, split: Flaky(split=split))
+    monkeypatch.setattr(Flaky, "share", 0.9)
+    loop = Loop(SETTINGS.model_copy(update={"groups": 12}), context)
+    with pytest.raises(RunFailed, match="the judge did not answer"):
+        loop.step(0, with_kl=False)
+
+
+def test_sampled_episodes_are_kept_with_their_reward(context):
+    Loop(SETTINGS, context).run()
+    lines = [json.loads(line) for line in (context.run.path / "episodes.jsonl").open()]
+    assert {line["step"] for line in lines} == {1, 2, 3}
+    for line in lines:
+        assert {"prompt", "reply", "reward", "components", "status", "task_key"} <= set(line)
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="updates"):
+        OnPolicySettings(steps=1, groups=2, updates=3)
+
+
+def test_the_environment_needs_no_registration_for_its_options():
+    assert EnvSettings(id="rlenv/Arithmetic-v0", level=3).options == {"level": 3}
