@@ -11,14 +11,16 @@ import random
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rlenv.reward import Reward
-from rlenv.task import GeneratedTasks, Message, Task, TaskSet
+from rlenv.data import Rows, column, load_rows
+from rlenv.reward import Reward, Rubric
+from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,9 @@ class TextEnv(gymnasium.Env[str, str]):
     Args:
         split: which tasks to play: `train`, `validation` or `test`.
         tasks: a task set to play instead of the environment's own.
+        rows: rows of data to make tasks from instead of `generate`: a file, a `datasets` id or
+            the rows themselves, see `rlenv.data.load_rows`.
+        columns: which columns hold the `prompt` and the `answer`.
         max_turns: after so many replies the episode is truncated; None for no limit.
         render_mode: `ansi` to render the transcript as text.
 
@@ -105,6 +110,8 @@ class TextEnv(gymnasium.Env[str, str]):
         *,
         split: str = "train",
         tasks: TaskSet | None = None,
+        rows: str | Path | Rows | None = None,
+        columns: Mapping[str, str] | None = None,
         max_turns: int | None = None,
         render_mode: str | None = None,
     ) -> None:
@@ -114,6 +121,8 @@ class TextEnv(gymnasium.Env[str, str]):
         self.action_space = UnicodeText()
         self.max_turns = max_turns
         self.render_mode = render_mode
+        self.rows = None if rows is None else load_rows(rows)
+        self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
         self.tasks = tasks if tasks is not None else self.make_tasks(split)
         self.task: Task | None = None
         self.random = random.Random(0)
@@ -151,10 +160,17 @@ class TextEnv(gymnasium.Env[str, str]):
         return None if reply is None else f"{task.question} {reply}"
 
     def make_tasks(self, split: str) -> TaskSet:
-        """Return the tasks of a split; by default those that `generate` makes."""
+        """Return the tasks of a split: those of the rows, or those that `generate` makes."""
+        if self.rows is not None:
+            return RowTasks(self.rows, self.from_row, split=split)
         options = sorted((k, repr(v)) for k, v in self.options().items())
         name = f"{type(self).__module__}.{type(self).__qualname__}{options}"
         return GeneratedTasks(self.generate, split=split, name=name)
+
+    def from_row(self, row: Mapping[str, Any]) -> Task:
+        """Make a task of a row of data; by default from the columns named at creation."""
+        prompt, answer = (column(row, self.columns[part]) for part in ("prompt", "answer"))
+        return Task(prompt, answer=answer)
 
     def options(self) -> Mapping[str, Any]:
         """Return the settings that change which tasks there are, for their fingerprint."""
@@ -241,11 +257,22 @@ class TextEnv(gymnasium.Env[str, str]):
 
 
 class SingleTurnEnv(TextEnv):
-    """An environment of one question and one reply. An author writes `generate` and `score`."""
+    """An environment of one question and one reply. An author writes `generate` and `score`.
+
+    Instead of `score`, an author may set `rubric` and write a method for each of its components,
+    `def NAME(self, task, reply) -> float | bool`, plain or async.
+
+    Attributes:
+        rubric: the weights of the components, or None.
+    """
+
+    rubric: Rubric | None = None
 
     def score(self, task: Task, reply: str) -> Reward | float | bool:
-        """Judge a reply."""
-        raise NotImplementedError(f"{type(self).__name__} needs score(task, reply)")
+        """Judge a reply: by the rubric's components, unless a subclass says otherwise."""
+        if self.rubric is None:
+            raise NotImplementedError(f"{type(self).__name__} needs score(task, reply) or a rubric")
+        return self.rubric.judge(self, task, reply)
 
     def respond(self, task: Task, reply: str) -> Response:
         """Score the reply and end the episode."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
 
@@ -90,6 +93,23 @@ class Rubric:
         self.weights = {name: float(weight) for name, weight in weights.items()}
         self.gate = gate
 
+    def judge(self, judges: object, *arguments: Any) -> Reward:
+        """Measure every component and combine them.
+
+        Args:
+            judges: has a method for each component, plain or async; async ones run at the same
+                time.
+            *arguments: passed to each method, such as the task and the reply.
+
+        Raises:
+            AttributeError: a component has no method.
+        """
+        values = {name: getattr(judges, name)(*arguments) for name in self.weights}
+        waiting = {name: value for name, value in values.items() if inspect.isawaitable(value)}
+        if waiting:
+            values.update(zip(waiting, _settle(list(waiting.values())), strict=True))
+        return self({name: float(value) for name, value in values.items()})
+
     @property
     def maximum(self) -> float:
         """The value when every component with a positive weight is 1 and the others are 0."""
@@ -124,3 +144,30 @@ class Rubric:
     def __repr__(self) -> str:
         parts = [f"{name}={weight:g}" for name, weight in self.weights.items()]
         return f"Rubric({', '.join([*parts, f'gate={self.gate!r}'] if self.gate else parts)})"
+
+
+def _settle(waiting: list[Awaitable[Any]]) -> list[Any]:
+    """Wait for all of them, from plain code and from code inside an event loop alike."""
+
+    async def gather() -> list[Any]:
+        return list(await asyncio.gather(*waiting))
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(gather())
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.extend(asyncio.run(gather()))
+        except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=run)  # a loop can't be entered twice in one thread
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome

@@ -1,3 +1,4 @@
+import json
 import math
 import pickle
 import random
@@ -151,3 +152,76 @@ def test_works_in_gymnasiums_vector_and_wrappers():
     wrapped = gymnasium.wrappers.RecordEpisodeStatistics(Reverse())
     wrapped.reset(seed=0)
     assert wrapped.step("x")[4]["episode"]["l"] == 1
+
+
+class Parts(rlenv.SingleTurnEnv):
+    """A rubric instead of a score."""
+
+    generate = Reverse.generate
+    rubric = rlenv.Rubric(correct=1.0, short=0.1, gate="correct")
+    reward_range = (0.0, 1.1)
+
+    def correct(self, task, reply):
+        return reply == task.answer
+
+    async def short(self, task, reply):
+        if reply == "boom":
+            raise OSError("the judge is down")
+        return len(reply) < 10
+
+
+def test_a_rubric_and_its_components():
+    env = Parts()
+    env.reset(seed=0)
+    reward = env.step(env.task.answer)[4]["reward"]
+    assert reward.components == {"correct": 1.0, "short": 1.0}
+    assert reward.value == pytest.approx(1.1)
+    env.reset(seed=0)
+    assert env.step("x")[1] == 0.0
+
+
+def test_a_component_that_raises_is_a_grader_error(caplog):
+    env = Parts()
+    env.reset(seed=0)
+    reward = env.step("boom")[4]["reward"]
+    assert reward.status == "grader_error"
+    assert "the judge is down" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "rows"])
+def test_tasks_from_rows_of_data(tmp_path, kind):
+    rows = [{"q": f"Spell {w}x backwards.", "a": f"x{w[::-1]}"} for w in map(str, range(100))]
+    source = tmp_path / f"data.{kind}"
+    if kind == "jsonl":
+        source.write_text("\n".join(map(json.dumps, rows)))
+    elif kind == "json":
+        source.write_text(json.dumps(rows))
+    elif kind == "csv":
+        source.write_text("q,a\n" + "".join(f"{r['q']},{r['a']}\n" for r in rows))
+    elif kind == "parquet":
+        import pyarrow
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), source)
+    else:
+        source = rows
+    columns = {"prompt": "q", "answer": "a"}
+    made = [Reverse(rows=source, columns=columns, split=s) for s in rlenv.task.SPLITS]
+    assert sum(len(env.tasks) for env in made) == 100
+    question, _ = made[0].reset(seed=1)
+    assert question in {row["q"] for row in rows}
+    assert made[0].step(made[0].task.answer)[1] == 1.0
+
+
+def test_rows_that_cannot_be_read(tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"prompt": "a", "answer": 1}\n{oops\n')
+    with pytest.raises(rlenv.UserError, match="line 2"):
+        Reverse(rows=bad)
+    with pytest.raises(rlenv.UserError, match="does not exist"):
+        Reverse(rows=tmp_path / "none.jsonl")
+    with pytest.raises(rlenv.UserError, match="no column 'answer'; they have prompt, gold"):
+        Reverse(rows=[{"prompt": "x", "gold": "y"}])
+    (tmp_path / "data.xml").write_text("")
+    with pytest.raises(rlenv.UserError, match="none of"):
+        Reverse(rows=tmp_path / "data.xml")

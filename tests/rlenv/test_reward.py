@@ -1,3 +1,4 @@
+import asyncio
 import math
 
 import pytest
@@ -74,3 +75,30 @@ def test_a_rubric_wants_its_own_components():
         Rubric(correct=1.0, gate="format")
     with pytest.raises(ValueError, match="at least one"):
         Rubric()
+
+
+class Judges:
+    async def correct(self, task, reply):
+        await asyncio.sleep(0.01)
+        return reply == task
+
+    def brief(self, task, reply):
+        return 1 / len(reply)
+
+    async def broken(self, task, reply):
+        raise LookupError("no judge")
+
+
+def test_components_may_be_plain_or_async():
+    reward = Rubric(correct=1.0, brief=0.5).judge(Judges(), "ab", "ab")
+    assert reward.components == {"correct": 1.0, "brief": 0.5}
+    assert reward.value == pytest.approx(1.25)
+
+
+def test_async_components_work_inside_an_event_loop():
+    async def main():
+        with pytest.raises(LookupError, match="no judge"):
+            Rubric(correct=1.0, broken=1.0).judge(Judges(), "ab", "ab")
+        return Rubric(correct=1.0).judge(Judges(), "ab", "ab")
+
+    assert asyncio.run(main()).value == 1.0

@@ -1,0 +1,98 @@
+"""Rows of data from a file or a `datasets` id."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlenv.errors import UserError
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
+    """Load rows.
+
+    Args:
+        source: the path of a `.jsonl`, `.json` (a list of objects), `.csv` or `.parquet` file; the
+            id of a data set that `datasets` loads; or rows, which are returned as they are.
+        part: of a `datasets` id, the part to take, such as `train`; all parts if left out.
+
+    Raises:
+        UserError: the file is missing, of another kind, or damaged.
+    """
+    if not isinstance(source, (str, Path)):
+        return source
+    path = Path(source).expanduser()
+    if not path.suffix and not path.exists():
+        return _from_datasets(str(source), part)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; give a file of rows or the id of a data set")
+    readers = {
+        ".jsonl": _jsonl,
+        ".json": _json,
+        ".csv": _csv,
+        ".parquet": _parquet,
+    }
+    if path.suffix not in readers:
+        raise UserError(f"{path} is none of {', '.join(readers)}")
+    return readers[path.suffix](path)
+
+
+def column(row: Mapping[str, Any], name: str) -> Any:
+    """Return a row's column, or raise a `UserError` that names those it has."""
+    if name not in row:
+        raise UserError(f"the rows have no column {name!r}; they have {', '.join(row)}")
+    return row[name]
+
+
+def _jsonl(path: Path) -> Rows:
+    rows = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(f"{path}, line {number} is no JSON: {error}") from None
+                if not isinstance(row, dict):
+                    raise UserError(f"{path}, line {number} is no JSON object")
+                rows.append(row)
+    return rows
+
+
+def _json(path: Path) -> Rows:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is no JSON: {error}") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path} must hold a list of objects")
+    return rows
+
+
+def _csv(path: Path) -> Rows:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _parquet(path: Path) -> Rows:
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
+
+
+def _from_datasets(name: str, part: str | None) -> Rows:
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(name, split=part)
+    except Exception as error:  # noqa: BLE001 whatever a hub or a loader may raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the data set {name!r} could not be loaded: {reason}") from None
+    if isinstance(loaded, Mapping):
+        return [row for one in loaded.values() for row in one]
+    return list(loaded)
