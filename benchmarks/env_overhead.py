@@ -1,0 +1,181 @@
+"""What the environment layer costs a step, beside Gymnasium's bare Env, gem and TextArena.
+
+    python benchmarks/env_overhead.py
+
+Two measurements, each side by side in one run, every contender in turn and the rounds repeated:
+
+- a trivial single-turn environment (a fixed question, any reply is right): seconds of one episode,
+  `reset` and `step` with the reward result and info, beside a bare `gymnasium.Env` that does the
+  same by hand; the difference is the layer's overhead;
+- Guess The Number from 1 to 20, played by bisection with `\\boxed{}` replies, with the same seeds:
+  seconds a step, beside the same game in gem-llm 0.1 and textarena 0.7.4 where they are installed
+  (`pip install gem-llm==0.1.0 textarena==0.7.4`).
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import gymnasium
+
+import rlenv
+from rlenv import parsing
+
+ROUNDS = 9
+EPISODES = 3000
+TASK = rlenv.Task("Say anything.", answer="x")
+
+
+class Trivial(rlenv.SingleTurnEnv):
+    """Any reply is right."""
+
+    def generate(self, rng: random.Random) -> rlenv.Task:
+        """Return the one task."""
+        return TASK
+
+    def score(self, task: rlenv.Task, reply: str) -> bool:
+        """Return True."""
+        return True
+
+
+class Bare(gymnasium.Env):
+    """The same, on Gymnasium's interface with nothing in between."""
+
+    observation_space = rlenv.UnicodeText()
+    action_space = rlenv.UnicodeText()
+
+    def reset(self, *, seed=None, options=None):
+        """Begin an episode."""
+        super().reset(seed=seed)
+        return TASK.question, {}
+
+    def step(self, action):
+        """Play a reply."""
+        return "", 1.0, True, False, {}
+
+
+class GuessTheNumber(rlenv.TextEnv):
+    """Find a number from 1 to 20 in at most 20 turns."""
+
+    def generate(self, rng: random.Random) -> rlenv.Task:
+        """Draw the number."""
+        return rlenv.Task("Guess a number from 1 to 20.", answer=rng.randint(1, 20))
+
+    def respond(self, task: rlenv.Task, reply: str):
+        """Say higher or lower."""
+        box = parsing.boxed(reply)
+        guess = parsing.integer(box) if box is not None else None
+        if guess is None:
+            return rlenv.done("You did not provide a valid guess.", reward=-0.1)
+        if guess == task.answer:
+            return rlenv.done("Congratulations!", reward=1.0)
+        return f"The number is {'higher' if guess < task.answer else 'lower'} than {guess}."
+
+
+def trivial(env: gymnasium.Env) -> int:
+    """Play single-turn episodes; return the number of steps."""
+    for _ in range(EPISODES):
+        env.reset()
+        env.step("hello")
+    return EPISODES
+
+
+def bisect(reset: Callable[[int], object], step: Callable[[str], tuple[str, bool]]) -> int:
+    """Play Guess The Number by bisection; return the number of steps."""
+    steps = 0
+    for seed in range(EPISODES // 10):
+        reset(seed)
+        low, high, over = 1, 20, False
+        while not over and low <= high:
+            guess = (low + high) // 2
+            text, over = step(f"I try \\boxed{{{guess}}}.")
+            steps += 1
+            if "higher" in text:
+                low = guess + 1
+            elif "lower" in text:
+                high = guess - 1
+    return steps
+
+
+def games() -> dict[str, Callable[[], int]]:
+    """Return the contenders that are installed."""
+    ours = GuessTheNumber(max_turns=20)
+
+    def our_step(action: str) -> tuple[str, bool]:
+        text, _, terminated, truncated, _ = ours.step(action)
+        return text, terminated or truncated
+
+    found = {"rlenv": lambda: bisect(lambda s: ours.reset(seed=s), our_step)}
+    try:
+        from gem.envs.game_env.guess_the_number import GuessTheNumberEnv
+    except ImportError as error:
+        print(f"gem-llm: not measured ({error})")
+    else:
+        gem = GuessTheNumberEnv(min_number=1, max_number=20, max_turns=20)
+
+        def gem_step(action: str) -> tuple[str, bool]:
+            text, _, terminated, truncated, _ = gem.step(action)
+            return text, terminated or truncated
+
+        found["gem-llm"] = lambda: bisect(gem.reset, gem_step)
+    try:
+        from textarena.envs.GuessTheNumber.env import GuessTheNumberEnv as Arena
+    except ImportError as error:
+        print(f"textarena: not measured ({error})")
+    else:
+        arena = Arena(min_number=1, max_number=20, max_turns=20)
+
+        def arena_reset(seed: int) -> None:
+            arena.reset(num_players=1, seed=seed)
+            arena.state.get_current_player_observation()
+
+        def arena_step(action: str) -> tuple[str, bool]:
+            over, _ = arena.step(action.replace("\\boxed{", "[").replace("}", "]"))
+            seen = arena.state.get_current_player_observation() if not over else []
+            return str(seen[-1][1]).lower() if seen else "", bool(over)
+
+        found["textarena"] = lambda: bisect(arena_reset, arena_step)
+    return found
+
+
+def measure(contenders: dict[str, Callable[[], int]]) -> dict[str, list[float]]:
+    """Return microseconds a step, one figure a round, every contender in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, play in contenders.items():
+            gc.collect()
+            began = time.perf_counter()
+            steps = play()
+            seconds[name].append((time.perf_counter() - began) / steps * 1e6)
+    return seconds
+
+
+def show(title: str, figures: dict[str, list[float]]) -> None:
+    """Print medians, ranges, and the ratio to rlenv round by round."""
+    print(f"\n{title} ({ROUNDS} rounds)")
+    first = next(iter(figures))
+    for name, values in figures.items():
+        ratios = [v / f for v, f in zip(values, figures[first], strict=True)]
+        print(
+            f"  {name:<16} {statistics.median(values):8.1f} us a step "
+            f"[{min(values):.1f}, {max(values):.1f}]   x{statistics.median(ratios):.2f}"
+        )
+
+
+def main() -> None:
+    """Run both measurements."""
+    layer = measure(
+        {"rlenv": lambda: trivial(Trivial()), "gymnasium.Env": lambda: trivial(Bare())}
+    )
+    show("one single-turn episode: reset and step", layer)
+    gaps = [a - b for a, b in zip(layer["rlenv"], layer["gymnasium.Env"], strict=True)]
+    print(f"  overhead of the layer: {statistics.median(gaps):.1f} us an episode")
+    show("Guess The Number, played by bisection", measure(games()))
+
+
+if __name__ == "__main__":
+    main()
