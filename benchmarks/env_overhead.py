@@ -168,9 +168,7 @@ def show(title: str, figures: dict[str, list[float]]) -> None:
 
 def main() -> None:
     """Run both measurements."""
-    layer = measure(
-        {"rlenv": lambda: trivial(Trivial()), "gymnasium.Env": lambda: trivial(Bare())}
-    )
+    layer = measure({"rlenv": lambda: trivial(Trivial()), "gymnasium.Env": lambda: trivial(Bare())})
     show("one single-turn episode: reset and step", layer)
     gaps = [a - b for a, b in zip(layer["rlenv"], layer["gymnasium.Env"], strict=True)]
     print(f"  overhead of the layer: {statistics.median(gaps):.1f} us an episode")

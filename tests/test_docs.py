@@ -1,0 +1,43 @@
+"""Every block of the documentation runs, in order, in an empty folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+BLOCK = re.compile(r"^```(python|bash)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("authoring.md")), ids=lambda p: p.name)
+def test_the_page_runs(page, tmp_path):
+    (tmp_path / "configs").mkdir()
+    shutil.copy(ROOT / "configs/quickstart.yaml", tmp_path / "configs")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def run(*command):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+    session = ""
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert len(blocks) > 5
+    for language, name, code in blocks:
+        if name:
+            (tmp_path / name).write_text(code)
+        elif language == "python":  # the plain Python blocks share one session
+            session += code
+            run(sys.executable, "-c", session)
+        else:
+            run("bash", "-euo", "pipefail", "-c", code)
