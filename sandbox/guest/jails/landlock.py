@@ -1,0 +1,140 @@
+"""Landlock and seccomp, where namespaces are forbidden."""
+
+import contextlib
+import os
+import shutil
+import stat
+
+from sandbox.guest import landlock, linux, seccomp
+from sandbox.guest.jails.base import NOBODY, Jail
+
+
+class LandlockJail(Jail):
+    """No sight of files but the interpreter's, no sockets, no signals to others.
+
+    The run shares the host's pid and mount namespace, so what the kernel offers no lock for
+    is refused by seccomp: signals to other processes, changes to modes and owners of files,
+    tracing, sockets. Its scratch folder is on the host's disk and watched for size.
+    """
+
+    capabilities = 0
+
+    def enter_supervisor(self):
+        """Become nobody, if we are root."""
+        if os.geteuid() == 0:
+            self._become_nobody()
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+
+    def _become_nobody(self):
+        reachable = _reachable_as_nobody(self.config["readable"])
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        linux.prctl(linux.PR_SET_KEEPCAPS, 1)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        if not reachable:
+            # The interpreter lies behind a private folder (/root, say). Landlock narrows this
+            # right to read down to the interpreter's own files.
+            self.capabilities = 1 << linux.CAP_DAC_READ_SEARCH
+        linux.set_capabilities(self.capabilities)
+
+    def enter_zygote(self):
+        """Refuse to serve without Landlock."""
+        if not landlock.version():
+            raise OSError("the kernel has no Landlock")
+        os.chdir(self.config["scratch"])
+        self.parent = os.getpid()
+
+    def enter_run(self):
+        """Lock the files, then the system calls."""
+        scratch = self.config["scratch"]
+        linux.die_with_parent(self.parent)
+        os.environ.update(TMPDIR=scratch, HOME=scratch)
+        os.chdir(scratch)
+        self._lock_files(scratch)
+        linux.set_capabilities(self.capabilities)
+        level = landlock.version()
+        seccomp.install(seccomp.build(pid=os.getpid(), inode=False, truncate=level >= 3))
+
+    def _lock_files(self, scratch):
+        devices = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
+        landlock.restrict(self.config["readable"], [scratch], devices)
+
+    def overfull(self):
+        """Measure the scratch folder, since nothing else bounds its total."""
+        size = count = 0
+        for entry in _walk(self.config["scratch"]):
+            count += 1
+            with contextlib.suppress(OSError):
+                size += entry.stat(follow_symlinks=False).st_blocks * 512
+            if size > self.config["disk_bytes"] or count > self.config["files"]:
+                return b"disk"
+        return b""
+
+    def clean(self):
+        """Empty the scratch folder."""
+        empty(self.config["scratch"])
+
+    def leave(self):
+        """Remove the scratch folder."""
+        shutil.rmtree(self.config["scratch"], ignore_errors=True)
+
+
+def _reachable_as_nobody(paths):
+    """Whether nobody could look up the given paths; asked of a child, who becomes nobody."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            code = 0 if all(os.access(path, os.R_OK) for path in paths) else 1
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _walk(folder):
+    """Yield everything below a folder without recursing in Python."""
+    waiting = [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            continue
+
+
+def empty(folder):
+    """Remove everything below a folder, however deep or locked it is.
+
+    Args:
+        folder: The folder, which stays. Nothing may be running in it any more.
+    """
+    # Deep trees defeat both recursion and path lengths, so children are pulled up first.
+    serial = 0
+    while True:
+        left = os.listdir(folder)
+        if not left:
+            return
+        for name in left:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                os.unlink(path)  # noqa: PTH108
+                continue
+            with contextlib.suppress(OSError):
+                os.chmod(path, 0o700)  # noqa: PTH101
+            for child in os.listdir(path):
+                below = os.path.join(path, child)  # noqa: PTH118
+                if stat.S_ISDIR(os.lstat(below).st_mode):
+                    serial += 1
+                    with contextlib.suppress(OSError):
+                        os.chmod(below, 0o700)  # noqa: PTH101
+                    os.rename(below, os.path.join(folder, f".gone-{serial}"))  # noqa: PTH104, PTH118
+                else:
+                    os.unlink(below)  # noqa: PTH108
+            os.rmdir(path)  # noqa: PTH106
