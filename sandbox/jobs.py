@@ -238,8 +238,7 @@ def call_verdict(
             tests.pop()
         tests.append(TestResult("error", detail))
     tests += [TestResult("not_run")] * (count - len(tests))
-    first = limit and TestResult(*limit)  # type: ignore[arg-type]
-    first = first or next((test for test in tests if test.status != "pass"), None)
+    first = next((test for test in tests if test.status != "pass"), None)
     if first is None:
         return Verdict("pass", tuple(tests), **common)
     return Verdict(first.status, tuple(tests), detail=first.detail, **common)  # type: ignore[arg-type]

@@ -63,10 +63,11 @@ def _calls(job, send):
         try:
             value = function(*decode(data, codec.Bounds(len(data), 1000, 1 << 31)))
             kind, body = VALUE, encode(value, bounds)
-        except MemoryError:
+        except MemoryError:  # it ends the run: what is left of the program can't be relied on
             value = None
             _free_reserve()
-            kind, body = MEMORY, b""
+            send(MEMORY, index)
+            return 1
         except codec.NotPlain as error:
             kind, body = NOT_PLAIN, _describe(error, bare=True)
         except codec.TooBig as error:

@@ -10,7 +10,8 @@ from sandbox.guest import linux, syscalls
 _LD, _JEQ, _JGE, _JGT, _JSET, _RET = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _EPERM, _ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
-_NUMBER, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
+_NUMBER, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
+_SIGKILL, _RLIMIT_CPU = 9, 0
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _NEWEST = 462  # calls younger than this table do not exist, so callers fall back
 
@@ -54,9 +55,9 @@ def build(pid=None, processes=False, inode=True, truncate=True):
     code += [_op(_LD, _NUMBER)]
     code += _on(special["clone3"], [_op(_RET, _ENOSYS)])  # flags out of reach: use clone
     code += _on(special["clone"], _clone_rule(processes))
-    for name in ("kill", "tgkill"):
-        code += _on(special[name], [_op(_RET, _ALLOW)] if pid is None else _among(_ARG0, [pid]))
-    code += _on(special["prlimit64"], _among(_ARG0, [0]))
+    for name, signal in (("kill", _ARG1), ("tgkill", _ARG2)):
+        code += _on(special[name], [_op(_RET, _ALLOW)] if pid is None else _own(pid, signal))
+    code += _on(special["prlimit64"], _rlimit_rule())
     code += _on(special["prctl"], _among(_ARG0, _PRCTL))
     code += _on(special["ioctl"], _among(_ARG1, _IOCTL, errno.ENOTTY))
     code += _on(special["fcntl"], _among(_ARG1, _FCNTL))
@@ -100,6 +101,24 @@ def _among(argument, values, error=errno.EPERM):
     for value in values:
         rule += [_op(_JEQ, value, 0, 1), _op(_RET, _ALLOW)]
     return [*rule, _op(_RET, 0x00050000 | error)]
+
+
+def _own(pid, signal):
+    """Signals to itself only, and not SIGKILL, which has to mean that someone else did it."""
+    return [_op(_LD, signal), _op(_JEQ, _SIGKILL, 3, 0), *_among(_ARG0, [pid])]
+
+
+def _rlimit_rule():
+    """Its own limits only, and not the processor limit: going over it ends in a SIGKILL."""
+    return [
+        _op(_LD, _ARG1),
+        _op(_JEQ, _RLIMIT_CPU, 0, 4),
+        _op(_LD, _ARG2),
+        _op(_JEQ, 0, 0, 5),
+        _op(_LD, _ARG2 + 4),
+        _op(_JEQ, 0, 0, 3),
+        *_among(_ARG0, [0]),
+    ]
 
 
 def _clone_rule(processes):

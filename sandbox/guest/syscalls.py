@@ -9,7 +9,7 @@ read 0 63, write 1 64, close 3 57, fstat 5 80, lseek 8 62, mmap 9 222, mprotect 
 getitimer 36 102, setitimer 38 103, getpid 39 172, sendfile 40 71, exit 60 93, exit_group 231
 94, wait4 61 260, waitid 247 95, uname 63 160, flock 73 32, fsync 74 82, fdatasync 75 83,
 ftruncate 77 46, getcwd 79 17, chdir 80 49, fchdir 81 50, gettimeofday 96 169, getrlimit 97 163,
-setrlimit 160 164, getrusage 98 165, sysinfo 99 179, times 100 153, getuid 102 174, getgid 104
+getrusage 98 165, sysinfo 99 179, times 100 153, getuid 102 174, getgid 104
 176, geteuid 107 175, getegid 108 177, getppid 110 173, getpgid 121 155, getsid 124 156,
 getgroups 115 158, getresuid 118 148, getresgid 120 150, umask 95 166, rt_sigpending 127 136,
 rt_sigtimedwait 128 137, rt_sigsuspend 130 133, sigaltstack 131 132, statfs 137 43, fstatfs 138
@@ -22,7 +22,7 @@ copy_file_range 326 285, membarrier 324 283, statx 332 291, rseq 334 293, openat
 258 34, unlinkat 263 35, renameat 264 38, renameat2 316 276, linkat 265 37, symlinkat 266 36,
 readlinkat 267 78, faccessat 269 48, faccessat2 439 439, newfstatat 262 79, close_range 436 436,
 epoll_pwait2 441 441, futex_waitv 449 449, getcpu 309 168, sendto 44 206, recvfrom 45 207,
-sendmsg 46 211, recvmsg 47 212, shutdown 48 210, getsockname 51 204, getpeername 52 205,
+shutdown 48 210, getsockname 51 204, getpeername 52 205,
 setsockopt 54 208, getsockopt 55 209, open 2 -, stat 4 -, lstat 6 -, poll 7 -, access 21 -, pipe
 22 -, select 23 -, dup2 33 -, alarm 37 -, getpgrp 111 -, rename 82 -, mkdir 83 -, rmdir 84 -,
 creat 85 -, link 86 -, unlink 87 -, symlink 88 -, readlink 89 -, epoll_create 213 -, epoll_wait
@@ -36,9 +36,9 @@ truncate 76 45, chmod 90 -, fchmod 91 52, fchmodat 268 53, fchmodat2 452 452, ut
 utimes 235 -, futimesat 261 -, utimensat 280 88
 """
 
-# Starting and steering child processes.
+# Starting and steering child processes, and handing descriptors around.
 PROCESS = """
-fork 57 -, vfork 58 -, execve 59 221, setsid 112 157, setpgid 109 154, pidfd_open 434 434,
+sendmsg 46 211, recvmsg 47 212, fork 57 -, vfork 58 -, execve 59 221, setsid 112 157, setpgid 109 154, pidfd_open 434 434,
 pidfd_send_signal 424 424
 """
 

@@ -90,6 +90,10 @@ def serve(control, jail, config):
 
 def _warm_up(config):
     sys.path.extend(config["path"])
+    if config.get("site"):
+        import site
+
+        sys.path.extend(site.getsitepackages())
     import _sitebuiltins
 
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
@@ -203,7 +207,7 @@ def _watch(pid, control, wake, jail, start, cpu, wall):
             return why, status, usage
         now = time.monotonic()
         if not why:
-            why = _overdue(pid, now - start, cpu, wall) or jail.overfull()
+            why = _overdue(pid, now - start, cpu, wall) or jail.overfull(pid)
             if why:
                 jail.kill(pid)
         if now - beat >= HEARTBEAT_SECONDS:

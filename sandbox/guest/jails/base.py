@@ -43,7 +43,7 @@ class Jail:
         """Kill a run and all that it started."""
         os.kill(pid, signal.SIGKILL)
 
-    def overfull(self):
+    def overfull(self, pid):
         """Say whether the run has put too much on disk: `b"disk"` or nothing."""
         return b""
 

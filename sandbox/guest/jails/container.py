@@ -24,6 +24,8 @@ class ContainerJail(LandlockJail):
         """Prepare for runs."""
         os.chdir(self.config["scratch"])
         self.parent = os.getpid()
+        hidden = ("proc", "sys", "dev", "tmp", "run")
+        self.config["readable"] = [f"/{name}" for name in os.listdir("/") if name not in hidden]
 
     def enter_run(self):
         """Lock the files where possible, then the system calls."""
@@ -33,7 +35,7 @@ class ContainerJail(LandlockJail):
             self._lock_files(self.config["scratch"])
         seccomp.install(seccomp.build(pid=os.getpid(), inode=False))
 
-    def overfull(self):
+    def overfull(self, pid):
         """The tmpfs bounds itself."""
         return b""
 

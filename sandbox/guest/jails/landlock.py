@@ -53,6 +53,9 @@ class LandlockJail(Jail):
         os.chdir(scratch)
         self._lock_files(scratch)
         linux.set_capabilities(self.capabilities)
+        # The warm parent counts its removed files through /proc; nobody else may look, as
+        # runs can't reach /proc and can't trace.
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)
         level = landlock.version()
         seccomp.install(seccomp.build(pid=os.getpid(), inode=False, truncate=level >= 3))
 
@@ -60,15 +63,17 @@ class LandlockJail(Jail):
         devices = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
         landlock.restrict(self.config["readable"], [scratch], devices)
 
-    def overfull(self):
+    def overfull(self, pid):
         """Measure the scratch folder, since nothing else bounds its total."""
         size = count = 0
-        for entry in _walk(self.config["scratch"]):
-            count += 1
-            with contextlib.suppress(OSError):
-                size += entry.stat(follow_symlinks=False).st_blocks * 512
-            if size > self.config["disk_bytes"] or count > self.config["files"]:
-                return b"disk"
+        try:
+            for found in (*_walk(self.config["scratch"]), *_unlinked(pid)):
+                count += 1
+                size += found.st_blocks * 512
+                if size > self.config["disk_bytes"] or count > self.config["files"]:
+                    return b"disk"
+        except OSError:  # made so that it can't be walked
+            return b"disk"
         return b""
 
     def clean(self):
@@ -96,17 +101,34 @@ def _reachable_as_nobody(paths):
 
 
 def _walk(folder):
-    """Yield everything below a folder without recursing in Python."""
+    """Yield the status of everything below a folder, without recursing in Python."""
     waiting = [folder]
     while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    yield entry
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                try:
+                    yield entry.stat(follow_symlinks=False)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-        except OSError:
+                except FileNotFoundError:  # removed meanwhile
+                    continue
+
+
+def _unlinked(pid):
+    """Yield the status of the regular files that a process holds open but has removed."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, PermissionError):  # it has ended, or has yet to set itself up
+        return
+    for name in names:
+        try:
+            found = os.stat(f"{folder}/{name}")
+        except FileNotFoundError:
             continue
+        # Numbers up to 4 were given to it: sealed memory and pipes.
+        if int(name) > 4 and not found.st_nlink and stat.S_ISREG(found.st_mode):
+            yield found
 
 
 def empty(folder):
