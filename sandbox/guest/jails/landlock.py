@@ -118,17 +118,16 @@ def _unlinked(pid):
     """Yield the status of the regular files that a process holds open but has removed."""
     folder = f"/proc/{pid}/fd"
     try:
-        names = os.listdir(folder)
+        for name in os.listdir(folder):
+            try:
+                found = os.stat(f"{folder}/{name}")
+            except FileNotFoundError:
+                continue
+            # Numbers up to 4 were given to it: sealed memory and pipes.
+            if int(name) > 4 and not found.st_nlink and stat.S_ISREG(found.st_mode):
+                yield found
     except (FileNotFoundError, PermissionError):  # it has ended, or has yet to set itself up
         return
-    for name in names:
-        try:
-            found = os.stat(f"{folder}/{name}")
-        except FileNotFoundError:
-            continue
-        # Numbers up to 4 were given to it: sealed memory and pipes.
-        if int(name) > 4 and not found.st_nlink and stat.S_ISREG(found.st_mode):
-            yield found
 
 
 def empty(folder):

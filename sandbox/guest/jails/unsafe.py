@@ -34,8 +34,9 @@ class UnsafeJail(LandlockJail):
         source = tempfile.TemporaryFile()  # noqa: SIM115 - it must outlive the exec
         source.write(self.config["bundle"])
         source.seek(0)
-        os.dup2(source.fileno(), 6)
-        for fd in (3, 4, 5):
+        if source.fileno() != 6:
+            os.dup2(source.fileno(), 6)
+        for fd in (3, 4, 5, 6):
             os.set_inheritable(fd, True)
         scratch = self.config["scratch"]
         environment = dict(os.environ, TMPDIR=scratch, HOME=scratch)
