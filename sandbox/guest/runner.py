@@ -35,7 +35,7 @@ def run(job, result_fd):
             data = data[write(result_fd, data) :]
 
     try:
-        code = _script(job, send) if job["mode"] == "script" else _calls(job, send)
+        code = _script(job, send) if job["mode"] == "script" else calls(job, send)
     except MemoryError:
         _free_reserve()
         send(MEMORY)
@@ -43,8 +43,16 @@ def run(job, result_fd):
     exit_now(code)
 
 
-def _calls(job, send):
-    """Load the program, call its entry point once for each input, send what it returns."""
+def calls(job, send):
+    """Load the program, call its entry point once for each input, send what it returns.
+
+    Args:
+        job: The job.
+        send: Takes the kind of a frame, the test's index and the body.
+
+    Returns:
+        The exit code.
+    """
     bounds = codec.Bounds(*job["bounds"])
     encode, decode = codec.encode, codec.decode
     inputs = job["inputs"]

@@ -9,7 +9,6 @@ import select
 import socket
 import struct
 import sys
-import tempfile
 
 from sandbox.guest import codec, linux, zygote
 from sandbox.guest.jails import JAILS
@@ -286,6 +285,8 @@ def _file(data):
         # F_ADD_SEALS: no writing, growing, shrinking or further seals.
         fcntl.fcntl(fd, 1033, 0x0001 | 0x0002 | 0x0004 | 0x0008)
         return fd
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
@@ -294,6 +295,7 @@ def _file(data):
 
 def run_fresh():
     """Entry point of a fresh interpreter for one run: job on 4, results on 3, readiness on 5."""
+    zygote.hide_guest()
     zygote.start_program(5)
 
 

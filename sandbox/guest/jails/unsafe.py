@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 
 from sandbox.guest.jails.base import Jail
 from sandbox.guest.jails.landlock import LandlockJail
@@ -31,6 +30,8 @@ class UnsafeJail(LandlockJail):
 
     def exec_runner(self):
         """Start an isolated interpreter on the same descriptors."""
+        import tempfile
+
         source = tempfile.TemporaryFile()  # noqa: SIM115 - it must outlive the exec
         source.write(self.config["bundle"])
         source.seek(0)
