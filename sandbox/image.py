@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sandbox.interpreter import find
+from sandbox.interpreter import Interpreter, find
 from sandbox.verdict import SandboxError
 
 REPOSITORY = "rlenv-sandbox"
@@ -28,7 +28,7 @@ PYTHON_LABEL = "rlenv.sandbox.python"
 SITE_LABEL = "rlenv.sandbox.site"
 # Parts of the standard library that programs have no use for, and that are large.
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo", "lib2to3"}
-_LAYOUT = 1  # to be raised when the content changes
+_LAYOUT = 2  # to be raised when the content changes
 
 
 def ensure_image(client: Any, preload: tuple[str, ...]) -> str:
@@ -51,10 +51,10 @@ def ensure_image(client: Any, preload: tuple[str, ...]) -> str:
     interpreter = find(preload, processes=False)
     with tempfile.TemporaryDirectory(prefix="rlenv-sandbox-image-") as folder:
         archive = Path(folder, "image.tar")
-        _pack(archive, interpreter.executable, names)
+        _pack(archive, interpreter, names)
         changes = [
             f"LABEL {PYTHON_LABEL}={interpreter.executable}",
-            f"LABEL {SITE_LABEL}={':'.join(interpreter.path)}",
+            f"LABEL {SITE_LABEL}={':'.join(shown for _, shown in interpreter.site)}",
         ]
         answer = client.import_image_from_file(
             str(archive), repository=REPOSITORY, tag=name.partition(":")[2], changes=changes
@@ -91,14 +91,16 @@ def _distributions(modules: Iterable[str]) -> set[str]:
     return found
 
 
-def _pack(archive: Path, executable: str, distributions: list[str]) -> None:
+def _pack(archive: Path, interpreter: Interpreter, distributions: list[str]) -> None:
+    executable = interpreter.executable
     files = {executable: executable}
     compiled = [executable]
     for path in (*_standard_library(), *_installed(distributions)):
-        files[path] = path
+        files[_shown(path, interpreter)] = path
         if ".so" in Path(path).name:
             compiled.append(path)
-    files.update({path: os.path.realpath(path) for path in _libraries(compiled)})
+    for path in map(os.path.normpath, _libraries(compiled)):
+        files.setdefault(_shown(path, interpreter), os.path.realpath(path))
     with tarfile.open(archive, "w") as tar:
         for name in ("tmp", "proc", "dev", "sys", "etc"):
             folder = tarfile.TarInfo(name)
@@ -110,6 +112,13 @@ def _pack(archive: Path, executable: str, distributions: list[str]) -> None:
         passwd = tarfile.TarInfo("etc/passwd")
         passwd.size = len(data)
         tar.addfile(passwd, io.BytesIO(data))
+
+
+def _shown(path: str, interpreter: Interpreter) -> str:
+    for folder, shown in interpreter.site:
+        if path.startswith(f"{folder}/"):
+            return shown + path[len(folder) :]
+    return path
 
 
 def _add(tar: tarfile.TarFile, shown: str, real: Path) -> None:

@@ -36,13 +36,14 @@ class Interpreter:
 
     Args:
         executable: Its path.
-        path: Folders to append to its `sys.path`.
-        readable: Files and folders to show, read-only.
+        site: Folders with the preloaded modules, as (where it is, where to show it if the
+            file system is ours to lay out: it may well lie below `/tmp`).
+        readable: Other files and folders to show, read-only.
         links: Symbolic links to make, as (link, target).
     """
 
     executable: str
-    path: tuple[str, ...]
+    site: tuple[tuple[str, str], ...]
     readable: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
 
@@ -55,7 +56,8 @@ def find(preload: tuple[str, ...], processes: bool) -> Interpreter:
         processes: Whether programs may start other programs, which then become visible.
 
     Raises:
-        SandboxError: A module is not installed.
+        SandboxError: A module is not installed, or the interpreter is in a place that each run
+            has a private version of.
     """
     executable = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     prefix = os.path.realpath(sys.base_prefix)
@@ -64,12 +66,14 @@ def find(preload: tuple[str, ...], processes: bool) -> Interpreter:
     stdlib = [str(Path(os.__file__).parent)]
     if compiled and compiled.origin not in (None, "built-in"):
         stdlib.append(str(Path(compiled.origin or "").parent))
-    extra = _folders_of(preload)
-    shown = [*_LIBRARIES, *_DATA, *(_PROGRAMS if processes else ()), *stdlib, executable, *extra]
+    if stdlib[0].startswith(("/tmp/", "/proc/", "/dev/")):
+        raise SandboxError(f"programs could not see the interpreter's library in {stdlib[0]}")
+    site = tuple((folder, f"/site/{i}") for i, folder in enumerate(_folders_of(preload)))
+    shown = [*_LIBRARIES, *_DATA, *(_PROGRAMS if processes else ()), *stdlib, executable]
     shown += [f"{prefix}/lib/{p.name}" for p in Path(prefix, "lib").glob("libpython*.so*")]
     links = tuple((p, str(Path(p).readlink())) for p in shown if Path(p).is_symlink())
     real = sorted({os.path.realpath(p) for p in shown if Path(p).exists()})
-    return Interpreter(executable, tuple(extra), _outermost(real), links)
+    return Interpreter(executable, site, _outermost(real), links)
 
 
 def _folders_of(modules: tuple[str, ...]) -> list[str]:

@@ -125,7 +125,7 @@ def start(settings: Settings) -> Worker:
         "readable": [],
         "scratch": "/tmp",
         "path": [path for path in labels.get(SITE_LABEL, "").split(":") if path],
-        "site": settings.image is not None and bool(settings.preload),
+        "use_site": settings.image is not None and bool(settings.preload),
         "preload": list(settings.preload),
         "tasks": _tasks(settings.limits),
     }

@@ -113,13 +113,17 @@ def start(
         "host_pid": os.getpid(),
         "readable": list(interpreter.readable),
         "links": list(interpreter.links),
-        "path": list(interpreter.path),
+        "site": list(interpreter.site),
+        "path": [shown for _, shown in interpreter.site],
         "preload": list(preload),
         "mount_point": os.path.realpath(tempfile.gettempdir()),
         "tasks": 1 + limits.threads + limits.processes,
     }
     scratch = None
     if jail != "namespaces":
+        folders = [folder for folder, _ in interpreter.site]
+        config["path"] = folders
+        config["readable"] += folders
         scratch = tempfile.mkdtemp(prefix="rlenv-sandbox-")
         config["scratch"] = scratch
         config["tasks"] = _SHARED_TASKS

@@ -92,7 +92,7 @@ def serve(control, jail, config):
 
 def _warm_up(config):
     sys.path.extend(config["path"])
-    if config.get("site"):
+    if config.get("use_site"):
         import site
 
         sys.path.extend(site.getsitepackages())

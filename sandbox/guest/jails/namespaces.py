@@ -55,6 +55,7 @@ class NamespaceJail(Jail):
     def _build_root(self):
         linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
         sources = [(path, path) for path in self.config["readable"]]
+        sources += self.config["site"]
         sources += [(f"/dev/{name}", f"/dev/{name}") for name in _DEVICES]
         sources.append(("/proc", "/proc"))  # the kernel wants to see one before it mounts ours
         # Opened before the new root may cover them.
