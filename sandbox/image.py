@@ -28,7 +28,7 @@ PYTHON_LABEL = "rlenv.sandbox.python"
 SITE_LABEL = "rlenv.sandbox.site"
 # Parts of the standard library that programs have no use for, and that are large.
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo", "lib2to3"}
-_LAYOUT = 2  # to be raised when the content changes
+_LAYOUT = 3  # to be raised when the content changes
 
 
 def ensure_image(client: Any, preload: tuple[str, ...]) -> str:
@@ -104,7 +104,7 @@ def _pack(archive: Path, interpreter: Interpreter, distributions: list[str]) -> 
     with tarfile.open(archive, "w") as tar:
         for name in ("tmp", "proc", "dev", "sys", "etc"):
             folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             tar.addfile(folder)
         for shown, real in sorted(files.items()):
             _add(tar, shown, Path(real))

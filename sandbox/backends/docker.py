@@ -127,7 +127,7 @@ def start(settings: Settings) -> Worker:
         "path": [path for path in labels.get(SITE_LABEL, "").split(":") if path],
         "use_site": settings.image is not None and bool(settings.preload),
         "preload": list(settings.preload),
-        "tasks": _tasks(settings.limits),
+        "tasks": 4096,  # counted over all containers; `pids_limit` is what bounds one
     }
     return Worker(
         transport, config, patience=settings.patience, report_cap=settings.report_cap
