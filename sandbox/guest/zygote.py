@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 
 from sandbox.guest import codec, linux, runner
@@ -33,6 +34,7 @@ STARVED_MULTIPLE = 5.0  # times the wall limit, then it is the machine's fault
 _POLL_SECONDS = 0.05
 _CORES = os.cpu_count() or 1
 _RESULT_FD, _JOB_FD = 3, 4
+_THREAD_STACK = 4 << 20
 _MEMORY_RESERVE = 16 << 20
 
 # Imported ahead, since programs ask for them all the time. Not more: each library mapped makes
@@ -91,6 +93,8 @@ def serve(control, jail, config):
 
 
 def _warm_up(config):
+    # Stacks count as address space; what the system's default is depends on who started us.
+    threading.stack_size(_THREAD_STACK)
     sys.path.extend(config["path"])
     if config.get("use_site"):
         import site

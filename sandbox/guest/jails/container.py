@@ -33,7 +33,7 @@ class ContainerJail(LandlockJail):
         linux.die_with_parent(self.parent)
         if landlock.version() and not processes:
             self._lock_files(self.config["scratch"])
-        seccomp.install(seccomp.build(pid=os.getpid(), inode=False))
+        seccomp.install(seccomp.build(os.getpid(), processes=processes, inode=False))
 
     def overfull(self, pid):
         """The tmpfs bounds itself."""
