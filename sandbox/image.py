@@ -27,7 +27,15 @@ REPOSITORY = "rlenv-sandbox"
 PYTHON_LABEL = "rlenv.sandbox.python"
 SITE_LABEL = "rlenv.sandbox.site"
 # Parts of the standard library that programs have no use for, and that are large.
-_LEFT_OUT = {"site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo", "lib2to3"}
+_LEFT_OUT = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "idlelib",
+    "ensurepip",
+    "turtledemo",
+    "lib2to3",
+}
 _LAYOUT = 3  # to be raised when the content changes
 
 

@@ -338,7 +338,7 @@ def script_verdict(
     """
     bad = next((i for i, test in enumerate(tests) if test.status != "pass"), None)
     shown = results[-1 if bad is None else bad]
-    status = "pass" if bad is None else tests[bad].status
+    status: str = "pass" if bad is None else tests[bad].status
     if any(result.status == "infrastructure" for result in results):
         shown, status = results[-1], "infrastructure"
     return Verdict(

@@ -14,7 +14,7 @@ _LENGTH = struct.Struct("<Q")
 _WIDE = Bounds(1 << 32, 1000, 1 << 31)
 
 
-class WorkerLost(Exception):
+class WorkerLost(Exception):  # noqa: N818
     """The worker died, fell silent or spoke nonsense. It is of no further use."""
 
 
@@ -146,5 +146,3 @@ class Worker:
         poll.register(self.transport.fileno(), event)
         if not poll.poll(seconds * 1000):
             raise WorkerLost(f"the worker was silent for {seconds:g} s")
-
-

@@ -129,9 +129,7 @@ def start(settings: Settings) -> Worker:
         "preload": list(settings.preload),
         "tasks": 4096,  # counted over all containers; `pids_limit` is what bounds one
     }
-    return Worker(
-        transport, config, patience=settings.patience, report_cap=settings.report_cap
-    )
+    return Worker(transport, config, patience=settings.patience, report_cap=settings.report_cap)
 
 
 def _tasks(limits: Limits) -> int:

@@ -22,15 +22,15 @@ _BITS_PER_DIGIT = 3.3219280948873626
 _MAX_EQUAL_HASHES = 64
 
 
-class NotPlain(TypeError):
+class NotPlain(TypeError):  # noqa: N818
     """The value holds something that is not plain data."""
 
 
-class TooBig(ValueError):
+class TooBig(ValueError):  # noqa: N818
     """The value is larger, deeper or longer than the bounds allow."""
 
 
-class Corrupt(ValueError):
+class Corrupt(ValueError):  # noqa: N818
     """The bytes are not an encoding made by `encode`."""
 
 
@@ -237,7 +237,7 @@ def _decode_container(kind, data, at, bounds, depth):
     try:
         if len(items) - len(set(map(hash, items))) > _MAX_EQUAL_HASHES:
             raise TooBig("too many keys share one hash")
-        whole = dict(zip(items, values)) if kind is dict else kind(items)
+        whole = dict(zip(items, values)) if kind is dict else kind(items)  # noqa: B905 - Python 3.9
     except TypeError as error:
         raise Corrupt("a member can't be hashed") from error
     if len(whole) != count:

@@ -1,9 +1,13 @@
 """The few Linux calls that the standard library lacks, through ctypes."""
 
+# pathlib would be one more thing to import and to fork:
+# ruff: noqa: PTH123, PTH208
+
 import ctypes
 import os
 import struct
 import sys
+from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -28,7 +32,7 @@ LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 4
 _AT_RECURSIVE, _AT_EMPTY_PATH = 0x8000, 0x1000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 
-libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
 
 def check(result, what):
@@ -121,7 +125,7 @@ def core_wait(pid):
     longest = 0
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:  # noqa: PTH123
+            with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
                 longest = max(longest, int(file.read().split()[1]))
     except (OSError, IndexError, ValueError):
         pass

@@ -110,7 +110,7 @@ def _script(job, send):
     import atexit
     import threading
 
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     if not _flush() and code == 0:
         code = 120

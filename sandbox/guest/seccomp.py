@@ -123,15 +123,24 @@ def _rlimit_rule():
 
 def _clone_rule(processes):
     if processes:
-        return [_op(_LD, _ARG0), _op(_JSET, _CLONE_NEW_ANYTHING, 0, 1), _op(_RET, _EPERM),
-                _op(_RET, _ALLOW)]
-    return [_op(_LD, _ARG0), _op(_JSET, _CLONE_NEW_ANYTHING, 2, 0),
-            _op(_JSET, _CLONE_THREAD, 0, 1), _op(_RET, _ALLOW), _op(_RET, _EPERM)]
+        return [
+            _op(_LD, _ARG0),
+            _op(_JSET, _CLONE_NEW_ANYTHING, 0, 1),
+            _op(_RET, _EPERM),
+            _op(_RET, _ALLOW),
+        ]
+    return [
+        _op(_LD, _ARG0),
+        _op(_JSET, _CLONE_NEW_ANYTHING, 2, 0),
+        _op(_JSET, _CLONE_THREAD, 0, 1),
+        _op(_RET, _ALLOW),
+        _op(_RET, _EPERM),
+    ]
 
 
 def _ranges(numbers):
     """Group numbers into runs, since a filter tests a run as fast as a number."""
-    runs = []
+    runs: list = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number

@@ -3,6 +3,9 @@
 One for each worker. It forks the warm parent before it has seen any job, and dies with it.
 """
 
+# pathlib would be one more thing to import and to fork:
+# ruff: noqa: PTH123
+
 import fcntl
 import os
 import select
@@ -92,12 +95,12 @@ def _watch_host(pid):
 
 
 def _start_zygote(jail, config, channel):
-    with open("/dev/null", "r+b", buffering=0) as null:  # noqa: PTH123
+    with open("/dev/null", "r+b", buffering=0) as null:
         for fd in (0, 1, 2):
             if fd not in (channel.read_fd, channel.write_fd):
                 os.dup2(null.fileno(), fd)
     try:
-        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
             file.write(b"500")  # if memory runs out, runs go before the trainer does
     except OSError:
         pass
@@ -124,8 +127,8 @@ def _start_zygote(jail, config, channel):
     if answer != zygote.READY:
         _end(pid)
         jail.leave()
-        note = zygote.REPORT.unpack(answer)[-1].rstrip(b"\0").decode(errors="replace") if answer else ""
-        raise OSError(note or "the warm parent died at its start")
+        note = zygote.REPORT.unpack(answer)[-1].rstrip(b"\0") if answer else b""
+        raise OSError(note.decode(errors="replace") or "the warm parent died at its start")
     return ours, pid
 
 
@@ -297,5 +300,3 @@ def run_fresh():
     """Entry point of a fresh interpreter for one run: job on 4, results on 3, readiness on 5."""
     zygote.hide_guest()
     zygote.start_program(5)
-
-

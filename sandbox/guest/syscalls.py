@@ -38,8 +38,8 @@ utimes 235 -, futimesat 261 -, utimensat 280 88
 
 # Starting and steering child processes, and handing descriptors around.
 PROCESS = """
-sendmsg 46 211, recvmsg 47 212, fork 57 -, vfork 58 -, execve 59 221, setsid 112 157, setpgid 109 154, pidfd_open 434 434,
-pidfd_send_signal 424 424
+sendmsg 46 211, recvmsg 47 212, fork 57 -, vfork 58 -, execve 59 221, setsid 112 157, setpgid 109
+154, pidfd_open 434 434, pidfd_send_signal 424 424
 """
 
 # Allowed with certain arguments only.

@@ -4,6 +4,9 @@ It never sees a job or an output: those travel through file descriptors that it 
 there is nothing in its memory that one run could learn about another.
 """
 
+# pathlib would be one more thing to import and to fork:
+# ruff: noqa: PTH123
+
 import builtins
 import fcntl
 import gc
@@ -39,9 +42,12 @@ _MEMORY_RESERVE = 16 << 20
 
 # Imported ahead, since programs ask for them all the time. Not more: each library mapped makes
 # every fork and every exit dearer.
-_COMMON = """abc array bisect cmath collections collections.abc contextlib copy dataclasses
-datetime enum fractions functools heapq io itertools json linecache math numbers operator random
-re statistics string sys textwrap threading time traceback types typing""".split()
+_COMMON = (
+    *("abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy"),
+    *("dataclasses", "datetime", "enum", "fractions", "functools", "heapq", "io", "itertools"),
+    *("json", "linecache", "math", "numbers", "operator", "random", "re", "statistics", "string"),
+    *("sys", "textwrap", "threading", "time", "traceback", "types", "typing"),
+)
 
 
 def serve(control, jail, config):
@@ -142,7 +148,7 @@ def hide_guest():
 
 def _address_space():
     try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
+        with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 256 << 20
@@ -155,7 +161,14 @@ def _become_run(jail, config, fds, ready, base, cpu):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         job, stdin, stdout, stderr, results = (_above(fd, 16) for fd in fds)
         ready = _above(ready, 16)
-        for fd, number in ((stdin, 0), (stdout, 1), (stderr, 2), (results, 3), (job, 4), (ready, 5)):
+        for fd, number in (
+            (stdin, 0),
+            (stdout, 1),
+            (stderr, 2),
+            (results, 3),
+            (job, 4),
+            (ready, 5),
+        ):
             os.dup2(fd, number, inheritable=number < 3)
         os.closerange(6, 4096)
         ready = 5

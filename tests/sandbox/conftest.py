@@ -22,7 +22,12 @@ def open_sandbox(backend, **arguments):
     return Sandbox(backend, **arguments)
 
 
-@pytest.fixture(scope="session", params=[pytest.param(b, marks=getattr(pytest.mark, b) if b == "docker" else ()) for b in JAILED])
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(b, marks=getattr(pytest.mark, b) if b == "docker" else ()) for b in JAILED
+    ],
+)
 def jailed(request):
     """A sandbox on each backend that really jails, shared by the session."""
     with open_sandbox(request.param, workers=2, limits=Limits(cpu_seconds=1.0)) as sandbox:

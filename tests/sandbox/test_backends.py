@@ -79,12 +79,18 @@ def test_the_self_test_rejects_a_backend_that_does_not_hold(monkeypatch):
 
     parts = marshal.loads(original[8:])
     parts = [
-        (name, package, source.replace("def install(program):", "def install(program):\n    return\ndef _(program):"))
+        (
+            name,
+            package,
+            source.replace(
+                "def install(program):", "def install(program):\n    return\ndef _(program):"
+            ),
+        )
         for name, package, source in parts
     ]
     data = marshal.dumps(parts, 2)
     monkeypatch.setattr("sandbox.worker.bundle", lambda: len(data).to_bytes(8, "little") + data)
-    with pytest.raises(SandboxError, match="a program could .*fork"):
+    with pytest.raises(SandboxError, match=r"a program could .*fork"):
         Sandbox("namespaces", workers=1)
 
 
@@ -107,7 +113,10 @@ def test_unsafe_judges_limits_and_kills():
         assert sandbox.run("import time\ntime.sleep(60)", cpu_seconds=0.2).status == "timeout"
         assert sandbox.run("x = bytearray(1 << 40)").status == "memory"
         assert sandbox.run("import os\nos.kill(os.getpid(), 9)").status == "error"
-        assert sandbox.run("import os\nopen('f', 'w').close()\nprint(os.listdir())").stdout == "['f']\n"
+        assert (
+            sandbox.run("import os\nopen('f', 'w').close()\nprint(os.listdir())").stdout
+            == "['f']\n"
+        )
         assert sandbox.run("import os\nprint(os.listdir())").stdout == "[]\n"
 
 
@@ -123,7 +132,8 @@ def test_unknown_names_are_refused():
 def test_the_package_stands_alone():
     code = """
 import sandbox, sys
-print([m for m in sys.modules if m.partition(".")[0] in ("rlenv", "environments", "trainers", "torch", "docker", "numpy")])
+others = ("rlenv", "environments", "trainers", "torch", "docker", "numpy")
+print([name for name in sys.modules if name.partition(".")[0] in others])
 """
     assert python(code).stdout == "[]\n"
 
@@ -134,6 +144,7 @@ def test_containers_are_recycled_and_locked_down():
 
     with open_sandbox("docker", workers=1, recycle=5) as sandbox:
         import docker
+
         from sandbox.backends.docker import OWNER_LABEL
 
         client = docker.from_env()

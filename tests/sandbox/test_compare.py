@@ -9,7 +9,20 @@ from sandbox.compare import difference, same_output
 
 @pytest.mark.parametrize(
     "value",
-    [0, True, None, "a", b"a", 1.5, 1j, [1, [2]], (1, 2), {1, 2}, frozenset({1}), {1: [2], "a": ()}],
+    [
+        0,
+        True,
+        None,
+        "a",
+        b"a",
+        1.5,
+        1j,
+        [1, [2]],
+        (1, 2),
+        {1, 2},
+        frozenset({1}),
+        {1: [2], "a": ()},
+    ],
 )
 def test_a_value_matches_itself(value):
     assert difference(value, value) == ""

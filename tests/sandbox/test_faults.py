@@ -1,5 +1,7 @@
 """Workers that die, hosts that die, machines that are busy: never a wrong verdict, no remains."""
 
+# ruff: noqa: SIM105, PTH123, E501
+
 import contextlib
 import os
 import signal
@@ -142,11 +144,17 @@ def containers():
     if docker_missing():
         return set()
     import docker
+
     from sandbox.backends.docker import OWNER_LABEL
 
     client = docker.from_env()
     try:
-        return {c.id for c in client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)}
+        return {
+            c.id
+            for c in client.containers.list(
+                all=True, filters={"label": OWNER_LABEL}, ignore_removed=True
+            )
+        }
     finally:
         client.close()
 
@@ -159,7 +167,11 @@ def test_a_killed_host_leaves_nothing(backend, how, fork):
         pytest.skip(why)
     before, boxes = guest_processes(), containers()
     host = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOST).format(root=str(ROOT), backend=backend, fork=fork)],
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(HOST).format(root=str(ROOT), backend=backend, fork=fork),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -184,7 +196,9 @@ def test_a_killed_host_leaves_nothing(backend, how, fork):
 @backends
 def test_a_busy_machine_does_not_fail_right_programs(backend):
     burner = "while True: pass"
-    burners = [subprocess.Popen([sys.executable, "-c", burner]) for _ in range(3 * (os.cpu_count() or 1))]
+    burners = [
+        subprocess.Popen([sys.executable, "-c", burner]) for _ in range(3 * (os.cpu_count() or 1))
+    ]
     try:
         limits = Limits(cpu_seconds=0.6, wall_multiple=1.2)
         with open_sandbox(backend, workers=2, limits=limits, patience=60.0) as sandbox:

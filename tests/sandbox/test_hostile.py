@@ -9,7 +9,9 @@ NOT_A_PASS = {"fail", "error", "timeout", "memory", "output_limit"}
 
 
 @pytest.mark.skipif(not ALL, reason=f"the hostile programs are not at {HOSTILE}")
-@pytest.mark.parametrize(("source", "expect", "checks"), ALL or [pytest.param("", [], [], id="none")])
+@pytest.mark.parametrize(
+    ("source", "expect", "checks"), ALL or [pytest.param("", [], [], id="none")]
+)
 def test_shared_program(jailed, host, source, expect, checks):
     judge(jailed, host, source, expect, checks)
 

@@ -1,11 +1,13 @@
 """What a program can reach: nothing of the host, nothing of another run."""
 
+# ruff: noqa: E501
+
 import os
 import sys
 
 import pytest
 from conftest import open_sandbox
-from support import GOOD, TASK
+from support import GOOD
 
 from sandbox import Limits, Sandbox
 from sandbox.jobs import FunctionJob, call_order
@@ -293,7 +295,9 @@ for path in (os.__file__, "/usr", "/"):
     assert jailed.run(program).stdout == ""
 
 
-@pytest.mark.parametrize("backend", ["namespaces", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.mark.parametrize(
+    "backend", ["namespaces", pytest.param("docker", marks=pytest.mark.docker)]
+)
 def test_processes_on_request_are_counted_and_die_with_the_run(backend, host):
     with open_sandbox(backend, workers=1, limits=Limits(cpu_seconds=1.0, processes=4)) as sandbox:
         result = sandbox.run(
@@ -325,7 +329,9 @@ def solve(n):
 )
 def test_numpy_on_request(backend):
     pytest.importorskip("numpy")
-    program = "import numpy as np\nimport numpy.polynomial\ndef f(n): return float(np.ones((n, n)).sum())"
+    program = (
+        "import numpy as np\nimport numpy.polynomial\ndef f(n): return float(np.ones((n, n)).sum())"
+    )
     with open_sandbox(backend, workers=1, preload=["numpy"]) as sandbox:
         assert sandbox.judge(program, entry_point="f", inputs=[[30]], expected=[900.0]).passed
 

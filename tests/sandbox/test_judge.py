@@ -44,7 +44,21 @@ def solve(n):
 
 
 def test_exact_types_go_in_and_come_out(jailed):
-    values = [None, True, 1, -(2**70), 1.5, 2j, "é\ud800", b"\0", [1], (1,), {1}, frozenset({1}), {(1,): {}}]
+    values = [
+        None,
+        True,
+        1,
+        -(2**70),
+        1.5,
+        2j,
+        "é\ud800",
+        b"\0",
+        [1],
+        (1,),
+        {1},
+        frozenset({1}),
+        {(1,): {}},
+    ]
     verdict = jailed.judge(
         "def same(x, kind):\n    assert type(x).__name__ == kind\n    return x",
         entry_point="same",
@@ -75,7 +89,12 @@ def test_entry_points(sandbox):
 
 @pytest.mark.parametrize(
     ("program", "said"),
-    [("def solve(:", "SyntaxError"), ("1/0", "ZeroDivisionError"), ("exit(0)", "SystemExit"), ("\0", "")],
+    [
+        ("def solve(:", "SyntaxError"),
+        ("1/0", "ZeroDivisionError"),
+        ("exit(0)", "SystemExit"),
+        ("\0", ""),
+    ],
 )
 def test_a_program_that_does_not_load_is_an_error(sandbox, program, said):
     verdict = sandbox.judge(program, **TASK)
@@ -142,7 +161,9 @@ def test_run_behaves_like_an_interpreter(sandbox):
     result = sandbox.run("import sys\nsys.exit('reason')")
     assert (result.status, result.exit_code, result.stderr) == ("error", 1, "reason\n")
     result = sandbox.run("def f():\n    raise KeyError(3)\nf()")
-    assert result.stderr.startswith("Traceback (most recent call last):\n  File \"<program>\", line 3")
+    assert result.stderr.startswith(
+        'Traceback (most recent call last):\n  File "<program>", line 3'
+    )
     assert result.stderr.endswith("KeyError: 3\n")
     result = sandbox.run(
         "import atexit, threading, time\natexit.register(print, 'end')\n"
@@ -210,7 +231,8 @@ def test_wrong_programs_and_scripts_are_refused(sandbox):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"cpu_seconds": 0}, {"memory_bytes": -1}, {"wall_multiple": 0.5}, {"threads": True}]
+    "arguments",
+    [{"cpu_seconds": 0}, {"memory_bytes": -1}, {"wall_multiple": 0.5}, {"threads": True}],
 )
 def test_wrong_limits_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):

@@ -1,5 +1,7 @@
 """Thousands of runs, kind and hostile, leave nothing behind."""
 
+# ruff: noqa: PTH208, PTH115
+
 import ctypes
 import gc
 import os
@@ -15,9 +17,20 @@ from sandbox import FunctionJob, Limits, ScriptJob
 
 # Those that wait for a wall clock would make up the whole soak.
 SLOW = {
-    "e02_sleep", "f12_timing_stop", "e07_nondaemon_thread", "e10_fork_bomb", "e11_thread_bomb",
-    "a07_fork_parent_exits0", "c11_late_child_writer", "e14_disk_fill", "e16_zip_bomb",
-    "c05_result_flood", "unlinked_files", "many_files", "deep_folders", "hidden_memory",
+    "e02_sleep",
+    "f12_timing_stop",
+    "e07_nondaemon_thread",
+    "e10_fork_bomb",
+    "e11_thread_bomb",
+    "a07_fork_parent_exits0",
+    "c11_late_child_writer",
+    "e14_disk_fill",
+    "e16_zip_bomb",
+    "c05_result_flood",
+    "unlinked_files",
+    "many_files",
+    "deep_folders",
+    "hidden_memory",
 }
 
 
@@ -41,7 +54,10 @@ def jobs(count, seed):
             yield False, FunctionJob(f"def solve(n): return {i}", "solve", [[1], [2]], [-1, -2])
         else:
             source = rng.choice(hostile)
-            yield None, FunctionJob(source, "solve", TASK["inputs"], TASK["expected"], cpu_seconds=0.1)
+            yield (
+                None,
+                FunctionJob(source, "solve", TASK["inputs"], TASK["expected"], cpu_seconds=0.1),
+            )
 
 
 def resident(pid):
@@ -65,9 +81,14 @@ def state(sandbox):
         "descriptors": sorted(len(os.listdir(f"/proc/{p}/fd")) for p in readable),
         "mounts": sorted(len(Path(f"/proc/{p}/mounts").read_text().splitlines()) for p in readable),
         "files": len(list(Path(tempfile.gettempdir()).glob("rlenv-sandbox-*"))),
-        "namespaces": len({os.readlink(f"/proc/{p}/ns/{kind}") for p in guest_processes()
-                           for kind in ("user", "pid", "mnt", "ipc", "net")
-                           if os.access(f"/proc/{p}/ns/{kind}", os.R_OK)}),
+        "namespaces": len(
+            {
+                os.readlink(f"/proc/{p}/ns/{kind}")
+                for p in guest_processes()
+                for kind in ("user", "pid", "mnt", "ipc", "net")
+                if os.access(f"/proc/{p}/ns/{kind}", os.R_OK)
+            }
+        ),
     }, {p: resident(p) for p in readable}
 
 

@@ -1,5 +1,8 @@
 """Landlock and seccomp, where namespaces are forbidden."""
 
+# pathlib would be one more thing to import and to fork:
+# ruff: noqa: PTH101, PTH104, PTH106, PTH108, PTH116, PTH118, PTH208
+
 import contextlib
 import os
 import stat
@@ -83,7 +86,7 @@ class LandlockJail(Jail):
         """Remove the scratch folder."""
         with contextlib.suppress(OSError):  # the host removes it too, as far as it lives
             empty(self.config["scratch"])
-            os.rmdir(self.config["scratch"])  # noqa: PTH106
+            os.rmdir(self.config["scratch"])
 
 
 def _reachable_as_nobody(paths):
@@ -144,19 +147,19 @@ def empty(folder):
         if not left:
             return
         for name in left:
-            path = os.path.join(folder, name)  # noqa: PTH118
+            path = os.path.join(folder, name)
             if not stat.S_ISDIR(os.lstat(path).st_mode):
-                os.unlink(path)  # noqa: PTH108
+                os.unlink(path)
                 continue
             with contextlib.suppress(OSError):
-                os.chmod(path, 0o700)  # noqa: PTH101
+                os.chmod(path, 0o700)
             for child in os.listdir(path):
-                below = os.path.join(path, child)  # noqa: PTH118
+                below = os.path.join(path, child)
                 if stat.S_ISDIR(os.lstat(below).st_mode):
                     serial += 1
                     with contextlib.suppress(OSError):
-                        os.chmod(below, 0o700)  # noqa: PTH101
-                    os.rename(below, os.path.join(folder, f".gone-{serial}"))  # noqa: PTH104, PTH118
+                        os.chmod(below, 0o700)
+                    os.rename(below, os.path.join(folder, f".gone-{serial}"))
                 else:
-                    os.unlink(below)  # noqa: PTH108
-            os.rmdir(path)  # noqa: PTH106
+                    os.unlink(below)
+            os.rmdir(path)

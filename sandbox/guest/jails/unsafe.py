@@ -1,5 +1,7 @@
 """No jail: resource limits and a process group to kill."""
 
+# pathlib would be one more thing to import and to fork:
+
 import contextlib
 import os
 import signal
@@ -41,7 +43,14 @@ class UnsafeJail(LandlockJail):
             os.set_inheritable(fd, True)
         scratch = self.config["scratch"]
         environment = dict(os.environ, TMPDIR=scratch, HOME=scratch)
-        command = [sys.executable, *self.config["flags"], "-c", self.config["bootstrap"], "6", "run"]
+        command = [
+            sys.executable,
+            *self.config["flags"],
+            "-c",
+            self.config["bootstrap"],
+            "6",
+            "run",
+        ]
         os.execve(sys.executable, command, environment)
 
     def kill(self, pid):

@@ -2,7 +2,12 @@
 import os
 
 target = os.environ.get("SBX_CANARY", "/tmp/sbx-canary") + "/secret.txt"
-for link in ("link", "/proc/1/root" + target, "/proc/self/root" + target, "/proc/self/cwd/.." + target):
+for link in (
+    "link",
+    "/proc/1/root" + target,
+    "/proc/self/root" + target,
+    "/proc/self/cwd/.." + target,
+):
     try:
         if link == "link":
             os.symlink(target, link)
