@@ -162,7 +162,7 @@ def _container(
     python = labels.get(PYTHON_LABEL, "python3")
     return {
         "image": image,
-        "command": [python, *FLAGS, "-c", BOOTSTRAP, "0", "1"],
+        "command": [python, *FLAGS, "-c", BOOTSTRAP, "0", "1", str(os.getpid())],
         "entrypoint": "",
         "stdin_open": True,  # closes with our end of the stream, and the guest leaves
         "tty": False,

@@ -37,7 +37,7 @@ class LocalTransport:
             self._socket.setblocking(False)
             fd = theirs.fileno()
             self._process = subprocess.Popen(
-                [*command, str(fd), "serve"],
+                [*command, str(fd), "serve", str(os.getpid())],  # whose it is, for people
                 pass_fds=[fd],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -33,16 +33,17 @@ def docker_missing():
     return ""
 
 
-def guest_processes():
-    """Process ids of all guests and runs on this machine, warm parents included."""
+def guest_processes(host=None):
+    """Process ids of the guests and runs of one host process, by default of this one."""
     found = set()
+    owner = str(host or os.getpid()).encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 command = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"sandbox.guest.supervisor" in command:
+            if b"sandbox.guest.supervisor" in command and command.split(b"\0")[-2] == owner:
                 found.add(int(folder.name))
     return found
 

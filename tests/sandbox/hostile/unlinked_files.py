@@ -1,4 +1,4 @@
-# EXPECT: notpass | CHECK: wall<=20,canary | fills the disk with files that it has removed but holds open
+# EXPECT: pass,output_limit | CHECK: wall<=20,canary | fills the disk with files that it has removed but holds open; right only if it was stopped
 import os
 
 
@@ -14,4 +14,6 @@ def solve(n):
                 megabytes += 1
         except OSError:
             pass
-    return megabytes
+    for fd in held:
+        os.close(fd)
+    return n * n + 1 if megabytes <= 400 else -1
