@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-from pathlib import Path
 
 import pytest
 from support import docker_missing, guest_processes
