@@ -29,7 +29,7 @@ def open_sandbox(backend, **arguments):
 )
 def jailed(request):
     """A sandbox on each backend that really jails, shared by the session."""
-    with open_sandbox(request.param, workers=2, limits=Limits(cpu_seconds=1.0)) as sandbox:
+    with open_sandbox(request.param, workers=2, limits=Limits(cpu_seconds=0.8)) as sandbox:
         yield sandbox
 
 

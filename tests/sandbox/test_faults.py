@@ -163,8 +163,15 @@ def containers(owner):
 
 
 @backends
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("fork", [False, True], ids=["alone", "with a child"])
+@pytest.mark.parametrize(
+    ("how", "fork"),
+    [
+        pytest.param(signal.SIGKILL, False, id="killed"),
+        pytest.param(signal.SIGKILL, True, id="killed with a child"),
+        pytest.param(signal.SIGINT, False, id="interrupted"),
+        pytest.param(signal.SIGTERM, False, id="terminated"),
+    ],
+)
 def test_a_killed_host_leaves_nothing(backend, how, fork):
     if backend == "docker" and (why := docker_missing()):
         pytest.skip(why)
