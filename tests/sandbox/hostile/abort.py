@@ -1,0 +1,6 @@
+# EXPECT: error | CHECK: - | calls abort()
+import os
+
+
+def solve(n):
+    os.abort()

@@ -1,0 +1,5 @@
+# EXPECT: output_limit | CHECK: - | a list that contains itself
+def solve(n):
+    value = []
+    value.append(value)
+    return value
