@@ -14,7 +14,7 @@ _LENGTH = struct.Struct("<Q")
 _WIDE = Bounds(1 << 32, 1000, 1 << 31)
 
 
-class WorkerLost(Exception):  # noqa: N818
+class WorkerLost(Exception):
     """The worker died, fell silent or spoke nonsense. It is of no further use."""
 
 

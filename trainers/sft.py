@@ -118,7 +118,7 @@ class SFTStage(Stage[SFTSettings]):
                 seed=context.seed,
                 use_cpu=device == "cpu",
                 bf16=False,
-                activation_checkpointing=False,
+                **{_checkpointing(SFTConfig): False},
                 dataset_kwargs={"skip_prepare_dataset": True},
                 save_strategy="steps",
                 save_steps=s.save_every,
@@ -188,6 +188,12 @@ def collate(batch: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Tens
     lengths = torch.tensor([len(row["input_ids"]) for row in batch])
     tensors["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
     return tensors
+
+
+def _checkpointing(config: Any) -> str:
+    """The name of the setting that trades computing for memory; it was renamed in TRL 1.16."""
+    new = "activation_checkpointing"
+    return new if new in config.__dataclass_fields__ else "gradient_checkpointing"
 
 
 class HeldOut:

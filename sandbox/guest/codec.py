@@ -22,15 +22,15 @@ _BITS_PER_DIGIT = 3.3219280948873626
 _MAX_EQUAL_HASHES = 64
 
 
-class NotPlain(TypeError):  # noqa: N818
+class NotPlain(TypeError):
     """The value holds something that is not plain data."""
 
 
-class TooBig(ValueError):  # noqa: N818
+class TooBig(ValueError):
     """The value is larger, deeper or longer than the bounds allow."""
 
 
-class Corrupt(ValueError):  # noqa: N818
+class Corrupt(ValueError):
     """The bytes are not an encoding made by `encode`."""
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from support import docker_missing, guest_processes
@@ -90,3 +91,10 @@ class Host:
             assert secret not in shown
         left = guest_processes() - self.processes - set(sandbox.pids())
         assert not left, left
+
+
+def pytest_collection_modifyitems(items):
+    """Keep these tests on one worker: they count processes and files of the whole machine."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("sandbox"))

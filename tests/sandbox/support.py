@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("RLENV_SHARED", ROOT.parent / "shared"))
 HOSTILE = SHARED / "sandbox" / "hostile"
 
+NOT_A_PASS = {"fail", "error", "timeout", "memory", "output_limit"}
 GOOD = "def solve(n):\n    return n * n + 1\n"
 TASK = {
     "entry_point": "solve",
@@ -46,6 +47,14 @@ def guest_processes(host=None):
             if b"sandbox.guest.supervisor" in command and command.split(b"\0")[-2] == owner:
                 found.add(int(folder.name))
     return found
+
+
+def allowed(expect):
+    """The statuses that a program's first line allows."""
+    statuses = set()
+    for word in expect:
+        statuses |= NOT_A_PASS if word == "notpass" else {"error"} if word == "signal" else {word}
+    return statuses
 
 
 def load_hostile(folder):

@@ -13,7 +13,16 @@ import time
 
 import pytest
 from conftest import JAILED, open_sandbox
-from support import GOOD, ROOT, TASK, docker_missing, guest_processes
+from support import (
+    GOOD,
+    HOSTILE,
+    ROOT,
+    TASK,
+    allowed,
+    docker_missing,
+    guest_processes,
+    load_hostile,
+)
 
 from sandbox import FunctionJob, Limits, Sandbox
 
@@ -202,31 +211,74 @@ def test_a_killed_host_leaves_nothing(backend, how, fork):
         host.stdout.close()
 
 
-@backends
-def test_a_busy_machine_does_not_fail_right_programs(backend):
-    burner = "while True: pass"
+@pytest.fixture
+def busy_machine():
+    """Four processes for each core that do nothing but compute."""
     # Each in a session of its own, since the kernel may share out cores by sessions.
     burners = [
-        subprocess.Popen([sys.executable, "-c", burner], start_new_session=True)
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
         for _ in range(4 * (os.cpu_count() or 1))
     ]
+    yield
+    for process in burners:
+        process.kill()
+        process.wait()
+
+
+@backends
+def test_a_busy_machine_does_not_fail_right_programs(backend, busy_machine):
+    limits = Limits(cpu_seconds=0.6, wall_multiple=1.2)
+    with open_sandbox(backend, workers=2, limits=limits, patience=60.0) as sandbox:
+        # Needs about half its processor time, so with a fourth of a core it is there for
+        # longer than its wall limit.
+        program = (
+            "import time\ndef solve(n):\n    end = time.process_time() + 0.06\n"
+            "    while time.process_time() < end: pass\n    return n * n + 1\n"
+        )
+        job = FunctionJob(program, "solve", TASK["inputs"], TASK["expected"])
+        verdicts = sandbox.judge_many([job] * 4)
+        assert [v.status for v in verdicts] == ["pass"] * 4, verdicts
+        assert sandbox.run("while True: pass").status == "timeout"
+
+
+@pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"the hostile programs are not at {HOSTILE}")
+def test_the_hostile_suite_on_a_busy_machine(busy_machine):
+    cases = [case.values for case in load_hostile(HOSTILE)]
+    jobs = [FunctionJob(source, *TASK.values()) for source, _, _ in cases]
+    with Sandbox(workers=4, limits=Limits(cpu_seconds=2.0), patience=60.0) as sandbox:
+        verdicts = sandbox.judge_many(jobs)
+    assert len(verdicts) == len(cases)
+    for (source, expect, _), verdict in zip(cases, verdicts, strict=True):
+        assert verdict.status in allowed(expect), (source.splitlines()[0], verdict)
+
+
+def test_a_host_with_torch_and_many_threads():
+    torch = pytest.importorskip("torch")
+    statuses = []
+    stop = threading.Event()
+
+    def compute():
+        while not stop.is_set():
+            torch.ones(64, 64) @ torch.ones(64, 64)
+
+    computing = [threading.Thread(target=compute) for _ in range(8)]
+    for thread in computing:
+        thread.start()
     try:
-        limits = Limits(cpu_seconds=0.6, wall_multiple=1.2)
-        with open_sandbox(backend, workers=2, limits=limits, patience=60.0) as sandbox:
-            # Needs about half its processor time, so with a fourth of a core it is there for
-            # longer than its wall limit.
-            program = (
-                "import time\ndef solve(n):\n    end = time.process_time() + 0.06\n"
-                "    while time.process_time() < end: pass\n    return n * n + 1\n"
-            )
-            job = FunctionJob(program, "solve", TASK["inputs"], TASK["expected"])
-            verdicts = sandbox.judge_many([job] * 4)
-            assert [v.status for v in verdicts] == ["pass"] * 4, verdicts
-            assert sandbox.run("while True: pass").status == "timeout"
+        with Sandbox(workers=2) as sandbox:
+            asking = [
+                threading.Thread(target=lambda: statuses.append(sandbox.judge(GOOD, **TASK).status))
+                for _ in range(16)
+            ]
+            for thread in asking:
+                thread.start()
+            for thread in asking:
+                thread.join()
     finally:
-        for process in burners:
-            process.kill()
-            process.wait()
+        stop.set()
+        for thread in computing:
+            thread.join()
+    assert statuses == ["pass"] * 16
 
 
 def test_closing_from_another_thread_ends_runs():
