@@ -15,6 +15,9 @@ def group_normalised(rewards: Tensor, mask: Tensor) -> Tensor:
     rewards: (P, G), one row a task, one column a sample. mask: (P, G), 0 where a grader failed.
     Returns advantages (P, G); 0 throughout a group whose rewards are all equal.
     """
+    # counted from the group's lowest, equal rewards are exactly 0 and not a rounding error
+    lowest = rewards.masked_fill(mask == 0, torch.inf).amin(1, keepdim=True)
+    rewards = torch.where(mask > 0, rewards - lowest, 0.0)
     count = mask.sum(1, keepdim=True).clamp(min=1)
     mean = (rewards * mask).sum(1, keepdim=True) / count
     variance = ((rewards - mean) ** 2 * mask).sum(1, keepdim=True) / (count - 1).clamp(min=1)
