@@ -18,6 +18,7 @@ _PUBLIC = {
     "Completion": "rlenv.engines.base",
     "Sampling": "rlenv.engines.base",
     "UserError": "rlenv.errors",
+    "decontaminate": "rlenv.decontamination",
     "SingleTurnEnv": "rlenv.env",
     "TextEnv": "rlenv.env",
     "UnicodeText": "rlenv.env",
@@ -43,6 +44,7 @@ __all__ = [*sorted(_PUBLIC), "parsing"]
 
 if TYPE_CHECKING:
     from rlenv import parsing as parsing
+    from rlenv.decontamination import decontaminate as decontaminate
     from rlenv.engines.base import Completion as Completion
     from rlenv.engines.base import Engine as Engine
     from rlenv.engines.base import Sampling as Sampling

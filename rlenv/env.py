@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import CustomSpaceError
+from gymnasium.vector.utils import create_shared_memory
 
 from rlenv.data import Rows, column, load_rows
 from rlenv.reward import Reward, Rubric
@@ -43,6 +45,12 @@ class UnicodeText(spaces.Text):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UnicodeText)
+
+
+@create_shared_memory.register
+def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> Any:
+    # a fixed block of memory can't hold strings of any length
+    raise CustomSpaceError(f"{space} needs AsyncVectorEnv(..., shared_memory=False)")
 
 
 @dataclass(frozen=True)

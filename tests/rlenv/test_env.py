@@ -225,3 +225,16 @@ def test_rows_that_cannot_be_read(tmp_path):
     (tmp_path / "data.xml").write_text("")
     with pytest.raises(rlenv.UserError, match="none of"):
         Reverse(rows=tmp_path / "data.xml")
+
+
+def test_works_in_processes_of_their_own():
+    envs = gymnasium.vector.AsyncVectorEnv([Reverse, Reverse], shared_memory=False)
+    try:
+        observations, _ = envs.reset(seed=0)
+        assert observations[0] == Reverse().reset(seed=0)[0]
+        assert observations[1] == Reverse().reset(seed=1)[0]
+        assert list(envs.step(("x", "ü\u2028"))[2]) == [True, True]
+    finally:
+        envs.close()
+    with pytest.raises(ValueError, match="shared_memory"):
+        gymnasium.vector.AsyncVectorEnv([Reverse])

@@ -5,6 +5,7 @@ import pytest
 import rlenv
 from environments.arithmetic import Arithmetic
 from rlenv.config import EnvSettings
+from rlenv.decontamination import Decontaminator
 from rlenv.errors import HeldOutError, UserError
 from trainers.data import corpus
 from trainers.sft import collate, demonstrations
@@ -59,11 +60,12 @@ def test_demonstrations_of_held_out_tasks_are_refused(chat, split):
 
 def test_planted_held_out_tasks_are_dropped_from_text():
     held_out = rlenv.make("rlenv/Arithmetic-v0", split="test").tasks
-    clean = corpus.Decontaminator([held_out])
+    clean = Decontaminator([held_out])
     planted = [task.question for task in held_out.distinct(50)]
     lines = ["Call me Ishmael.\n", *(f"exam: {q} I wonder\n" for q in planted), "The end.\n"]
     assert clean("".join(lines)) == "Call me Ishmael.\nThe end.\n"
     assert clean.finds(planted[0].replace(" ", ""))
+    assert rlenv.decontaminate(lines, ENV.id)[1:-1] == [""] * 50
 
 
 def test_the_english_text_survives():

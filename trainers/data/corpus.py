@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlenv import registry
 from rlenv.config import EnvSettings
+from rlenv.decontamination import decontaminate
 from rlenv.errors import UserError
-from rlenv.task import TaskSet
 
 BUILT_IN = ("python_topics", "tasks")
 
@@ -38,10 +38,7 @@ def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str
 def _clean(name: str, env_json: str, changed: int) -> tuple[str, ...]:
     env = EnvSettings.model_validate_json(env_json)
     texts = _python_topics() if name == "python_topics" else [_read(Path(name))]
-    held_out = [
-        registry.make(env.id, split=split, **env.options).tasks for split in ("validation", "test")
-    ]
-    return tuple(map(Decontaminator(held_out), texts))
+    return tuple(decontaminate(texts, env.id, **env.options))
 
 
 def check_source(name: str) -> None:
@@ -64,56 +61,11 @@ def solved_tasks(env: EnvSettings, *, seed: int, count: int) -> list[str]:
     return known
 
 
-class Decontaminator:
-    """Drops the lines of a text that state a held-out task.
-
-    Args:
-        held_out: task sets that must not be trained on.
-        most: of an endless task set, look for so many different questions.
-    """
-
-    def __init__(self, held_out: Iterable[TaskSet], most: int = 20_000) -> None:
-        self._questions: set[str] = set()
-        for tasks in held_out:
-            self._questions |= _questions(tasks, most)
-        self._sizes = sorted({len(question) for question in self._questions})
-
-    def __call__(self, text: str) -> str:
-        """Return the text without the lines that hold a task's question, white space aside."""
-        return "".join(line for line in text.splitlines(keepends=True) if not self.finds(line))
-
-    def finds(self, line: str) -> bool:
-        """Return whether a line holds a held-out question."""
-        squeezed = _squeeze(line)
-        return any(
-            squeezed[start : start + size] in self._questions
-            for size in self._sizes
-            for start in range(len(squeezed) - size + 1)
-        )
-
-
 def mixture(corpus: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     """Return the share of each source; a list means equal shares."""
     weights = dict(corpus) if isinstance(corpus, Mapping) else dict.fromkeys(corpus, 1.0)
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
-
-
-def _questions(tasks: TaskSet, most: int) -> set[str]:
-    """Return the different questions of a task set; one task may be asked in several ways."""
-    found: set[str] = set()
-    misses = 0  # in a row: an endless set that asks few different questions must end too
-    for task in tasks:
-        question = _squeeze(task.question).rstrip("?=")
-        misses = misses + 1 if question in found else 0
-        found.add(question)
-        if len(found) >= most or misses > 200 + 2 * len(found):
-            break
-    return found - {""}
-
-
-def _squeeze(text: str) -> str:
-    return "".join(text.split())
 
 
 def _python_topics() -> list[str]:

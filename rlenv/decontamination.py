@@ -1,0 +1,78 @@
+"""Keeping held-out tasks out of training text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rlenv import registry
+from rlenv.task import TaskSet
+
+
+def decontaminate(texts: Iterable[str], ref: str, **options: Any) -> list[str]:
+    """Drop from texts every line that states a held-out task of an environment.
+
+    Args:
+        texts: any corpus.
+        ref: the environment: an id, or `file.py:Id`. Its validation and test tasks are held out.
+        **options: of the environment.
+
+    Returns:
+        The texts, in order, without those lines.
+
+    Raises:
+        UserError: there is no such environment.
+
+    Example:
+        >>> rlenv.decontaminate(["9 + 22 = 31\\nCall me Ishmael.\\n"], "rlenv/Arithmetic-v0")
+        ['Call me Ishmael.\\n']
+    """
+    held_out = [
+        registry.make(ref, split=split, **options).tasks for split in ("validation", "test")
+    ]
+    return list(map(Decontaminator(held_out), texts))
+
+
+class Decontaminator:
+    """Drops the lines of a text that state a held-out task.
+
+    Args:
+        held_out: task sets that must not be trained on.
+        most: of an endless task set, look for so many different questions.
+    """
+
+    def __init__(self, held_out: Iterable[TaskSet], most: int = 20_000) -> None:
+        self._questions: set[str] = set()
+        for tasks in held_out:
+            self._questions |= _questions(tasks, most)
+        self._sizes = sorted({len(question) for question in self._questions})
+
+    def __call__(self, text: str) -> str:
+        """Return the text without the lines that hold a task's question, white space aside."""
+        return "".join(line for line in text.splitlines(keepends=True) if not self.finds(line))
+
+    def finds(self, line: str) -> bool:
+        """Return whether a line holds a held-out question."""
+        squeezed = _squeeze(line)
+        return any(
+            squeezed[start : start + size] in self._questions
+            for size in self._sizes
+            for start in range(len(squeezed) - size + 1)
+        )
+
+
+def _questions(tasks: TaskSet, most: int) -> set[str]:
+    """Return the different questions of a task set; one task may be asked in several ways."""
+    found: set[str] = set()
+    misses = 0  # in a row: an endless set that asks few different questions must end too
+    for task in tasks:
+        question = _squeeze(task.question).rstrip("?=")
+        misses = misses + 1 if question in found else 0
+        found.add(question)
+        if len(found) >= most or misses > 200 + 2 * len(found):
+            break
+    return found - {""}
+
+
+def _squeeze(text: str) -> str:
+    return "".join(text.split())
