@@ -1,4 +1,4 @@
-"""The `rlenv` command: `rlenv train ...` and `rlenv eval ...`, and what else there is."""
+"""The `rlenv` command: `rlenv train ...`, `rlenv eval ...`, `rlenv check ...`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rlenv.errors import did_you_mean
 COMMANDS = {
     "train": ("rlenv.train", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval", "evaluate a checkpoint on held-out tasks"),
+    "check": ("rlenv.check", "check whether an environment can be trusted"),
 }
 
 

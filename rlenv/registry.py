@@ -7,6 +7,7 @@ packages (entry point group `rlenv.environments`), and from a file (`path/to/fil
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import logging
@@ -174,7 +175,10 @@ def _from_file(path: Path, name: str) -> EnvSpec:
         if not path.is_file():
             raise UserError(f"{path} does not exist; an environment file is given as file.py:Id")
         before = dict(_specs)
-        module_name = f"_rlenv_file_{path.stem}_{abs(hash(str(path)))}"
+        # the name is part of the task sets' fingerprints: it must be the same in every process
+        module_name = f"_rlenv_file_{path.stem}"
+        if module_name in sys.modules:  # another folder has a file of this name
+            module_name += f"_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         loader = importlib.util.spec_from_file_location(module_name, path)
         assert loader is not None
         assert loader.loader is not None
