@@ -83,7 +83,7 @@ def gaming(subject: Subject) -> str:
                 paid.add(kind)
                 tallies.setdefault(kind, _Tally()).add(value, reply, best.opening, part)
         if experts and best.value >= env.solved_at - EPSILON:
-            number, found = _listings(env, seed, best, experts)
+            number, found = _listings(env, seed, best, experts, floor)
             tried += number
             if found is not None:
                 tallies.setdefault(LISTING, _Tally()).add(*found, best.opening, False)
@@ -111,7 +111,7 @@ def _value(env: TextEnv, policy: Policy, seed: int) -> float:
 
 
 def _listings(
-    env: TextEnv, seed: int, best: Episode, experts: Sequence[str]
+    env: TextEnv, seed: int, best: Episode, experts: Sequence[str], floor: float
 ) -> tuple[int, tuple[float, str] | None]:
     """Put the right answer among wrong ones at the last turn of a solved episode.
 
@@ -124,7 +124,7 @@ def _listings(
         return _value(env, scripted([*before, reply], then=reply), seed)
 
     wrong: list[str] = []
-    limit = float("-inf")  # what a wrong answer in the right form earns anyway
+    limit = floor  # or what a wrong answer in the right form earns anyway
     for reply in experts:
         if _normal(reply) in ("", _normal(right)):
             continue

@@ -98,7 +98,7 @@ def _interleaved(subject: Subject, policy: Any, seed: int) -> None:
 def _tampered(subject: Subject, policy: Any, seed: int, expected: Episode) -> None:
     """Corrupt everything the environment hands out; the episode must not notice."""
     env = subject.make()
-    opening, info = env.reset(seed=seed)
+    _, info = env.reset(seed=seed)
     for turn, reply in enumerate(expected.replies):
         _corrupt(info)
         observation, value, terminated, truncated, info = env.step(reply)
