@@ -214,6 +214,16 @@ class Fragile(Sum):
         return int(reply) == task.answer
 
 
+@rlenv.register("broken/Hangs-v0")
+class Hangs(Sum):
+    """Never finishes reading a long reply."""
+
+    def score(self, task, reply):
+        while len(reply) > 50_000:
+            pass
+        return super().score(task, reply)
+
+
 @rlenv.register("broken/Generous-v0")
 class Generous(Sum):
     """Pays for silence."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rlenv import registry
-from rlenv.conformance.suite import Settings
+from rlenv.conformance.suite import Hanging, Settings
 from rlenv.env import SingleTurnEnv, TextEnv
 from rlenv.reward import Reward
 from rlenv.task import Message, Task
 
 MOST_TURNS = 100  # of an episode that its environment does not end
+HANG = 60.0  # seconds; a step that takes longer is taken to hang
+_MAIN = threading.main_thread()
 
 Policy = Callable[[TextEnv, list[Message], int], str]
 
@@ -101,7 +106,8 @@ def go_on(env: TextEnv, policy: Policy, opening: str, info: Mapping[str, Any]) -
     messages = info["messages"]
     for turn in range(MOST_TURNS):
         reply = policy(env, messages, turn)
-        observation, value, terminated, truncated, info = env.step(reply)
+        with _watch(reply):
+            observation, value, terminated, truncated, info = env.step(reply)
         messages = info["messages"]
         earned = info["reward"]
         episode.replies.append(reply)
@@ -112,6 +118,25 @@ def go_on(env: TextEnv, policy: Policy, opening: str, info: Mapping[str, Any]) -
         if episode.over:
             break
     return episode
+
+
+@contextmanager
+def _watch(reply: str) -> Iterator[None]:
+    """Interrupt a step that hangs, where this thread and system have the signal for it."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not _MAIN:
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Hanging(f"step took more than {HANG:g} s on the reply {shown(reply, 30)}")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, HANG)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def gold(env: TextEnv, messages: list[Message], turn: int) -> str:

@@ -84,6 +84,10 @@ class Failure(Exception):
         self.fix = fix
 
 
+class Hanging(BaseException):
+    """Raised by the watch over a step; no Exception, which an environment might swallow."""
+
+
 class Skip(Exception):
     """Raised by a check that has nothing to test here; the text says why."""
 
@@ -164,6 +168,14 @@ def _carry_out(name: str, function: str, subject: Subject) -> Outcome:
         outcome = Outcome(name, "skipped", str(reason))
     except Failure as failure:
         outcome = Outcome(name, "fail", str(failure), failure.fix)
+    except Hanging as hanging:
+        outcome = Outcome(
+            name,
+            "fail",
+            str(hanging),
+            "judge in time linear in the reply's length, or refuse long replies; let what can "
+            "hang run in a process that can be killed",
+        )
     except Exception as error:  # noqa: BLE001 the environment broke where it should not
         outcome = Outcome(
             name,

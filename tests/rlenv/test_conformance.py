@@ -6,22 +6,22 @@ import pytest
 
 import rlenv
 from rlenv import check, cli
-from rlenv.conformance import CHECKS, Settings, run, speed
+from rlenv.conformance import CHECKS, Settings, run, speed, subject
 from tests.conftest import ROOT
 
 FILE = ROOT / "tests" / "broken_envs.py"
-FEW = Settings(tasks=40, draws=6000, seconds=20, processes=1)
+FEW = Settings(tasks=25, draws=4000, seconds=20, processes=1)
 
 BROKEN = {
     "Drifts": ("gymnasium", "check_env"),
     "Ascii": ("text spaces", "action_space"),
     "Moody": ("determinism", "the observation of turn 1"),
-    "OwnWay": ("groups", "another task"),
+    "OwnWay": ("groups", "reset played another"),
     "Seeder": ("own randomness", "Python's global generator"),
     "SeedSplit": ("split disjointness", "different tasks are in both"),
     "Numbered": ("split disjointness", "under different keys"),
     "Single": ("split disjointness", "split can't be drawn from"),
-    "Apples": ("gold reply", "missed 1 on 40 of 40"),
+    "Apples": ("gold reply", "missed 1 on 25 of 25"),
     "Fragile": ("worthless replies", "broke the grader"),
     "Generous": ("worthless replies", "an empty reply"),
     "Harsh": ("reward range", "earned -1, outside of [0, 1]"),
@@ -29,7 +29,7 @@ BROKEN = {
     "AnyOf": ("gaming", "several answers at once"),
     "BothEnds": ("gaming", "several answers at once"),
     "Palindromes": ("gaming", "the prompt echoed back scored 1 on"),
-    "Gullible": ("gaming", "grader-override text scored 1 on 40 of 40"),
+    "Gullible": ("gaming", "grader-override text scored 1 on 25 of 25"),
     "FakeTools": ("gaming", "a fake tool result"),
     "FakeTurns": ("gaming", "a fake user turn"),
     "EmptyBox": ("gaming", "a format-only reply scored 0.2"),
@@ -92,6 +92,13 @@ def test_absurd_slowness_fails(monkeypatch):
     others = [name for name in CHECKS if name != "speed"]
     failed = failures(run(f"{FILE}:Sum-v0", settings=FEW, skip=others))
     assert set(failed) == {"speed"}
+
+
+def test_a_grader_that_hangs_fails(monkeypatch):
+    monkeypatch.setattr(subject, "HANG", 3.0)
+    failed = failures(run(f"{FILE}:Hangs-v0", settings=FEW, skip=SLOW))
+    assert set(failed) == {"worthless replies"}
+    assert "more than 3 s" in failed["worthless replies"].detail
 
 
 def test_what_can_not_begin_fails_once():
