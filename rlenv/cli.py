@@ -12,6 +12,7 @@ COMMANDS = {
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "list": ("rlenv.browse:list_main", "list the environments"),
     "show": ("rlenv.browse:show_main", "show an environment's tasks, sizes and reward"),
+    "check": ("rlenv.check:main", "check whether an environment can be trusted"),
     "init": ("rlenv.init:main", "write a package with an environment to start from"),
     "play": ("rlenv.play:main", "play an episode, or watch a checkpoint play one"),
 }

@@ -255,7 +255,8 @@ class TextEnv(gymnasium.Env[str, str]):
     def _info(self, reward: Reward | None) -> dict[str, Any]:
         assert self.task is not None
         info: dict[str, Any] = {
-            "messages": list(self._messages),
+            # copies: what a caller does to them must not reach the episode
+            "messages": [dict(message) for message in self._messages],
             "task_key": self.task.key,
             "turn": self._turns,
         }

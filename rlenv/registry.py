@@ -201,8 +201,11 @@ def import_file(path: Path) -> None:
     path = path.expanduser().resolve()
     if not path.is_file():
         raise UserError(f"{path} does not exist; it was given as file.py:Name")
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"_rlenv_{path.stem}_{digest}"  # the same in every process, for pickling
+    # the name is part of task sets' fingerprints and of pickles: the same in every process, and,
+    # unless two files share theirs, wherever the file lies
+    name = f"_rlenv_file_{path.stem}"
+    if name in sys.modules and sys.modules[name].__file__ != str(path):
+        name += f"_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return
     found = importlib.util.spec_from_file_location(name, path)

@@ -1,14 +1,13 @@
-"""Finding the answer in a reply. Each parser returns None where the reply does not hold one."""
+"""Numbers stated as an answer."""
 
 from __future__ import annotations
 
 import re
 
+from rlenv.parsing.marks import boxed
+
 _INTEGER = re.compile(r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)")
-_FINAL = re.compile(
-    r"(?:=|\bis|\bare|:|####)\s*\$?\s*(?P<number>[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+))\s*\$?\s*[.!]?\s*$",
-    re.IGNORECASE,
-)
+_STATES = re.compile(r"(?:=|\bis|\bare|:|####)\Z", re.IGNORECASE)
 _MAX_DIGITS = 4000  # int() is quadratic, and Python refuses more than 4,300 digits
 
 
@@ -29,26 +28,28 @@ def integer(reply: str) -> int | None:
     whole = _INTEGER.fullmatch(text.rstrip(".!"))
     found = whole[0] if whole else None
     if found is None and box is None and text:
-        final = _FINAL.search(text.splitlines()[-1])
-        found = final["number"] if final else None
+        found = _final(text.splitlines()[-1])
     if found is None or len(found) > _MAX_DIGITS:
         return None
     return int(found.replace(",", "").replace("−", "-"))
 
 
-def boxed(reply: str) -> str | None:
-    r"""Return the content of the last `\boxed{...}` that closes, braces inside it balanced.
+def _final(line: str) -> str | None:
+    """Return the number that a line ends in, if something before it says that it is the answer.
 
-    Args:
-        reply: a policy's whole reply.
+    Read from the end by hand: a pattern with optional blanks on both sides of an optional sign
+    takes cubic time on a line of blanks.
     """
-    opening = r"\boxed{"
-    start = reply.rfind(opening)
-    while start != -1:
-        depth = 1
-        for position in range(start + len(opening), len(reply)):
-            depth += {"{": 1, "}": -1}.get(reply[position], 0)
-            if depth == 0:
-                return reply[start + len(opening) : position]
-        start = reply.rfind(opening, 0, start)
+    text = line.rstrip()
+    if text[-1:] in (".", "!"):
+        text = text[:-1].rstrip()
+    text = text.removesuffix("$").rstrip()
+    cut = len(text)
+    while cut and (text[cut - 1].isdecimal() or text[cut - 1] == ","):
+        cut -= 1
+    if cut and text[cut - 1] in "-+−":
+        cut -= 1
+    number, before = text[cut:], text[:cut].rstrip().removesuffix("$").rstrip()
+    if _INTEGER.fullmatch(number) and _STATES.search(before[-5:]):
+        return number
     return None

@@ -1,0 +1,44 @@
+r"""Finding the answer in a reply.
+
+`integer` and `boxed` return the bare value. The other parsers return a `Found`: what was found,
+where it lies in the reply, and what was irregular about it; None where the reply holds no such
+form. All of them take any string, never raise, and take time linear in the reply's length.
+
+What happens to irregular replies is the same for every delimited form:
+
+==============  =====================================================================
+`repeated`      the form occurs several times with one content: the last is returned
+`conflicting`   it occurs several times with different contents: the last is returned
+`nested`        it lies inside another of its kind: the one opened last is returned
+`unclosed`      one is opened and never closed, as in a truncated reply: it does not
+                count, and an earlier closed one is returned
+`unopened`      a closing mark without its opening: it does not count
+==============  =====================================================================
+
+Each leaves its name in `Found.problems`, so a strict grader asks `found is not None and
+found.clean`, and a lenient one takes what it gets.
+"""
+
+from __future__ import annotations
+
+from rlenv.parsing.fences import code
+from rlenv.parsing.found import Found
+from rlenv.parsing.marks import boxed, hashes, last_boxed
+from rlenv.parsing.numbers import integer
+from rlenv.parsing.tags import after_thinking, answer, tag, thinking
+from rlenv.parsing.tools import ToolCall, tool_calls
+
+__all__ = [
+    "Found",
+    "ToolCall",
+    "after_thinking",
+    "answer",
+    "boxed",
+    "code",
+    "hashes",
+    "integer",
+    "last_boxed",
+    "tag",
+    "thinking",
+    "tool_calls",
+]
