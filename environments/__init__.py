@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from environments.reasoning_gym import register_families
 from rlenv.registry import register
 
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")
+register("rlenv/Mix-v0", "environments.mix:Mix")
+register_families()
