@@ -113,7 +113,7 @@ LEFT_OUT = {
     "composite": "it mixes other families, which rlenv/Mix-v0 does",
     "intermediate_integration": "its scorer hands the reply to sympy, which runs it as Python",
     "knight_swap": "its items depend on PYTHONHASHSEED",
-    "polynomial_multiplication": "its items depend on PYTHONHASHSEED, and its scorer runs the reply",
+    "polynomial_multiplication": "its items depend on PYTHONHASHSEED; its scorer runs the reply",
     "propositional_logic": "a premise repeated from the question is a right answer",
     "rush_hour": "its items have no answer to demonstrate",
     "simple_integration": "its scorer hands the reply to sympy, which runs it as Python",

@@ -61,13 +61,13 @@ def _tidy(text: str) -> str:
 
 # Families with several right answers, or several ways to write the right one: their scorer
 # judges what is of this form.
-NUMBER = r"[-+]?\d[\d,]{0,160}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?"
+NUMBER = r"[-+]?(?:\d{1,160}|\d{1,3}(?:,\d{3}){1,50})(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?"
 _STEP = r"Move disk \d{1,3} from Peg \d{1,3} to Peg \d{1,3}"
 FORMS = {
     "advanced_geometry": rf"{NUMBER}°?|\({NUMBER}, ?{NUMBER}\)",
     "bitwise_arithmetic": r"-?0x[0-9a-fA-F]+",
     "complex_arithmetic": r"[-+]?[\d.]+(?: ?[-+] ?[\d.]+i)?|[-+]?[\d.]+i",
-    "cryptarithm": r"[A-Z] ?= ?\d(?:, ?[A-Z] ?= ?\d)*",
+    "cryptarithm": r"(?!.*([A-Z]) ?=.*\1)[A-Z] ?= ?\d(?:, ?[A-Z] ?= ?\d){0,9}",
     "decimal_arithmetic": NUMBER,
     "fraction_simplification": (
         r"(?:\$(?=.*\$$))?(?:-?\d+ ?/ ?-?\d+|\\d?frac ?\{-?\d+\} ?\{-?\d+\})\$?"
