@@ -69,7 +69,7 @@ class Source:
             try:
                 with _global_random(self.family, self.dataset.seed):
                     item = self.dataset[index]
-            except ValueError:  # the family gave up on this seed
+            except (ValueError, RuntimeError):  # the family gave up on this seed
                 continue
             gold = _gold(self.family, item)
             # an empty reply must never be the right one; the scorer of jugs takes no "No solution"
