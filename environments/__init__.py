@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from environments.reasoning_gym import register_families
 from rlenv.registry import register
 
 PART_OF = "rlenv"  # tells this package from another of its name
 
 
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")
+register("rlenv/Mix-v0", "environments.mix:Mix")
+register_families()

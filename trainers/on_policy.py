@@ -18,16 +18,18 @@ from torch import Tensor
 from rlenv import registry
 from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings, Settings
+from rlenv.curriculum import Curriculum, CurriculumSettings
 from rlenv.engines.base import Sampling, mix
 from rlenv.errors import RunFailed
 from rlenv.evaluation import mean_reward
 from rlenv.models import checkpoint
 from rlenv.rollout import EnvPool, play
 from rlenv.stage import Artifact, Context, Stage
+from rlenv.task import TaskSet
 from rlenv.trajectory import Group, Trajectory
 from trainers import algorithms
 from trainers.batch import Batch
-from trainers.loop import resumable_steps
+from trainers.loop import Stateful, resumable_steps
 from trainers.pretrain import adamw
 from trainers.shared_prompt import group_logprobs
 
@@ -56,6 +58,8 @@ class OnPolicySettings(Settings):
         eval_tasks: how many tasks they play, once each at `temperature`.
         save_every: steps between saves of the state.
         max_grader_errors: a run stops when a larger share of a step's rollouts can't be judged.
+        curriculum: an option of the environment that follows the success rate; see
+            `rlenv.curriculum`.
     """
 
     algorithm: str = "grpo"
@@ -78,6 +82,7 @@ class OnPolicySettings(Settings):
     eval_tasks: int = Field(200, ge=1)
     save_every: int = Field(25, ge=1)
     max_grader_errors: float = Field(0.2, ge=0, le=1)
+    curriculum: CurriculumSettings | None = None
 
     @model_validator(mode="after")
     def _updates_fit(self) -> OnPolicySettings:
@@ -96,7 +101,11 @@ class OnPolicyStage(Stage[OnPolicySettings]):
     def check(self, env: EnvSettings, source: str | None) -> None:
         """See `Stage.check`."""
         algorithms.find(self.settings.algorithm)
-        registry.make(env.id, split="train", **env.options).tasks.for_training()
+        c = self.settings.curriculum
+        # the ends of a curriculum must exist before anything starts
+        for level in [None] if c is None else [c.floor, c.highest, c.evaluated]:
+            options = env.options if c is None else {**env.options, c.option: level}
+            registry.make(env.id, split="train", **options).tasks.for_training()
 
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""
@@ -137,16 +146,35 @@ class Loop:
         self.engine = checkpoint.engine_for(self.model, self.chat)
         self.optimizer = adamw(self.model, settings.learning_rate, settings.weight_decay)
         self.advantages, self.loss = algorithms.find(settings.algorithm)
-        self.train_pool = EnvPool(lambda: context.make_env("train"))
-        self.held_out_pool = EnvPool(lambda: context.make_env("validation"))
-        self.tasks = self.train_pool.take(1)[0].tasks.for_training()
+        self.curriculum = Curriculum(settings.curriculum) if settings.curriculum else None
+        self.train_pools: dict[int | None, EnvPool] = {}  # by level; None without a curriculum
+        c = settings.curriculum
+        self.held_out_pool = self.pool("validation", c.evaluated if c else None)
+        self.train_pool, self.tasks = self.training()
         self.chat.check_covers(self.tasks[0].question)
         self.max_length = checkpoint.context_length(self.model, self.tokenizer)
+
+    def pool(self, split: str, level: int | None) -> EnvPool:
+        """Return environments of a split, at a level of the curriculum if there is one."""
+        env = self.context.env
+        c = self.s.curriculum
+        options = env.options if c is None else {**env.options, c.option: level}
+        return EnvPool(lambda: registry.make(env.id, split=split, **options))
+
+    def training(self) -> tuple[EnvPool, TaskSet]:
+        """Return the environments to train in now, and their tasks."""
+        level = self.curriculum.level if self.curriculum else None
+        if level not in self.train_pools:
+            self.train_pools[level] = self.pool("train", level)
+        pool = self.train_pools[level]
+        return pool, pool.take(1)[0].tasks.for_training()
 
     def run(self) -> None:
         """Take all steps and leave the checkpoint."""
         s, context = self.s, self.context
-        parts = {"model": self.model, "optimizer": self.optimizer}
+        parts: dict[str, Stateful] = {"model": self.model, "optimizer": self.optimizer}
+        if self.curriculum:
+            parts["curriculum"] = self.curriculum
         for step in resumable_steps(context, s.steps, parts, save_every=s.save_every):
             looking = (step + 1) % s.eval_every == 0 or step in (0, s.steps - 1)
             metrics, groups = self.step(step, with_kl=looking)
@@ -174,6 +202,7 @@ class Loop:
         s = self.s
         began = time.monotonic()
         rng = random.Random(f"rollouts/{self.context.seed}/{step}")
+        self.train_pool, self.tasks = self.training()
         groups = self.play([self.tasks.sample(rng) for _ in range(s.groups)], step)
         rolled_out = time.monotonic()
         rewards, judged = reward_matrix(groups)
@@ -181,6 +210,11 @@ class Loop:
         trained, batch_metrics = self.update(groups, rewards, judged, step, with_kl=with_kl)
         ended = time.monotonic()
         trajectories = [t for group in groups for t in group.trajectories]
+        if self.curriculum:
+            batch_metrics["curriculum/level"] = float(self.curriculum.level)
+            solved_at = self.train_pool.take(1)[0].solved_at
+            judged_ones = [t.reward for t in trajectories if t.reward.judged]
+            self.curriculum.record(reward.value >= solved_at for reward in judged_ones)
         lengths = torch.tensor([float(t.sampled_tokens) for t in trajectories])
         return {
             "reward": float(rewards.sum() / judged.sum().clamp(min=1)),
