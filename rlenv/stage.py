@@ -85,9 +85,9 @@ class Context:
         """Where the stage keeps its interim state."""
         return self.run.state(self.stage)
 
-    def make_env(self, split: str) -> TextEnv:
-        """Make the run's environment on a split."""
-        return registry.make(self.env.id, split=split, **self.env.options)
+    def make_env(self, split: str, **options: Any) -> TextEnv:
+        """Make the run's environment on a split, with some of its options replaced."""
+        return registry.make(self.env.id, split=split, **{**self.env.options, **options})
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write metrics to `metrics.jsonl` and show them.

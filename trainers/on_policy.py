@@ -156,10 +156,9 @@ class Loop:
 
     def pool(self, split: str, level: int | None) -> EnvPool:
         """Return environments of a split, at a level of the curriculum if there is one."""
-        env = self.context.env
         c = self.s.curriculum
-        options = env.options if c is None else {**env.options, c.option: level}
-        return EnvPool(lambda: registry.make(env.id, split=split, **options))
+        options = {} if c is None else {c.option: level}
+        return EnvPool(lambda: self.context.make_env(split, **options))
 
     def training(self) -> tuple[EnvPool, TaskSet]:
         """Return the environments to train in now, and their tasks."""

@@ -61,7 +61,7 @@ def test_sft_scores_validation_tasks(context):
 
 def test_a_held_out_environment_is_refused(context, monkeypatch):
     monkeypatch.setattr(
-        Context, "make_env", lambda self, split: rlenv.make(self.env.id, split="test")
+        Context, "make_env", lambda self, split, **_: rlenv.make(self.env.id, split="test")
     )
     with pytest.raises(HeldOutError):
         Loop(SETTINGS, context)
@@ -82,7 +82,7 @@ class Flaky(rlenv.SingleTurnEnv):
 
 
 def test_unjudged_rollouts_are_counted_and_leave_the_batch(context, monkeypatch):
-    monkeypatch.setattr(Context, "make_env", lambda self, split: Flaky(split=split))
+    monkeypatch.setattr(Context, "make_env", lambda self, split, **_: Flaky(split=split))
     loop = Loop(SETTINGS.model_copy(update={"max_grader_errors": 1.0, "groups": 12}), context)
     seen = []
     real = on_policy.Batch.of
@@ -101,7 +101,7 @@ def test_unjudged_rollouts_are_counted_and_leave_the_batch(context, monkeypatch)
 
 
 def test_too_many_unjudged_rollouts_stop_the_run(context, monkeypatch):
-    monkeypatch.setattr(Context, "make_env", lambda self, split: Flaky(split=split))
+    monkeypatch.setattr(Context, "make_env", lambda self, split, **_: Flaky(split=split))
     monkeypatch.setattr(Flaky, "share", 0.9)
     loop = Loop(SETTINGS.model_copy(update={"groups": 12}), context)
     with pytest.raises(RunFailed, match="the judge did not answer"):
