@@ -10,7 +10,7 @@ from typing import Any
 
 import rlenv
 from environments.reasoning_gym import judge
-from environments.reasoning_gym.families import FAMILIES
+from environments.reasoning_gym.families import no_level
 from environments.reasoning_gym.source import Source, _library
 from rlenv.task import Message
 
@@ -42,10 +42,8 @@ class ReasoningGym(rlenv.SingleTurnEnv):
     ) -> None:
         if answer not in judge.EXTRACT:
             raise rlenv.UserError(f"answer is {', '.join(judge.EXTRACT)}, not {answer!r}")
-        highest = FAMILIES[family]
-        if level is not None and (highest is None or not 0 <= level <= highest):
-            levels = "no levels" if highest is None else f"levels 0 to {highest}"
-            raise rlenv.UserError(f"reasoning_gym/{family} has {levels}, so level={level} is none")
+        if problem := no_level(family, level):
+            raise rlenv.UserError(problem)
         if importlib.util.find_spec("reasoning_gym") is None:
             _library()
         self.family, self.level, self.answer = family, level, answer

@@ -40,7 +40,7 @@ FAMILIES: dict[str, int | None] = {
     "fraction_simplification": 3,
     "futoshiki": 3,
     "game_of_life": 3,
-    "game_of_life_halting": 3,
+    "game_of_life_halting": 1,
     "gcd": 3,
     "graph_color": 3,
     "group_anagrams": 3,
@@ -107,6 +107,9 @@ FAMILIES: dict[str, int | None] = {
 }
 """Family to the highest level of its curriculum that works; None where it has no curriculum."""
 
+LOWEST = {"coin_flip": 3, "n_queens": 1, "tower_of_hanoi": 1}
+"""Family to its lowest level, where those below hold too few tasks for three splits."""
+
 LEFT_OUT = {
     "boxnet": "its items have no answer to demonstrate, and its scorer fails on a bare number",
     "codeio": "it runs thousands of programs of unknown origin, some of them random",
@@ -119,3 +122,12 @@ LEFT_OUT = {
     "simple_integration": "its scorer hands the reply to sympy, which runs it as Python",
 }
 """Family to the reason why it is no environment."""
+
+
+def no_level(family: str, level: int | None) -> str | None:
+    """Return what levels a family has where this is none of them, else None."""
+    lowest, highest = LOWEST.get(family, 0), FAMILIES[family]
+    if level is None or (highest is not None and lowest <= level <= highest):
+        return None
+    levels = "no levels" if highest is None else f"levels {lowest} to {highest}"
+    return f"reasoning_gym/{family} has {levels}, so level={level} is none"
