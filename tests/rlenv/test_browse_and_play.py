@@ -12,7 +12,7 @@ ENV = "rlenv/Arithmetic-v0"
 def test_list(capsys):
     assert cli.main(["list"]) == 0
     assert ENV in capsys.readouterr().out
-    assert cli.main(["list", "--json", "arith"]) == 0
+    assert cli.main(["list", "--json", "rlenv/arith"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["id"] == ENV
     assert "17 + 25" in row["what"]

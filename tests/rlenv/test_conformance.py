@@ -46,12 +46,59 @@ def failures(outcomes):
     return {outcome.check: outcome for outcome in outcomes if outcome.status == "fail"}
 
 
-def test_bundled_environments_pass():
-    for name in rlenv.registered():
-        if name.startswith("rlenv/"):
-            outcomes = run(name, settings=FEW)
-            assert not failures(outcomes), failures(outcomes)
-            assert [outcome.check for outcome in outcomes] == list(CHECKS)
+MIXED = {"members": {"rlenv/Arithmetic-v0": 1, f"{ROOT / 'tests/broken_envs.py'}:Sum-v0": 1}}
+FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
+# a task of these takes so long to make that their checks run with the slow tests
+LONG = {
+    "advanced_geometry",
+    "bf",
+    "futoshiki",
+    "game_of_life",
+    "n_queens",
+    "polynomial_equations",
+    "puzzle24",
+    "quantum_lock",
+    "rearc",
+    "rubiks_cube",
+    "sokoban",
+    "sudoku",
+    "mini_sudoku",
+    "survo",
+    "tower_of_hanoi",
+    "zebra_puzzles",
+    "rotten_oranges",
+    "self_reference",
+    "word_ladder",
+}
+BRIEF = Settings(tasks=4, draws=60, seconds=3, processes=1)
+
+
+def is_long(name):
+    return name.rpartition("/")[2].removesuffix("-v0") in LONG
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("rlenv/Arithmetic-v0", {}), ("rlenv/Mix-v0", MIXED)]
+)
+def test_bundled_environments_pass(name, options):
+    outcomes = run(name, options, settings=FEW)
+    assert not failures(outcomes), failures(outcomes)
+    assert [outcome.check for outcome in outcomes] == list(CHECKS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if is_long(n) else ()) for n in FAMILIES],
+)
+def test_families_of_reasoning_gym_pass(name):
+    pytest.importorskip("reasoning_gym", reason="the extra reasoning-gym is not installed")
+    outcomes = run(name, settings=BRIEF, skip=SLOW)
+    assert not failures(outcomes), failures(outcomes)
+
+
+def test_every_bundled_environment_is_among_these():
+    bundled = {name for name in rlenv.registered() if name.startswith("rlenv/")}
+    assert bundled == {"rlenv/Arithmetic-v0", "rlenv/Mix-v0", *FAMILIES}
 
 
 @pytest.mark.parametrize("level", [2, 3, 6])

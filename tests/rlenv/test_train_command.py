@@ -328,6 +328,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.xdist_group("sandbox")  # which counts mounts, and this makes one
 def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(
     finished_run, small_disk, tmp_path
 ):
