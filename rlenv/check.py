@@ -60,7 +60,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rlenv import registry
-    from rlenv.config import apply_override
+    from rlenv.browse import read_options
     from rlenv.conformance import Settings, run
 
     for name in ("tasks", "draws"):
@@ -70,9 +70,7 @@ def _check(arguments: argparse.Namespace) -> int:
         raise UserError("--seconds is above 0")
     if not 0 <= arguments.seed < 2**31:
         raise UserError("--seed is from 0 to 2147483647")
-    options: dict[str, Any] = {}
-    for option in arguments.option:
-        apply_override(options, option)
+    options = read_options(arguments.option)
     try:
         registry.spec(arguments.env).make(**options)
     except UserError:
