@@ -1,0 +1,69 @@
+"""Answers that are words: names, choices, yes and no, numbers spelled out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_VALUES = {w: n for n, w in enumerate(_UNITS)} | {w: 10 * n for n, w in enumerate(_TENS, 2)}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+
+_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\b\s*")
+_CHOICE = re.compile(r"[\(\[]?([A-Ha-h])(?:[\)\].:]+|$)(?:\s.*)?", re.DOTALL)
+_BARE_CHOICE = re.compile(r"[\(\[]?([A-Ha-h])[\)\]]?[.:]?")
+
+
+def words(text: str) -> str:
+    """Return words as they are compared: without markup, case, articles and punctuation."""
+    text = unicodedata.normalize("NFKC", _WRAPPER.sub(" ", text))
+    text = re.sub(r"\\[,;:! ]|\\quad|[{}$~]", " ", text)
+    text = text.casefold().replace("\\", "")
+    text = re.sub(r"(?<=[a-z])\.(?=[a-z]|\s|$)", "", text)
+    text = re.sub(r"[\"'`*]", "", text)
+    text = re.sub(r"\s*,\s*", ", ", text)
+    text = re.sub(r"^\s*(?:the|an?)\s+", "", text)
+    return re.sub(r"\s+", " ", text).strip(" .,:;!?")
+
+
+def without_markup(text: str) -> str:
+    """Return the text of an answer that may stand in an upright font."""
+    return re.sub(r"[{}$]", "", _WRAPPER.sub("", text)).strip()
+
+
+def choice(text: str) -> str | None:
+    r"""Return the letter of a choice such as `(C)`, `C. x = 42` or `\text{C}`, or None."""
+    match = _CHOICE.fullmatch(without_markup(text))
+    return match[1].upper() if match else None
+
+
+def is_bare_choice(text: str) -> bool:
+    """Whether a text is a choice's letter and nothing else."""
+    return _BARE_CHOICE.fullmatch(without_markup(text)) is not None
+
+
+def number(text: str) -> int | None:
+    """Return the whole number that the words spell, or None."""
+    parts = [p for p in re.split(r"[\s-]+", words(text)) if p and p != "and"]
+    if not parts or len(parts) > 12:
+        return None
+    negative = parts[0] in ("minus", "negative")
+    total = current = 0
+    seen = False
+    for part in parts[negative:]:
+        if part in _VALUES:
+            current += _VALUES[part]
+        elif part == "hundred" and current:
+            current *= 100
+        elif part in _SCALES and current:
+            total += current * _SCALES[part]
+            current = 0
+        else:
+            return None
+        seen = True
+    value = total + current
+    return (-value if negative else value) if seen else None
