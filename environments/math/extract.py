@@ -21,7 +21,8 @@ from rlenv import parsing
 _SHORT = 100  # characters of a reply that may be an answer and nothing else
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$\\]+)")
 _STATED = re.compile(
-    r"\banswer\b(?:\s+(?:to|for)\s[^.:\n]{0,80})?\s*(?:\*\*)?\s*(?:is|are|:|=)\s*:?\s*", re.IGNORECASE
+    r"\banswer\b(?:\s+(?:to|for)\s[^.:\n]{0,80})?\s*(?:\*\*)?\s*(?:is|are|:|=)\s*:?\s*",
+    re.IGNORECASE,
 )
 _FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]")
 

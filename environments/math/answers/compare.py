@@ -335,9 +335,7 @@ class Comparison:
             return bool(looks[0][0] == looks[0][1])
         with mp.workdps(DIGITS):
             tolerance = _tolerance(a, b, _FEW)
-            decimals = [
-                n for n in (a, b) if isinstance(n, Number) and (n.digits or 0) >= _FEW
-            ]
+            decimals = [n for n in (a, b) if isinstance(n, Number) and (n.digits or 0) >= _FEW]
             gap = abs(looks[1][0] - looks[1][1])
             if decimals:
                 return bool(gap < mp.mpf(10) ** -max(n.places for n in decimals))
@@ -466,9 +464,11 @@ def tidy(node: Node) -> Node:
             left, right = node.sides[0], tidy(node.sides[1])
             if isinstance(right, (Several, Row, SetOperation)) and _is_label(left):
                 if isinstance(right, Several) and not right.braces:
-                    return Several(tuple(Relation((left, r), ("=",)) for r in right.items)) if any(
-                        isinstance(r, Relation) for r in right.items
-                    ) else right
+                    return (
+                        Several(tuple(Relation((left, r), ("=",)) for r in right.items))
+                        if any(isinstance(r, Relation) for r in right.items)
+                        else right
+                    )
                 return right
             return Relation((left, right), ("=",))
     return node
@@ -498,8 +498,7 @@ def _unlabel(node: Several) -> Node:
         return node
     return Several(
         tuple(
-            (_labelled(item) or item) if isinstance(item, Relation) else item
-            for item in node.items
+            (_labelled(item) or item) if isinstance(item, Relation) else item for item in node.items
         ),
         node.braces,
     )
@@ -600,8 +599,7 @@ def _tolerance(a: Node, b: Node, needed: int) -> Fraction | None:
 def _is_rounded(node: Node) -> bool:
     """Whether a part's value is only found to some twenty digits."""
     return any(
-        isinstance(n, Bound)
-        and (n.name in ("int", "lim") or Symbol("infinity") in (n.low, n.high))
+        isinstance(n, Bound) and (n.name in ("int", "lim") or Symbol("infinity") in (n.low, n.high))
         for n in walk(node)
     )
 

@@ -100,9 +100,11 @@ def _read(text: str) -> list[Node]:
 
 def _pairs(answers: list[Node], golds: list[Node]) -> list[tuple[Node, Node]]:
     """Pair readings of the same kind: grouped digits are not a list of numbers as well."""
-    return list(zip(answers, golds, strict=False)) if len(answers) == len(golds) else [
-        (a, g) for a in answers for g in golds
-    ]
+    return (
+        list(zip(answers, golds, strict=False))
+        if len(answers) == len(golds)
+        else [(a, g) for a in answers for g in golds]
+    )
 
 
 def _by_words(ours: str, theirs: str) -> Verdict | None:

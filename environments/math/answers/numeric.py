@@ -85,10 +85,16 @@ def _divide(a: Fraction, b: Fraction) -> Fraction:
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
     if exponent.denominator != 1:
-        return _rational_root(base**exponent.numerator, exponent.denominator) if (
-            abs(exponent.numerator) <= 64 and exponent.denominator <= 64 and base > 0
-            and _bits(base) * abs(exponent.numerator) <= 4096
-        ) else None
+        return (
+            _rational_root(base**exponent.numerator, exponent.denominator)
+            if (
+                abs(exponent.numerator) <= 64
+                and exponent.denominator <= 64
+                and base > 0
+                and _bits(base) * abs(exponent.numerator) <= 4096
+            )
+            else None
+        )
     power = exponent.numerator
     if base == 0:
         if power < 0:

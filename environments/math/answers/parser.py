@@ -175,7 +175,8 @@ class _Parser:
         value = self.measured()
         while True:
             if self.takes("cup") or (
-                self.peek().text == "U" and self.tokens[self.at - 1].text in (")", "]", "}}")
+                self.peek().text == "U"
+                and self.tokens[self.at - 1].text in (")", "]", "}}")
                 and self.takes("U")
             ):
                 value = SetOperation("union", value, self.measured())

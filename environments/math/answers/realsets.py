@@ -90,9 +90,7 @@ def _solve(relation: Relation, number: Evaluate) -> RealSet | None:
     return solution
 
 
-def _solve_one(
-    left: Node, sign: str, right: Node, name: str, number: Evaluate
-) -> RealSet | None:
+def _solve_one(left: Node, sign: str, right: Node, name: str, number: Evaluate) -> RealSet | None:
     if sign == "in":
         return _read(right, number) if left == Symbol(name) else None
     for side, other, way in ((left, right, sign), (right, left, _TURN.get(sign, sign))):
@@ -220,10 +218,14 @@ def same_set(a: RealSet, b: RealSet) -> bool:
     """Whether two sets have the same intervals, up to rounding."""
 
     def near(x: Value, y: Value) -> bool:
-        return bool(x == y or (
-            not mp.isinf(x) and not mp.isinf(y)
-            and abs(x - y) <= mp.mpf(10) ** -_DIGITS * max(abs(x), abs(y), mp.mpf(10) ** -20)
-        ))
+        return bool(
+            x == y
+            or (
+                not mp.isinf(x)
+                and not mp.isinf(y)
+                and abs(x - y) <= mp.mpf(10) ** -_DIGITS * max(abs(x), abs(y), mp.mpf(10) ** -20)
+            )
+        )
 
     return len(a) == len(b) and all(
         near(x.low, y.low)
