@@ -44,6 +44,7 @@ def extract(reply: str) -> Extracted | None:
     if spoken is None:
         return None
     reply = spoken.text
+    reply = reply.replace("\\fbox{", "\\boxed{")
     if "\\boxed" in reply:
         found = parsing.last_boxed(reply)
         if found is not None:
@@ -54,11 +55,10 @@ def extract(reply: str) -> Extracted | None:
     hashes = parsing.hashes(reply) if "####" in reply else None
     if hashes is not None:
         return Extracted(hashes.text, "last ####")
-    stated = None
-    for stated in _STATED.finditer(reply):
-        pass
-    if stated is not None:
-        line = reply[stated.end() :].lstrip().split("\n", 1)[0]
+    stated = list(_STATED.finditer(reply))
+    if stated:
+        line = reply[stated[-1].end() :].lstrip().split("\n", 1)[0]
+        line = line.replace("\\boxed{", "").strip().strip("$")  # one that never closes
         line = re.split(r"\.\s|[.!]$", line, maxsplit=1)[0].replace("**", "").strip()
         if line:
             return Extracted(line, "stated as the answer")

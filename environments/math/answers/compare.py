@@ -17,6 +17,7 @@ The rules, by what the two answers are:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
@@ -36,6 +37,7 @@ from .nodes import (
     SetOperation,
     Several,
     Symbol,
+    substitute,
     variables,
     walk,
 )
@@ -81,42 +83,44 @@ class Comparison:
         self.budget.spend(10)
         if a == b:
             return True
+        if OTHERWISE in (a, b):  # the last case of a function by cases, named or spelled out
+            return isinstance(a, Relation) or isinstance(b, Relation)
         if isinstance(a, Relation) or isinstance(b, Relation):
-            return self.relations(a, b)
+            return self._relations(a, b)
         if _is_region(a) or _is_region(b):
             self.rule = "sets of numbers"
-            first, second = (real_set(x, self.number) for x in (a, b))
+            first, second = (real_set(x, self._number) for x in (a, b))
             return first is not None and second is not None and same_set(first, second)
         if isinstance(a, Several) or isinstance(b, Several):
-            return self.several(a, b)
+            return self._several(a, b)
         if isinstance(a, Row) or isinstance(b, Row):
-            return self.rows(a, b)
+            return self._rows(a, b)
         if isinstance(a, Quantity) or isinstance(b, Quantity):
-            return self.quantities(a, b)
+            return self._quantities(a, b)
         if isinstance(a, Matrix) and isinstance(b, Matrix):
             self.rule = "matrix"
-            return self.matrices(a, b)
-        return self.values(a, b)
+            return self._matrices(a, b)
+        return self._values(a, b)
 
     # equations and inequalities
 
-    def relations(self, a: Node, b: Node) -> bool:
+    def _relations(self, a: Node, b: Node) -> bool:
         self.rule = "relation"
         if not isinstance(b, Relation):
             return self._same_as_relation(b, a)
         if not isinstance(a, Relation):
             return self._same_as_relation(a, b)
-        if a.sides[0] == b.sides[0] and a.signs == b.signs and len(a.sides) == len(b.sides):
-            if all(self._same(x, y) for x, y in zip(a.sides[1:], b.sides[1:], strict=True)):
-                return True
+        alike = a.sides[0] == b.sides[0] and a.signs == b.signs
+        if alike and all(self._same(x, y) for x, y in zip(a.sides[1:], b.sides[1:], strict=True)):
+            return True
         if set(a.signs) == {"="} == set(b.signs):
-            return self.equations(a, b)
+            return self._equations(a, b)
         if variables(a) != variables(b):
             return False
-        regions = [real_set(x, self.number) for x in (a, b)]
-        if regions[0] is not None and regions[1] is not None:
-            return same_set(*regions)
-        return self.inequalities(a, b)
+        first, second = (real_set(x, self._number) for x in (a, b))
+        if first is not None and second is not None:
+            return same_set(first, second)
+        return self._inequalities(a, b)
 
     def _same_as_relation(self, value: Node, relation: Node) -> bool:
         """Compare a bare value, interval or set with `x = ...`, `x < ...` or `x in ...`."""
@@ -124,12 +128,17 @@ class Comparison:
         if set(relation.signs) == {"="}:
             inner = _labelled(relation)
             return inner is not None and self._same(value, inner)
-        region = real_set(relation, self.number)
-        other = real_set(value, self.number)
+        region = real_set(relation, self._number)
+        other = real_set(value, self._number)
         return region is not None and other is not None and same_set(region, other)
 
-    def equations(self, a: Relation, b: Relation) -> bool:
+    def _equations(self, a: Relation, b: Relation) -> bool:
         first, second = _labelled(a), _labelled(b)
+        renamed = _renamed(a.sides[0], b.sides[0])
+        if first is not None and second is not None and renamed:
+            for mine, other in renamed:
+                first = substitute(first, mine, Symbol(other))
+            return self._same(first, second)
         if first is not None and second is not None:
             names = a.sides[0], b.sides[0]
             function = any(isinstance(n, Apply) for n in names)
@@ -139,9 +148,41 @@ class Comparison:
                 return self._same(first, second)
         if len(a.sides) != 2 or len(b.sides) != 2:
             return first is not None and second is not None and self._same(first, second)
-        return self.proportional(_difference(a), _difference(b), positive=False)
+        if self._proportional(_difference(a), _difference(b), positive=False):
+            return True
+        return self._solves(a, b) or self._solves(b, a)
 
-    def inequalities(self, a: Relation, b: Relation) -> bool:
+    def _solves(self, a: Relation, b: Relation) -> bool:
+        """Whether a is b solved for a variable in which b is linear: y = 1/x and xy = 1."""
+        name, value = a.sides
+        if not isinstance(name, Symbol) or name.name in variables(value) or len(b.sides) != 2:
+            return False
+        rest = _difference(b)
+        at = [substitute(rest, name.name, Number(Fraction(n))) for n in range(3)]
+        bend = Apply("-", (Apply("+", (at[0], at[2])), Apply("*", (Number(Fraction(2)), at[1]))))
+        return (
+            name.name in variables(rest)
+            and bool(variables(value))
+            and self._vanishes(bend)
+            and not self._same(at[0], at[1])
+            and self._vanishes(substitute(rest, name.name, value))
+        )
+
+    def _vanishes(self, node: Node) -> bool:
+        names = sorted(variables(node))
+        with mp.workdps(DIGITS):
+            seen = 0
+            for values in _assignments(names):
+                try:
+                    value = evaluate(node, values, self.budget)
+                except Undefined:
+                    continue
+                if not isinstance(value, (mp.mpf, mp.mpc)) or abs(value) > mp.mpf(10) ** -35:
+                    return False
+                seen += 1
+        return seen > _NEEDED
+
+    def _inequalities(self, a: Relation, b: Relation) -> bool:
         if len(a.sides) != 2 or len(b.sides) != 2:
             return False
         signs = []
@@ -151,9 +192,9 @@ class Comparison:
             signs.append(_FLIP[relation.signs[0]] if turned else relation.signs[0])
             difference = _difference(relation)
             sides.append(Apply("neg", (difference,)) if turned else difference)
-        return signs[0] == signs[1] and self.proportional(*sides, positive=True)
+        return signs[0] == signs[1] and self._proportional(*sides, positive=True)
 
-    def proportional(self, a: Node, b: Node, *, positive: bool) -> bool:
+    def _proportional(self, a: Node, b: Node, *, positive: bool) -> bool:
         """Whether a is a constant multiple of b."""
         names = sorted(variables(a) | variables(b))
         if not names:
@@ -182,17 +223,17 @@ class Comparison:
 
     # collections
 
-    def several(self, a: Node, b: Node) -> bool:
+    def _several(self, a: Node, b: Node) -> bool:
         self.rule = "members in any order"
         if isinstance(a, Several) and isinstance(b, Several):
-            return self.members(a.items, b.items)
+            return self._members(a.items, b.items)
         many, other = (a, b) if isinstance(a, Several) else (b, a)
         assert isinstance(many, Several)
         if isinstance(other, Row):
-            return self.listed_row(many, other)
+            return self._listed_row(many, other)
         return len(many.items) == 1 and self._same(many.items[0], other)
 
-    def listed_row(self, many: Several, row: Row) -> bool:
+    def _listed_row(self, many: Several, row: Row) -> bool:
         """Compare a list with a tuple: `x = 5, y = 2` and `5, 2` are (5, 2).
 
         A set in braces is a pair only where the pair, read as an ordered set, is increasing.
@@ -208,21 +249,18 @@ class Comparison:
             )
         if many.braces:
             pair = len(items) == 2 and (row.opening, row.closing) == ("(", ")")
-            if not pair or not self.increasing(row.items):
-                return row.opening == "[" and len(items) > 2 and self.members(items, row.items)
-            return self.members(items, row.items)
+            if not pair or not self._increasing(row.items):
+                return row.opening == "[" and len(items) > 2 and self._members(items, row.items)
+            return self._members(items, row.items)
         return all(self._same(x, y) for x, y in zip(items, row.items, strict=True))
 
-    def increasing(self, items: Sequence[Node]) -> bool:
-        values = [self.number(item) for item in items]
-        return all(
-            x is not None and y is not None and x < y
-            for x, y in zip(values[:-1], values[1:], strict=True)
-        )
+    def _increasing(self, items: Sequence[Node]) -> bool:
+        values = [self._number(item) for item in items]
+        return all(x is not None and y is not None and x < y for x, y in itertools.pairwise(values))
 
-    def members(self, a: Sequence[Node], b: Sequence[Node]) -> bool:
+    def _members(self, a: Sequence[Node], b: Sequence[Node]) -> bool:
         """Whether two collections pair up; what stands twice counts once."""
-        a, b = self.distinct(a), self.distinct(b)
+        a, b = list(dict.fromkeys(a)), list(dict.fromkeys(b))
         if len(a) != len(b):
             return False
         left = list(b)
@@ -235,10 +273,7 @@ class Comparison:
                 return False
         return True
 
-    def distinct(self, items: Iterable[Node]) -> list[Node]:
-        return list(dict.fromkeys(items))
-
-    def rows(self, a: Node, b: Node) -> bool:
+    def _rows(self, a: Node, b: Node) -> bool:
         self.rule = "items in order"
         if isinstance(a, Row) and isinstance(b, Row):
             if len(a.items) != len(b.items):
@@ -251,63 +286,78 @@ class Comparison:
         assert isinstance(row, Row)
         if isinstance(other, Matrix):
             entries = other.children()
+            if all(isinstance(item, Row) for item in row.items):
+                return len(row.items) == len(other.rows) and all(
+                    self._same(x, Row(entry, "[", "]"))
+                    for x, entry in zip(row.items, other.rows, strict=True)
+                )
             line = len(other.rows) == 1 or len(other.rows[0]) == 1
             return (
                 line
                 and len(entries) == len(row.items)
                 and all(self._same(x, y) for x, y in zip(row.items, entries, strict=True))
             )
+        names = variables(other)
+        if names and all(name.startswith("unit:") for name in names) and len(row.items) in (2, 3):
+            letters = ["unit:i", "unit:j", "unit:k"][: len(row.items)]
+            return names <= set(letters) and all(
+                self._same(x, _coefficient(other, letter, names))
+                for x, letter in zip(row.items, letters, strict=True)
+            )
         return row.opening == "[" and len(row.items) == 1 and self._same(row.items[0], other)
 
-    def matrices(self, a: Matrix, b: Matrix) -> bool:
+    def _matrices(self, a: Matrix, b: Matrix) -> bool:
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return False
         return all(self._same(x, y) for x, y in zip(a.children(), b.children(), strict=True))
 
     # values
 
-    def quantities(self, a: Node, b: Node) -> bool:
+    def _quantities(self, a: Node, b: Node) -> bool:
         self.rule = "unit"
         if isinstance(a, Quantity) and isinstance(b, Quantity):
             factor = units.compatible(a.unit, b.unit)
             if factor is None:
-                return self.angles(a, b)
-            return self.values(_times(a.value, factor), b.value)
+                return self._angles(a, b)
+            return self._values(_times(a.value, factor), b.value)
         quantity, bare = (a, b) if isinstance(a, Quantity) else (b, a)
         assert isinstance(quantity, Quantity)
-        if self.values(quantity.value, bare):
+        if self._values(quantity.value, bare):
             return True
         if quantity.unit == (("%", 1),):
             self.rule = "percent"
-            return self.values(_times(quantity.value, Fraction(1, 100)), bare)
+            return self._values(_times(quantity.value, Fraction(1, 100)), bare)
         if quantity.unit == (("degree", 1),):
-            return self.values(Apply("degree", (quantity.value,)), bare)
+            return self._values(Apply("degree", (quantity.value,)), bare)
         return False
 
-    def angles(self, a: Quantity, b: Quantity) -> bool:
+    def _angles(self, a: Quantity, b: Quantity) -> bool:
         names = {a.unit, b.unit}
         if names != {(("degree", 1),), (("radian", 1),)}:
             return False
         sides = [
             Apply("degree", (q.value,)) if q.unit == (("degree", 1),) else q.value for q in (a, b)
         ]
-        return self.values(sides[0], sides[1])
+        return self._values(sides[0], sides[1])
 
-    def values(self, a: Node, b: Node) -> bool:
+    def _values(self, a: Node, b: Node) -> bool:
         """Whether two expressions have the same value."""
         if any(isinstance(n, Quantity) for n in (a, b)):
             return self._same(a, b)
         names = sorted(variables(a) | variables(b))
         if names:
             self.rule = "equal at all points"
-            return self.functions(a, b, names)
+            return self._functions(a, b, names)
         self.rule = "value"
-        first, second = exact(a, self.budget), exact(b, self.budget)
+        try:
+            first, second = exact(a, self.budget), exact(b, self.budget)
+        except Undefined:  # 1/0 is nothing, so it equals nothing
+            return False
         if first is not None and second is not None:
-            return first == second or self.rounding(a, b, first, second)
-        return self.constants(a, b, first, second)
+            return first == second or self._rounding(a, b, first, second)
+        return self._constants(a, b, first, second)
 
-    def rounding(self, a: Node, b: Node, x: Fraction, y: Fraction) -> bool:
+    def _rounding(self, a: Node, b: Node, x: Fraction, y: Fraction) -> bool:
         """Whether one is a decimal that the other rounds to."""
         for decimal, other in ((a, y), (b, x)):
             if not isinstance(decimal, Number) or decimal.digits is None:
@@ -318,7 +368,7 @@ class Comparison:
         tolerance = _tolerance(a, b, _MANY if _ends(x) and _ends(y) else _FEW)
         return tolerance is not None and abs(x - y) <= tolerance * max(abs(x), abs(y))
 
-    def constants(self, a: Node, b: Node, x: Fraction | None, y: Fraction | None) -> bool:
+    def _constants(self, a: Node, b: Node, x: Fraction | None, y: Fraction | None) -> bool:
         """Compare constants of which at least one is irrational, to fifty and a hundred digits."""
         if not (_is_expression(a) and _is_expression(b)):
             return False
@@ -361,10 +411,10 @@ class Comparison:
             return False
         return all(_near(x, y, mp.mpf(10) ** -20) for x, y in zip(a, b, strict=True))
 
-    def functions(self, a: Node, b: Node, names: list[str]) -> bool:
+    def _functions(self, a: Node, b: Node, names: list[str]) -> bool:
         """Compare expressions with variables at fixed points."""
         if not (_is_expression(a) and _is_expression(b)):
-            return self.opaque(a, b)
+            return a == b
         if any(isinstance(n, Symbol) and n.name == "ldots" for x in (a, b) for n in walk(x)):
             return a == b
         tolerance = _tolerance(a, b, _FEW)
@@ -398,12 +448,12 @@ class Comparison:
                     differ = True
                     break
         if differ:
-            return self.whole_numbers(a, b, names)
+            return self._whole_numbers(a, b, names)
         if valid < _NEEDED:
-            return self.whole_numbers(a, b, names)
+            return self._whole_numbers(a, b, names)
         return True
 
-    def whole_numbers(self, a: Node, b: Node, names: list[str]) -> bool:
+    def _whole_numbers(self, a: Node, b: Node, names: list[str]) -> bool:
         """Compare at whole numbers, where the expressions only make sense there."""
         if not set(names) <= {"n", "k", "m", "j"} or not any(_needs_whole(x) for x in (a, b)):
             return False
@@ -418,10 +468,7 @@ class Comparison:
                     return False
         return True
 
-    def opaque(self, a: Node, b: Node) -> bool:
-        return a == b
-
-    def number(self, node: Node) -> Value | None:
+    def _number(self, node: Node) -> Value | None:
         """Return the real value of a constant, or None."""
         if isinstance(node, Quantity):
             node = node.value
@@ -454,7 +501,10 @@ def tidy(node: Node) -> Node:
             # the signs of a plus-minus are members of the list that they stand in
             flat = isinstance(item, Several) and not item.braces and not _has_groups(node)
             items.extend(item.items if flat and isinstance(item, Several) else [item])
-        return _unlabel(Several(tuple(items), node.braces)) if len(items) != 1 else items[0]
+        if len(items) == 1:
+            return items[0]
+        tidied = _unlabel(Several(tuple(items), node.braces, node.word))
+        return _conditions(tidied) if isinstance(tidied, Several) else tidied
     if isinstance(node, Row):
         return Row(tuple(tidy(item) for item in node.items), node.opening, node.closing)
     if isinstance(node, Relation):
@@ -472,6 +522,20 @@ def tidy(node: Node) -> Node:
                 return right
             return Relation((left, right), ("=",))
     return node
+
+
+def _conditions(node: Several) -> Node:
+    """Join inequalities in one variable into one set."""
+    relations = [item for item in node.items if isinstance(item, Relation)]
+    if len(relations) != len(node.items) or node.braces or not relations:
+        return node
+    names = {name for item in relations for name in variables(item)}
+    if len(names) != 1 or any(sign in ("=", "in") for item in relations for sign in item.signs):
+        return node
+    joined: Node = relations[0]
+    for item in relations[1:]:
+        joined = SetOperation("union" if node.word == "or" else "conditions", joined, item)
+    return joined
 
 
 def _has_groups(node: Several) -> bool:
@@ -492,9 +556,9 @@ def _unlabel(node: Several) -> Node:
             values = [_labelled(item) for item in group.items if isinstance(item, Relation)]
             rows.append(Row(tuple(v for v in values if v is not None), "(", ")"))
         return Several(tuple(rows), node.braces)
-    labels = {_label(item) for item in node.items}
-    named = labels - {None}
-    if len(named) != 1 or (None in labels and _label(node.items[0]) is None):
+    seen = {_label(item) for item in node.items}
+    named = seen - {None}
+    if len(named) != 1 or (None in seen and _label(node.items[0]) is None):
         return node
     return Several(
         tuple(
@@ -536,11 +600,36 @@ def _is_label(node: Node) -> bool:
     if isinstance(node, Apply):
         if node.name.startswith("unknown:"):
             return True
-        if node.name in ("*", "abs"):
-            return all(_is_label(a) for a in node.arguments)
+        if node.name == "abs":
+            return _is_label(node.arguments[0])
+        if node.name == "*":  # AB is the name of a length, xy is a product
+            return all(
+                (_is_label(a) and str(getattr(a, "name", "A"))[:1].isupper())
+                or (isinstance(a, Apply) and _is_label(a))
+                for a in node.arguments
+            )
     if isinstance(node, Row):
         return all(isinstance(i, Symbol) for i in node.items)
     return False
+
+
+def _renamed(a: Node, b: Node) -> list[tuple[str, str]]:
+    """Return which arguments of f(x) are called what in f(t); empty where that can't be said."""
+    if not (isinstance(a, Apply) and isinstance(b, Apply)) or a.name != b.name:
+        return []
+    if not a.name.startswith("unknown:") or len(a.arguments) != len(b.arguments):
+        return []
+    pairs = list(zip(a.arguments, b.arguments, strict=True))
+    if not all(isinstance(x, Symbol) and isinstance(y, Symbol) for x, y in pairs):
+        return []
+    return [(x.name, y.name) for x, y in pairs if isinstance(x, Symbol) and isinstance(y, Symbol)]
+
+
+def _coefficient(node: Node, letter: str, names: Iterable[str]) -> Node:
+    """Return the part of a unit vector in a sum of them."""
+    for name in names:
+        node = substitute(node, name, Number(Fraction(int(name == letter))))
+    return node
 
 
 def _label(node: Node) -> Node | None:
@@ -563,7 +652,7 @@ def _labelled(relation: Relation) -> Node | None:
 
 
 def _is_region(node: Node) -> bool:
-    return isinstance(node, SetOperation)
+    return isinstance(node, SetOperation) or node == Symbol("set:reals")
 
 
 def _is_expression(node: Node) -> bool:
@@ -615,6 +704,7 @@ def _needs_whole(node: Node) -> bool:
     )
 
 
+OTHERWISE = Symbol("otherwise")
 _ONE = Number(Fraction(1))
 _MINUS_ONE = Number(Fraction(-1))
 

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 from . import words
 from .compare import Comparison
-from .errors import TooLarge, Unreadable
+from .errors import TooLarge, Undefined, Unreadable
 from .lexer import Style, plain
-from .nodes import Node, Number
+from .nodes import Node, Number, Several
 from .parser import parse
 
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
@@ -58,8 +58,10 @@ def decide(answer: str, gold: str) -> Verdict:
             if comparison.same(mine, true):
                 return Verdict(True, comparison.rule)
         return Verdict(False, comparison.rule)
+    except Undefined as error:
+        return Verdict(False, f"no value: {error}", "unparseable")
     except TooLarge as error:
-        if golds and _too_large(golds[0]):
+        if golds and _too_large(golds[0]) and not any(map(_too_large, _read(clean(answer)))):
             return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
         return Verdict(False, f"beyond the limits: {error}", "timeout")
 
@@ -128,6 +130,8 @@ def _unread(ours: str, theirs: str, gold_read: bool, trees: list[Node]) -> Verdi
     if words.words(ours) == words.words(theirs):
         return Verdict(True, "same words")
     spelled = words.number(ours if gold_read else theirs)
+    if trees and gold_read and trees == [Several((), braces=True)]:
+        return Verdict(words.words(ours) == "no solution", "no solution")
     if trees and spelled is not None:
         same = Comparison().same(trees[0], Number(Fraction(spelled)))
         return Verdict(same, "number in words")
@@ -141,4 +145,6 @@ def _too_large(gold: Node) -> bool:
         Comparison().same(gold, Number(Fraction(0)))
     except TooLarge:
         return True
+    except Undefined:
+        return False
     return False

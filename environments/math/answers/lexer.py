@@ -73,7 +73,7 @@ _DROPPED = {
     "biggr", "Biggl", "Biggr", "middle", "displaystyle", "textstyle", "scriptstyle", "limits",
     "nolimits", "rm", "bf", "it", "quad", "qquad", "enspace", "thinspace", "negthinspace", "hfill",
     "mathstrut", "strut", "phantom", "boxed", "fbox", "displaylimits", "centering", "hline",
-    "mathop", "ensuremath", "textstyle", "mathord",
+    "mathop", "ensuremath", "mathord",
 }  # fmt: skip
 _SAME = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
@@ -105,6 +105,14 @@ _EUROPEAN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,])")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z_\\])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,6})(?![A-Za-z\d.])")
 _BASED = re.compile(r"(?<![A-Za-z0-9_\\.])(\d[0-9A-Za-z]*)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Za-z.])")
+_BASE_WORD = re.compile(
+    r"(?<![A-Za-z0-9_\\.])(\d[0-9A-Za-z]*)\s*(?:\\text\w*\{\s*base\s*\}|base|\\text\w*\{\s*base\s+(?=\d+\}))"
+    r"\s*(\d{1,2})\}?"
+)
+_BASED_GROUP = re.compile(r"\((\d[0-9A-Za-z]*)\)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Za-z.])")
+_INDIAN = re.compile(r"(?<![\d.,])(\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
+_ENDLESS = re.compile(r"(?<!\d)(\d{0,30})\.(\d{0,30}?)(\d{1,12}?)\3{2,10}(?:\\[lc]?dots|\.\.\.)")
+_UPRIGHT = re.compile(r"\\mathrm\s*\{([ied])\}")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 
@@ -128,17 +136,26 @@ def plain(text: str) -> str:
                 pieces.append(character)
         text = unicodedata.normalize("NFKC", "".join(pieces))
         text = "".join(_UNICODE.get(c, c) for c in text)
-    text = text.replace("\\\n", " ").replace("\\ ", " ").replace("~", " ")
+    text = re.sub(r"(?<!\\)\\[ \n]", " ", text).replace("~", " ")
     return re.sub(r"\s+", " ", text).strip()
 
 
 def _repeating(match: re.Match[str]) -> str:
-    whole, fixed, cycle = match[1] or "0", match[2], match[3]
-    if len(whole + fixed + cycle) > 60:
+    if len(match[0]) > 80:
         return match[0]
+    return _cycle(match[1] or "0", match[2], match[3])
+
+
+def _cycle(whole: str, fixed: str, cycle: str) -> str:
+    """Return the fraction of a decimal whose cycle repeats without end."""
     top = int(whole + fixed + cycle) - int(whole + fixed)
     bottom = (10 ** len(cycle) - 1) * 10 ** len(fixed)
     return rf"\frac{{{top}}}{{{bottom}}}"
+
+
+def _endless(match: re.Match[str]) -> str:
+    """Write 0.1666... as the fraction that it stands for."""
+    return _cycle(match[1] or "0", match[2], match[3])
 
 
 def _based(match: re.Match[str]) -> str:
@@ -151,7 +168,7 @@ def _based(match: re.Match[str]) -> str:
         return match[0]
 
 
-def tokenize(text: str, style: Style = Style()) -> list[Token]:  # noqa: B008 frozen
+def tokenize(text: str, style: Style = Style()) -> list[Token]:
     """Split a text into tokens.
 
     Args:
@@ -170,7 +187,11 @@ def tokenize(text: str, style: Style = Style()) -> list[Token]:  # noqa: B008 fr
     text = re.sub(r"(?<=\d,)(?:\\[,;: ]|\\thinspace) ?(?=\d{3}(?!\d))", "", text)
     text = re.sub(r"(?<=\d)(?:\\[,;: ]|\\thinspace) ?(?=\d{3}(?!\d))", " ", text)
     text = _REPEATING.sub(_repeating, text)
-    text = _BASED.sub(_based, text)
+    text = _ENDLESS.sub(_endless, text)
+    text = _UPRIGHT.sub(r"{\1}", text)
+    for pattern in (_BASE_WORD, _BASED_GROUP, _BASED):
+        text = pattern.sub(_based, text)
+    text = _INDIAN.sub(lambda m: m[1].replace(",", ""), text)
     text = _EUROPEAN.sub(lambda m: m[1].replace(".", "") + "." + m[2], text)
     if style.thousands:
         text = _group(text)
@@ -189,7 +210,8 @@ def tokenize(text: str, style: Style = Style()) -> list[Token]:  # noqa: B008 fr
             spaced = bool(words) and words[-1:].isspace()
             continue
         match = _PIECE.match(text, at)
-        assert match is not None and match.lastgroup is not None
+        assert match is not None
+        assert match.lastgroup is not None
         at = match.end()
         kind, piece = match.lastgroup, match[0]
         if kind == "space":

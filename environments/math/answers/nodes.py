@@ -116,10 +116,17 @@ class Row(Node):
 
 @dataclass(frozen=True)
 class Several(Node):
-    """Items whose order does not matter: a list of answers, or a set in braces."""
+    """Items whose order does not matter: a list of answers, or a set in braces.
+
+    Attributes:
+        items: the members.
+        braces: whether it is a set.
+        word: `or` where that word stands between the items.
+    """
 
     items: tuple[Node, ...]
     braces: bool = False
+    word: str = ""
 
     def children(self) -> tuple[Node, ...]:
         """See `Node.children`."""
@@ -167,3 +174,12 @@ def variables(node: Node) -> frozenset[str]:
     found = {n.name for n in walk(node) if isinstance(n, Symbol)} - CONSTANTS
     found -= {n.variable for n in walk(node) if isinstance(n, Bound)}
     return frozenset(found)
+
+
+def substitute(node: Node, name: str, value: Node) -> Node:
+    """Put a value for a variable, in sums, products and functions."""
+    if node == Symbol(name):
+        return value
+    if isinstance(node, Apply):
+        return Apply(node.name, tuple(substitute(a, name, value) for a in node.arguments))
+    return node

@@ -369,6 +369,14 @@ def _add(a: Value, b: Value) -> Value:
     return a + b
 
 
+def _hyperbolic(function: Any) -> Any:
+    def apply(x: Value) -> Value:
+        _exp(abs(x))  # as large as that, so as limited
+        return function(x)
+
+    return apply
+
+
 _FUNCTIONS: dict[str, Any] = {
     "+": _add,
     "-": lambda a, b: _add(a, -b),
@@ -399,9 +407,10 @@ _FUNCTIONS: dict[str, Any] = {
     "min": lambda *a: min(a),
     "gcd": lambda *a: mp.mpf(math.gcd(*map(_int, a))),
     "lcm": lambda *a: mp.mpf(math.lcm(*map(_int, a))),
+    **{name: _angle(getattr(mp, name)) for name in ("sin", "cos", "tan", "cot", "sec", "csc")},
     **{
-        name: _angle(getattr(mp, name))
-        for name in "sin cos tan cot sec csc sinh cosh tanh coth sech csch".split()
+        name: _hyperbolic(getattr(mp, name))
+        for name in ("sinh", "cosh", "tanh", "coth", "sech", "csch")
     },
     "arcsin": mp.asin,
     "arccos": mp.acos,
@@ -411,8 +420,6 @@ _FUNCTIONS: dict[str, Any] = {
     "arcosh": mp.acosh,
     "artanh": mp.atanh,
 }
-for _name in ("sinh", "cosh", "tanh", "coth", "sech", "csch"):
-    _FUNCTIONS[_name] = lambda x, f=getattr(mp, _name): f(x) if abs(x) < 1e6 else _exp(abs(x) * 1e9)
 
 
 def _int(value: Value) -> int:

@@ -25,19 +25,94 @@ from .nodes import (
     SetOperation,
     Several,
     Symbol,
+    walk,
 )
 
 DEEPEST = 60
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth asin acos atan "
-    "ln log lg exp sqrt cbrt abs floor ceil gcd lcm max min det arsinh arcosh artanh "
-    "Re Im sgn arg factorial sech csch".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "asin",
+        "acos",
+        "atan",
+        "ln",
+        "log",
+        "lg",
+        "exp",
+        "sqrt",
+        "cbrt",
+        "abs",
+        "floor",
+        "ceil",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "det",
+        "arsinh",
+        "arcosh",
+        "artanh",
+        "Re",
+        "Im",
+        "sgn",
+        "arg",
+        "factorial",
+        "sech",
+        "csch",
+    ]
 )
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
 GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau "
-    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Phi",
+        "Psi",
+        "Omega",
+        "ell",
+        "hbar",
+    ]
 )
 _CONSTANT_WORDS = {"pi": "pi", "inf": "infinity", "infinity": "infinity", "oo": "infinity"}
 _SIGNS = {"=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!="}
@@ -123,18 +198,22 @@ class _Parser:
     def listing(self) -> Node:
         """Items between commas; semicolons, where there are both, separate groups of them."""
         groups: list[list[Node]] = [[self.item()]]
+        words: set[str] = set()
         while True:
             if self.takes(";"):
                 groups.append([])
             elif not self.separator():
                 break
+            else:
+                words.add(self.tokens[self.at - 1].text.strip(" ,").lower())
             if self.peek().kind == "end" or self.sees("}", "}}"):
                 break
             groups[-1].append(self.item())
         groups = [group for group in groups if group]
         if len(groups) > 1 and any(len(group) > 1 for group in groups):
             return Several(tuple(_several(group) for group in groups))
-        return _several([item for group in groups for item in group])
+        items = [item for group in groups for item in group]
+        return _several(items, "or" if "or" in words else "")
 
     def separator(self) -> bool:
         """Take a comma, an `and` or an `or`, or several of them in a row."""
@@ -148,6 +227,9 @@ class _Parser:
                 after = self.peek(1)
                 if token.kind == "end" or (self.sees(",") and after.kind == "end"):
                     return taken
+                if self.sees(",") and after.text in ("&", "\\", "end"):
+                    self.at += 1
+                    return False
                 self.at += 1
                 taken = True
             else:
@@ -201,7 +283,29 @@ class _Parser:
             inner = value.arguments[0]
             if isinstance(inner, Apply) and inner.name == "degree":
                 value, unit = Apply("neg", inner.arguments), (("degree", 1),)
-        return Quantity(value, unit) if unit else value
+        if not unit:
+            return self.ratio(value)
+        if isinstance(value, Number) and self.peek().kind == "number":
+            more = self.measured()  # 1 hour 30 minutes
+            factor = units.compatible(more.unit, unit) if isinstance(more, Quantity) else None
+            if factor is None or not isinstance(more, Quantity) or not units.measure(unit):
+                raise Unreadable("two values in a row")
+            return Quantity(Apply("+", (value, Apply("*", (more.value, Number(factor))))), unit)
+        return Quantity(value, unit)
+
+    def ratio(self, value: Node) -> Node:
+        """Read `3:4` and `3 to 4` as a quotient, `2:3:4` as multiples of its first part."""
+        parts = [value]
+        while not self.bars and (
+            self.sees(":") or (self.peek().kind in ("text", "name") and self.peek().text == "to")
+        ):
+            self.at += 1
+            parts.append(self.sum())
+        if len(parts) == 1:
+            return value
+        if len(parts) == 2:
+            return Apply("/", (parts[0], parts[1]))
+        return Row(tuple(Apply("/", (part, value)) for part in parts), ":", ":")
 
     def unit(self, value: Node) -> tuple[Node, units.Unit]:
         """Read what stands behind a value: a percent sign, a currency, words, unit letters."""
@@ -211,7 +315,7 @@ class _Parser:
             if token.kind == "sign" and token.text in ("%", *units.CURRENCY):
                 phrase.append("%" if token.text == "%" else units.CURRENCY[token.text])
             elif token.kind == "text":
-                if token.text.strip(" ,").lower() in ("and", "or", ""):
+                if token.text.strip(" ,").lower() in ("and", "or", "to", "if", "for", "when", ""):
                     break
                 if not all(c.isalpha() or c in " .-/^23*()" for c in token.text):
                     raise Unreadable(f"{token.text!r} is no unit")
@@ -219,7 +323,7 @@ class _Parser:
             elif token.kind == "name" and (
                 phrase or len(token.text) > 1 or (token.spaced and units.known(token.text))
             ):
-                if token.text.lower() in ("and", "or"):
+                if token.text.lower() in ("and", "or", "to"):
                     break
                 phrase.append(token.text)
             elif phrase and token.kind == "sign" and token.text == "^":
@@ -269,14 +373,11 @@ class _Parser:
                 return left
 
     def product(self) -> Node:
-        left = self.signed()
+        left: Node = self.signed()
         while True:
             if self.takes("*"):
                 left = Apply("*", (left, self.signed()))
             elif self.sees("/") and self.peek(1).kind != "text":
-                self.at += 1
-                left = Apply("/", (left, self.signed()))
-            elif self.sees(":") and self.peek(1).kind == "number" and self.depth < 2:
                 self.at += 1
                 left = Apply("/", (left, self.signed()))
             elif self.sees("mod", "bmod", "pmod"):
@@ -313,7 +414,7 @@ class _Parser:
         if token.kind == "name":
             if self.differential and self.is_differential():
                 return False
-            if token.text.lower() in ("and", "or"):
+            if token.text.lower() in ("and", "or", "to"):
                 return False
             if token.text == "U" and self.tokens[self.at - 1].text in (")", "]", "}}"):
                 return False
@@ -325,7 +426,7 @@ class _Parser:
         if token.kind == "command":
             return token.text in FUNCTIONS | GREEK | _ACCENTS | {
                 "frac", "sqrt", "binom", "pi", "infty", "sum", "prod", "int", "lim", "lfloor",
-                "lceil", "log", "imath", "mathbb", "max", "min",
+                "lceil", "log", "imath", "mathbb", "max", "min", "begin",
             }  # fmt: skip
         if token.kind == "number":
             before = self.tokens[self.at - 1]
@@ -391,6 +492,8 @@ class _Parser:
         inner = self.deeper(self.listing)
         if self.takes("choose"):
             inner = Apply("binom", (inner, self.sum()))
+        elif self.takes("over"):
+            inner = Apply("/", (inner, self.sum()))
         self.expect("}")
         if isinstance(inner, Several):
             return Several(inner.items, braces=True)
@@ -430,7 +533,7 @@ class _Parser:
         if token.text == "{":
             self.at -= 1
             return self.group()
-        if token.text in ("(", "["):
+        if token.text in ("(", "[", "]"):
             return self.brackets(token.text)
         if token.text == "{{":
             return self.braces()
@@ -577,13 +680,15 @@ class _Parser:
         self.bars = bars
         token = self.next()
         closings = {"<": (">", "rangle"), "langle": ("rangle", ">")}.get(opening, (")", "]"))
-        if token.text not in closings:
+        outward = {"[", "]"} >= {opening, token.text}  # ]1, 5[ leaves out both of its ends
+        if token.text not in closings and not (outward and token.text == "["):
             raise Unreadable("a bracket that does not close")
         if opening in ("<", "langle"):
             items = inner.items if isinstance(inner, Several) else (inner,)
             return Row(items, "(", ")")
         if isinstance(inner, Several) and not inner.braces:
-            return Row(inner.items, opening, token.text)
+            left = "(" if opening == "]" else opening
+            return Row(inner.items, left, ")" if token.text == "[" else token.text)
         if (opening, token.text) == ("(", ")"):
             return inner
         if (opening, token.text) == ("[", "]"):
@@ -612,6 +717,12 @@ class _Parser:
             return parse(word)
         if word in FUNCTIONS:
             return self.function(word)
+        if word in _CONSTANT_WORDS:
+            return Symbol(_CONSTANT_WORDS[word])
+        if word in ("otherwise", "else"):
+            return Symbol("otherwise")
+        if word in ("if", "for", "when") and self.peek().kind != "end":
+            return self.sum()
         if len(word) == 1 and word.isalpha():
             return self.symbol(word)
         raise Unreadable(f"the words {token.text!r}")
@@ -639,6 +750,8 @@ class _Parser:
             return Apply("floor" if name == "lfloor" else "ceil", (inner,))
         if name in ("sum", "prod", "int", "lim"):
             return self.bound(name)
+        if name in ("angle", "triangle"):
+            return Symbol(name + self.next().text)
         if name == "begin":
             return self.environment()
         if name == "langle":
@@ -649,7 +762,11 @@ class _Parser:
         if name in _ACCENTS:
             inner = self.argument()
             if isinstance(inner, Symbol):
-                return Symbol(inner.name)
+                unit_vector = name in ("hat", "vec", "widehat") and inner.name in "ijk"
+                return Symbol(f"unit:{inner.name}" if unit_vector else inner.name)
+            letters = [n.name for n in walk(inner) if isinstance(n, Symbol)]
+            if isinstance(inner, Apply) and inner.name == "*" and len(letters) < 4:
+                return Symbol("".join(sorted(letters)))
             raise Unreadable(f"\\{name} over an expression")
         if name in FUNCTIONS:
             return self.function(name)
@@ -726,8 +843,8 @@ class _Parser:
         return Apply("det", (matrix,)) if name == "vmatrix" else matrix
 
 
-def _several(items: list[Node]) -> Node:
-    return items[0] if len(items) == 1 else Several(tuple(items))
+def _several(items: list[Node], word: str = "") -> Node:
+    return items[0] if len(items) == 1 else Several(tuple(items), word=word)
 
 
 def _letter(name: str) -> Symbol:

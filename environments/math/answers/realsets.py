@@ -8,7 +8,18 @@ from typing import Any, NamedTuple
 
 from mpmath import mp
 
-from .nodes import Apply, Node, Number, Relation, Row, SetOperation, Several, Symbol, variables
+from .nodes import (
+    Apply,
+    Node,
+    Number,
+    Relation,
+    Row,
+    SetOperation,
+    Several,
+    Symbol,
+    substitute,
+    variables,
+)
 
 Value = Any
 Evaluate = Callable[[Node], Value | None]
@@ -66,6 +77,8 @@ def _read(node: Node, number: Evaluate) -> RealSet | None:
             return None
         if node.name == "union":
             return left + right
+        if node.name == "conditions":  # 1 < x, x < 5 holds for both; x < 1, x > 5 for either
+            return _intersect(_merge(left), _merge(right)) or left + right
         if node.name == "minus":
             right = _complement(_merge(right))
         return _intersect(_merge(left), _merge(right))
@@ -107,7 +120,7 @@ def _solve_one(left: Node, sign: str, right: Node, name: str, number: Evaluate) 
     difference = Apply("-", (left, right))
     values = []
     for point in (0, 1, 2, 5):
-        value = number(_put(difference, name, Number(Fraction(point))))
+        value = number(substitute(difference, name, Number(Fraction(point))))
         if value is None or mp.isinf(value):
             break
         values.append(value)
@@ -152,14 +165,6 @@ def _half_line(sign: str, end: Value) -> RealSet | None:
     if sign == "!=":
         return [below, above]
     return [Interval(end, end, True, True)]
-
-
-def _put(node: Node, name: str, value: Node) -> Node:
-    if node == Symbol(name):
-        return value
-    if isinstance(node, Apply):
-        return Apply(node.name, tuple(_put(a, name, value) for a in node.arguments))
-    return node
 
 
 def _merge(intervals: RealSet) -> RealSet:

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from fractions import Fraction
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = [
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _VALUES = {w: n for n, w in enumerate(_UNITS)} | {w: 10 * n for n, w in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 
+_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_DAY_FIRST = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTHS})\b")
+_DAY_YEAR = re.compile(rf"({_MONTHS}) (\d{{1,2}})(?:st|nd|rd|th)?,? (?=\d{{4}}\b)")
+_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
+_PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\b\s*")
-_CHOICE = re.compile(r"[\(\[]?([A-Ha-h])(?:[\)\].:]+|$)(?:\s.*)?", re.DOTALL)
-_BARE_CHOICE = re.compile(r"[\(\[]?([A-Ha-h])[\)\]]?[.:]?")
+_NOTHING = re.compile(r"no (?:real |integer )?solutions?|none|empty set")
+_NAMED = r"(?:[Oo]ption\s+|[Cc]hoice\s+)?"
+_CHOICE = re.compile(_NAMED + r"[\(\[]?([A-Ha-h])(?:[\)\].:]+|$)(?:\s.*)?", re.DOTALL)
+_BARE_CHOICE = re.compile(_NAMED + r"[\(\[]?([A-Ha-h])[\)\]]?[.:]?")
 
 
 def words(text: str) -> str:
     """Return words as they are compared: without markup, case, articles and punctuation."""
     text = unicodedata.normalize("NFKC", _WRAPPER.sub(" ", text))
+    text = re.sub(r"\{([:,.])\}", r"\1", text)
     text = re.sub(r"\\[,;:! ]|\\quad|[{}$~]", " ", text)
     text = text.casefold().replace("\\", "")
     text = re.sub(r"(?<=[a-z])\.(?=[a-z]|\s|$)", "", text)
     text = re.sub(r"[\"'`*]", "", text)
-    text = re.sub(r"\s*,\s*", ", ", text)
+    text = re.sub(r"\s*(?:,\s*and\b|,|\band\b)\s*", ", ", text)
+    text = re.sub(r"\b(\d{1,2}):00(?=\s*[ap]m\b)", r"\1", text)
+    text = re.sub(r"(?<=\d)(?=[ap]m\b)", " ", text)
+    text = re.sub(
+        rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTHS})\b(?=\s*(\d{{4}})?)", r"\2 \1", text
+    )
+    text = re.sub(rf"({_MONTHS}) (\d{{1,2}})(?:st|nd|rd|th)?,? (?=\d{{4}}\b)", r"\1 \2, ", text)
     text = re.sub(r"^\s*(?:the|an?)\s+", "", text)
-    return re.sub(r"\s+", " ", text).strip(" .,:;!?")
+    text = re.sub(r"\s+", " ", text).strip(" .,:;!?")
+    return "no solution" if _NOTHING.fullmatch(text) else text
 
 
 def without_markup(text: str) -> str:
@@ -46,11 +63,17 @@ def is_bare_choice(text: str) -> bool:
     return _BARE_CHOICE.fullmatch(without_markup(text)) is not None
 
 
-def number(text: str) -> int | None:
-    """Return the whole number that the words spell, or None."""
-    parts = [p for p in re.split(r"[\s-]+", words(text)) if p and p != "and"]
+def number(text: str) -> Fraction | None:
+    """Return the number that the words spell, or None."""
+    parts = [p for p in re.split(r"[\s,-]+", words(text)) if p and p != "and"]
     if not parts or len(parts) > 12:
         return None
+    if (
+        len(parts) == 2
+        and parts[1].rstrip("s") in _PARTS
+        and (parts[0] in _VALUES or parts[0] == "a")
+    ):
+        return Fraction(_VALUES.get(parts[0], 1), _PARTS[parts[1].rstrip("s")])
     negative = parts[0] in ("minus", "negative")
     total = current = 0
     seen = False
@@ -66,4 +89,4 @@ def number(text: str) -> int | None:
             return None
         seen = True
     value = total + current
-    return (-value if negative else value) if seen else None
+    return Fraction(-value if negative else value) if seen else None
