@@ -130,8 +130,8 @@ def _unread(ours: str, theirs: str, gold_read: bool, trees: list[Node]) -> Verdi
     if words.words(ours) == words.words(theirs):
         return Verdict(True, "same words")
     spelled = words.number(ours if gold_read else theirs)
-    if trees and gold_read and trees == [Several((), braces=True)]:
-        return Verdict(words.words(ours) == "no solution", "no solution")
+    if trees == [Several((), braces=True)]:
+        return Verdict(words.words(ours if gold_read else theirs) == "no solution", "no solution")
     if trees and spelled is not None:
         same = Comparison().same(trees[0], Number(Fraction(spelled)))
         return Verdict(same, "number in words")

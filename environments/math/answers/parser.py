@@ -27,98 +27,18 @@ from .nodes import (
     Symbol,
     walk,
 )
+from .vocabulary import (
+    ACCENTS,
+    ALIASES,
+    CONSTANT_WORDS,
+    FUNCTIONS,
+    GREEK,
+    RELATIONS,
+    SETS,
+    STARTS,
+)
 
 DEEPEST = 60
-
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "asin",
-        "acos",
-        "atan",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "abs",
-        "floor",
-        "ceil",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "det",
-        "arsinh",
-        "arcosh",
-        "artanh",
-        "Re",
-        "Im",
-        "sgn",
-        "arg",
-        "factorial",
-        "sech",
-        "csch",
-    ]
-)
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-    ]
-)
-_CONSTANT_WORDS = {"pi": "pi", "inf": "infinity", "infinity": "infinity", "oo": "infinity"}
-_SIGNS = {"=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!="}
-_CLOSING = {"(": ")]", "[": ")]", "{{": ("}}",), "{": "}"}
-_ACCENTS = {"vec", "hat", "bar", "tilde", "dot", "overline", "underline", "widehat"}
-_OPAQUE_SETS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
 ZERO = Number(Fraction(0))
 
 
@@ -242,8 +162,8 @@ class _Parser:
         signs: list[str] = []
         while True:
             token = self.peek()
-            if token.kind == "sign" and token.text in _SIGNS:
-                signs.append(_SIGNS[self.next().text])
+            if token.kind == "sign" and token.text in RELATIONS:
+                signs.append(self.next().text)
             elif self.sees("in", kind="command"):
                 self.at += 1
                 signs.append("in")
@@ -348,7 +268,7 @@ class _Parser:
             if name == "percent":
                 words.insert(0, "%")
                 break
-            value = Apply("*", (value, Number(Fraction(units.MULTIPLIERS[name]))))
+            value = Apply("*", (value, Number(units.MULTIPLIERS[name])))
         if words and words[0] == "%":
             return value, (("%", 1),)
         return value, units.parse(" ".join(words)) if words else ()
@@ -394,8 +314,8 @@ class _Parser:
             if self.takes("-"):
                 negative = not negative
             elif self.takes("pm"):
-                value = Apply("pm", (ZERO, self.power()))
-                return Apply("neg", (value,)) if negative else value
+                both = Apply("pm", (ZERO, self.power()))
+                return Apply("neg", (both,)) if negative else both
             elif self.takes("mp"):
                 return Apply("mp", (ZERO, self.power()))
             elif not self.takes("+"):
@@ -424,10 +344,7 @@ class _Parser:
             unit_follows = before.kind == "number" or before.text in ("}", ")")
             return not (unit_follows and len(token.text) > 1 and self.is_unit(token.text))
         if token.kind == "command":
-            return token.text in FUNCTIONS | GREEK | _ACCENTS | {
-                "frac", "sqrt", "binom", "pi", "infty", "sum", "prod", "int", "lim", "lfloor",
-                "lceil", "log", "imath", "mathbb", "max", "min", "begin",
-            }  # fmt: skip
+            return token.text in STARTS
         if token.kind == "number":
             before = self.tokens[self.at - 1]
             return before.text in (")", "}", "]") and before.kind == "sign"
@@ -438,7 +355,7 @@ class _Parser:
         return token.text in ("(", "{")
 
     def is_unit(self, word: str) -> bool:
-        return units.known(word) and word.lower() not in FUNCTIONS and word not in _CONSTANT_WORDS
+        return units.known(word) and word.lower() not in FUNCTIONS and word not in CONSTANT_WORDS
 
     def is_differential(self) -> bool:
         token = self.peek()
@@ -571,8 +488,8 @@ class _Parser:
 
     def name(self, token: Token) -> Node:
         word = token.text
-        if word in _CONSTANT_WORDS:
-            return Symbol(_CONSTANT_WORDS[word])
+        if word in CONSTANT_WORDS:
+            return Symbol(CONSTANT_WORDS[word])
         if word in FUNCTIONS:
             return self.function(word)
         if len(word) > 1:
@@ -621,7 +538,7 @@ class _Parser:
         return inner.items if isinstance(inner, Several) and not inner.braces else (inner,)
 
     def function(self, name: str) -> Node:
-        name = _ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         base: Node | None = None
         power: Node | None = None
         while True:
@@ -717,8 +634,8 @@ class _Parser:
             return parse(word)
         if word in FUNCTIONS:
             return self.function(word)
-        if word in _CONSTANT_WORDS:
-            return Symbol(_CONSTANT_WORDS[word])
+        if word in CONSTANT_WORDS:
+            return Symbol(CONSTANT_WORDS[word])
         if word in ("otherwise", "else"):
             return Symbol("otherwise")
         if word in ("if", "for", "when") and self.peek().kind != "end":
@@ -758,8 +675,8 @@ class _Parser:
             return self.brackets("langle")
         if name == "mathbb":
             letter = self.index() if self.sees("{") else self.next().text
-            return Symbol("set:" + _OPAQUE_SETS.get(letter, letter))
-        if name in _ACCENTS:
+            return Symbol("set:" + SETS.get(letter, letter))
+        if name in ACCENTS:
             inner = self.argument()
             if isinstance(inner, Symbol):
                 unit_vector = name in ("hat", "vec", "widehat") and inner.name in "ijk"
@@ -779,7 +696,9 @@ class _Parser:
         return self.group() if self.sees("{") else self.primary()
 
     def bound(self, name: str) -> Node:
-        variable, low, high = "x", ZERO, ZERO
+        variable = "x"
+        low: Node = ZERO
+        high: Node = ZERO
         if name == "lim":
             self.expect("_")
             self.expect("{")
