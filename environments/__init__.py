@@ -9,5 +9,6 @@ PART_OF = "rlenv"  # tells this package from another of its name
 
 
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")
+register("rlenv/Countdown-v0", "environments.countdown:Countdown")
 register("rlenv/Mix-v0", "environments.mix:Mix")
 register_families()
