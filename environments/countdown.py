@@ -134,8 +134,11 @@ class Countdown(rlenv.SingleTurnEnv):
         self, correct: bool, keeps: bool, detail: str = "", *, problem: str = ""
     ) -> rlenv.Reward:
         measured = {"correct": float(correct), "format": float(keeps)}
-        status = "unparseable" if problem else "ok"
-        return self.rubric(measured, status=status, detail=problem or detail)
+        return self.rubric(
+            {name: measured[name] for name in self.rubric.weights},
+            status="unparseable" if problem else "ok",
+            detail=problem or detail,
+        )
 
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str | None:
         """Return the expression that the task was made from."""

@@ -21,6 +21,7 @@ from gymnasium.error import CustomSpaceError
 from gymnasium.vector.utils import create_shared_memory
 
 from rlenv.data import Rows, column, load_rows
+from rlenv.errors import UserError, did_you_mean
 from rlenv.reward import Reward, Rubric
 from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet
 
@@ -271,11 +272,43 @@ class SingleTurnEnv(TextEnv):
     Instead of `score`, an author may set `rubric` and write a method for each of its components,
     `def NAME(self, task, reply) -> float | bool`, plain or async.
 
+    Args:
+        rubric: other weights for the class's components: a `Rubric`, or its arguments as a mapping.
+            An episode then counts as solved when it earns the rubric's maximum.
+        **kwargs: see `TextEnv`.
+
     Attributes:
         rubric: the weights of the components, or None.
+
+    Raises:
+        UserError: the rubric names a component that the class does not measure.
     """
 
     rubric: Rubric | None = None
+
+    def __init__(self, *, rubric: Rubric | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        if rubric is not None:
+            self.rubric = self._weighed(rubric)
+            lowest, highest = self.rubric.minimum, self.rubric.maximum
+            self.reward_range = (lowest, highest)  # type: ignore[misc]
+            self.solved_at = highest  # type: ignore[misc]
+        super().__init__(**kwargs)
+
+    def _weighed(self, rubric: Rubric | Mapping[str, Any]) -> Rubric:
+        known = type(self).rubric
+        if known is None:
+            raise UserError(f"{type(self).__name__} has no components that a rubric could weigh")
+        try:
+            made = rubric if isinstance(rubric, Rubric) else Rubric(**rubric)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{rubric!r} is no rubric: {error}") from None
+        for name in made.weights:
+            if name not in known.weights:
+                raise UserError(
+                    f"{type(self).__name__} measures {', '.join(known.weights)}, not {name!r}."
+                    f"{did_you_mean(name, known.weights)}"
+                )
+        return made
 
     def score(self, task: Task, reply: str) -> Reward | float | bool:
         """Judge a reply: by the rubric's components, unless a subclass says otherwise."""
