@@ -11,6 +11,7 @@ import random
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from gymnasium.vector.utils import create_shared_memory
 from rlenv.data import Rows, column, load_rows
 from rlenv.errors import UserError, did_you_mean
 from rlenv.reward import Reward, Rubric
-from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet
+from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
 
 log = logging.getLogger(__name__)
 
@@ -132,12 +133,23 @@ class TextEnv(gymnasium.Env[str, str]):
         self.render_mode = render_mode
         self.rows = None if rows is None else load_rows(rows)
         self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
-        self.tasks = tasks if tasks is not None else self.make_tasks(split)
+        self.split = check_split(split)
+        if tasks is not None:
+            self.tasks = tasks
         self.task: Task | None = None
         self.random = random.Random(0)
         self._messages: list[Message] = []
         self._turns = 0
         self._running = False
+
+    @cached_property
+    def tasks(self) -> TaskSet:
+        """The tasks this environment draws from.
+
+        Made when first asked for: of the hundreds of instances in a rollout, which are handed
+        their tasks, only one needs it.
+        """
+        return self.make_tasks(self.split)
 
     # What an author writes
 

@@ -188,4 +188,4 @@ def test_rows_of_a_data_set():
 )
 def test_bad_options_end_in_one_sentence(options, says):
     with pytest.raises(UserError, match=says.replace("?", r"\?")):
-        make(**options)
+        _ = make(**options).tasks
