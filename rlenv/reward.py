@@ -115,6 +115,11 @@ class Rubric:
         """The value when every component with a positive weight is 1 and the others are 0."""
         return sum(weight for weight in self.weights.values() if weight > 0)
 
+    @property
+    def minimum(self) -> float:
+        """The value when every component with a negative weight is 1 and the others are 0."""
+        return sum((weight for weight in self.weights.values() if weight < 0), 0.0)
+
     def __call__(
         self, components: Mapping[str, float], *, status: Status = "ok", detail: str = ""
     ) -> Reward:

@@ -46,6 +46,7 @@ def failures(outcomes):
     return {outcome.check: outcome for outcome in outcomes if outcome.status == "fail"}
 
 
+PLAIN = ["rlenv/Arithmetic-v0", "rlenv/Countdown-v0"]
 MIXED = {"members": {"rlenv/Arithmetic-v0": 1, f"{ROOT / 'tests/broken_envs.py'}:Sum-v0": 1}}
 FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
 # a task of these takes so long to make that their checks run with the slow tests
@@ -70,7 +71,7 @@ def is_long(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("rlenv/Arithmetic-v0", {}), ("rlenv/Mix-v0", MIXED)]
+    ("name", "options"), [*((name, {}) for name in PLAIN), ("rlenv/Mix-v0", MIXED)]
 )
 def test_bundled_environments_pass(name, options):
     outcomes = run(name, options, settings=FEW)
@@ -90,12 +91,19 @@ def test_families_of_reasoning_gym_pass(name):
 
 def test_every_bundled_environment_is_among_these():
     bundled = {name for name in rlenv.registered() if name.startswith("rlenv/")}
-    assert bundled == {"rlenv/Arithmetic-v0", "rlenv/Mix-v0", *FAMILIES}
+    assert bundled == {*PLAIN, "rlenv/Mix-v0", *FAMILIES}
 
 
 @pytest.mark.parametrize("level", [2, 3, 6])
 def test_levels_of_arithmetic_pass(level):
     assert not failures(run("rlenv/Arithmetic-v0", {"level": level}, FEW, skip=SLOW))
+
+
+@pytest.mark.parametrize("level", [1, 4, 6])
+@pytest.mark.parametrize("instructions", [True, False])
+def test_levels_of_countdown_pass(level, instructions):
+    options = {"level": level, "instructions": instructions, "use_all": level == 4}
+    assert not failures(run("rlenv/Countdown-v0", options, FEW, skip=SLOW))
 
 
 @pytest.mark.parametrize("name", ["Sum", "Approach", "Copy", "Labelled"])
