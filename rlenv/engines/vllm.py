@@ -1,7 +1,7 @@
 """Generation on a vLLM server, which other GPUs serve while this process trains.
 
 The server speaks vLLM's own protocol, and `trl.generation.vllm_client.VLLMClient` is the client;
-weights reach it over NCCL after each update. It is started beside the training, see docs/trl.md.
+weights reach it over NCCL after each update. It is started beside the training, see docs/gpus.md.
 """
 
 from __future__ import annotations
