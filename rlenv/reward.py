@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -68,6 +68,16 @@ class Reward:
         names = [*self.components, *(n for n in other.components if n not in self.components)]
         total = {n: self.components.get(n, 0.0) + other.components.get(n, 0.0) for n in names}
         return Reward(self.value + other.value, total, other.status, other.detail or self.detail)
+
+
+def component_means(rewards: Iterable[Reward]) -> dict[str, float]:
+    """Return the mean of each component, over the judged rewards that have it."""
+    found: dict[str, list[float]] = {}
+    for reward in rewards:
+        if reward.judged:
+            for name, value in reward.components.items():
+                found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 class Rubric:
