@@ -39,12 +39,12 @@ def decide(answer: str, gold: str) -> Verdict:
         gold: the true answer.
     """
     try:
-        theirs = clean(gold)
+        theirs = words.mathematics(clean(gold))
         golds = _read(theirs)
     except TooLarge as error:
         return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
     try:
-        ours = clean(answer)
+        ours = words.mathematics(clean(answer))
         if ours == theirs:
             return Verdict(True, "same text")
         by_words = _by_words(ours, theirs)
@@ -57,6 +57,10 @@ def decide(answer: str, gold: str) -> Verdict:
         for mine, true in _pairs(answers, golds):
             if comparison.same(mine, true):
                 return Verdict(True, comparison.rule)
+        for text, trees in ((ours, golds), (theirs, answers)):
+            roman = words.roman(text)
+            if roman and Comparison().same(trees[0], Number(Fraction(roman))):
+                return Verdict(True, "Roman numeral")
         return Verdict(False, comparison.rule)
     except Undefined as error:
         return Verdict(False, f"no value: {error}", "unparseable")

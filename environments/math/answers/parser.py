@@ -88,6 +88,12 @@ class _Parser:
             return True
         return False
 
+    def takes_group(self, *texts: str) -> bool:
+        """Take one of the texts in braces."""
+        found = self.sees("{") and self.peek(1).text in texts and self.peek(2).text == "}"
+        self.at += 3 if found else 0
+        return found
+
     def expect(self, text: str) -> None:
         if not self.takes(text):
             raise Unreadable(f"{text!r} expected, not {self.peek().text!r}")
@@ -158,7 +164,10 @@ class _Parser:
     def item(self) -> Node:
         """A relation or a value, with its unit."""
         self.currency = None
+        self.takes("=")  # as in `= 5` and `\\approx 5`
         sides = [self.side()]
+        if self.takes("mapsto"):
+            return self.side()
         signs: list[str] = []
         while True:
             token = self.peek()
@@ -230,6 +239,12 @@ class _Parser:
     def unit(self, value: Node) -> tuple[Node, units.Unit]:
         """Read what stands behind a value: a percent sign, a currency, words, unit letters."""
         phrase: list[str] = []
+        if self.takes("pmod", "bmod"):
+            modulus = self.argument()
+            if not isinstance(modulus, (Number, Symbol)):
+                raise Unreadable("a modulus that is no number")
+            name = modulus.name if isinstance(modulus, Symbol) else modulus.value
+            return value, ((f"mod {name}", 1),)
         while True:
             token = self.peek()
             if token.kind == "sign" and token.text in ("%", *units.CURRENCY):
@@ -300,8 +315,6 @@ class _Parser:
             elif self.sees("/") and self.peek(1).kind != "text":
                 self.at += 1
                 left = Apply("/", (left, self.signed()))
-            elif self.sees("mod", "bmod", "pmod"):
-                raise Unreadable("a remainder")
             elif self.starts_factor():
                 left = Apply("*", (left, self.power()))
             else:
@@ -343,6 +356,8 @@ class _Parser:
                 return False
             unit_follows = before.kind == "number" or before.text in ("}", ")")
             return not (unit_follows and len(token.text) > 1 and self.is_unit(token.text))
+        if token.kind == "text":
+            return token.text in FUNCTIONS and not units.known(token.text)
         if token.kind == "command":
             return token.text in STARTS
         if token.kind == "number":
@@ -375,6 +390,8 @@ class _Parser:
         if self.sees("{") and self.peek(1).text in ("circ", "degree") and self.peek(2).text == "}":
             self.at += 3
             return self.postfix(Apply("degree", (base,)))
+        if isinstance(base, Row) and (self.takes("T", "top") or self.takes_group("T", "top")):
+            return base
         if isinstance(base, Matrix) and self.takes("T", "top"):
             return Apply("transpose", (base,))
         exponent = self.exponent()
@@ -514,6 +531,10 @@ class _Parser:
             name += "'"
         if self.takes("_"):
             name += "_" + self.index()
+        ahead = [self.peek(n).text for n in range(6)]
+        if name in ("f", "g", "h") and ahead == ["^", "{", "-", "1", "}", "("]:
+            self.at += 5
+            name += "^-1"
         if name.rstrip("'")[:1] in "fghFGPQ" and self.sees("("):
             arguments = self.call()
             return Apply("unknown:" + name, arguments)
@@ -678,6 +699,8 @@ class _Parser:
             return Symbol("set:" + SETS.get(letter, letter))
         if name in ACCENTS:
             inner = self.argument()
+            if name == "underline":
+                return inner
             if isinstance(inner, Symbol):
                 unit_vector = name in ("hat", "vec", "widehat") and inner.name in "ijk"
                 return Symbol(f"unit:{inner.name}" if unit_vector else inner.name)

@@ -6,7 +6,7 @@ FUNCTIONS = {
     "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh",
     "cosh", "tanh", "coth", "asin", "acos", "atan", "ln", "log", "lg", "exp", "sqrt", "cbrt",
     "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "arsinh", "arcosh", "artanh",
-    "Re", "Im", "sgn", "arg", "factorial", "sech", "csch",
+    "Re", "Im", "sgn", "arg", "factorial", "sech", "csch", "cis",
 }  # fmt: skip
 ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
 GREEK = {

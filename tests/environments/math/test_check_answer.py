@@ -81,6 +81,20 @@ SAME = [
     ("twenty-one", "21"),
     ("Option C", "C"),
     ("no solutions", r"\emptyset"),
+    (r"\text{all real numbers}", r"\mathbb{R}"),
+    ("FF_{16}", "255"),
+    ("0b101", "101_{\\text{two}}"),
+    ("XIV", "14"),
+    ("0.(3)", r"\frac13"),
+    (r"2\operatorname{cis}(60^\circ)", r"1 + i\sqrt{3}"),
+    (r"3\mathbf{i} + 4\mathbf{j}", r"\begin{pmatrix}3\\4\end{pmatrix}"),
+    (r"(\pm 1, 2)", "(1, 2), (-1, 2)"),
+    (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k"),
+    (r"x \equiv 3 \pmod{5}", r"3 \pmod 5"),
+    (r"\frac{\pi}{6} + 2\pi k, k \in \mathbb{Z}", r"\frac{\pi}{6} + 2\pi k"),
+    (r"\text{(A) and (C)}", "A, C"),
+    (r"37^\circ\text{C}", "37"),
+    (r"\tan\theta = \frac34", "0.75"),
     ("５", "5"),
     ("1.0000000000e-30", "10^{-30}"),
 ]
@@ -112,6 +126,12 @@ DIFFERENT = [
     (r"\infty", r"-\infty"),
     (r"2 + 3i", "2 - 3i"),
     ("12345", "12346"),
+    (r"37^\circ\text{C}", r"37^\circ\text{F}"),
+    (r"3 \pmod 5", r"3 \pmod 7"),
+    ("a + 3z = 0", "0"),
+    ("x + y = 5", "4"),
+    ("XIV", "15"),
+    (r"\sum_{k=1}^{n} k", r"\frac{n(n-1)}{2}"),
 ]
 
 
