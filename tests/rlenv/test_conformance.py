@@ -78,7 +78,6 @@ def is_long(name):
         *((name, {}) for name in PLAIN),
         ("rlenv/Mix-v0", MIXED),
         ("rlenv/MathWord-v0", {"rows": QUESTIONS}),
-        pytest.param("rlenv/GSM8K-v0", {"source": str(GSM8K)}, marks=needs_gsm8k),
     ],
 )
 def test_bundled_environments_pass(name, options):
@@ -94,6 +93,12 @@ def test_bundled_environments_pass(name, options):
 def test_families_of_reasoning_gym_pass(name):
     pytest.importorskip("reasoning_gym", reason="the extra reasoning-gym is not installed")
     outcomes = run(name, settings=BRIEF, skip=SLOW)
+    assert not failures(outcomes), failures(outcomes)
+
+
+@needs_gsm8k
+def test_gsm8k_passes():
+    outcomes = run("rlenv/GSM8K-v0", {"source": str(GSM8K)}, settings=BRIEF, skip=SLOW)
     assert not failures(outcomes), failures(outcomes)
 
 
