@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -249,3 +251,17 @@ def test_from_worker_processes(method: str) -> None:
     with ProcessPoolExecutor(2, mp_context=context) as processes:
         assert all(processes.map(_right, range(8)))
     assert _right(1)
+
+
+def test_importing_the_checker_first_leaves_the_registry_whole() -> None:
+    program = (
+        "from environments.math import check_answer\n"
+        "import rlenv\n"
+        "assert rlenv.make('rlenv/Arithmetic-v0').reset(seed=0)\n"
+        "try:\n    rlenv.make('rlenv/Arithmetik-v0')\n"
+        "except rlenv.UserError as error:\n    assert 'rlenv/Arithmetic-v0' in str(error), error\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
