@@ -177,6 +177,8 @@ def test_no_answer_is_unparseable(reply: str) -> None:
 def test_a_gold_answer_that_cannot_be_judged_is_no_verdict_on_the_reply() -> None:
     assert check_answer(r"\boxed{5}", "").status == "grader_error"
     assert check_answer(r"\boxed{5}", "9^{9^{9^{9}}}").status == "grader_error"
+    deep = "(" * 70 + "5" + ")" * 70
+    assert check_answer(rf"\boxed{{{deep}}}", "21!!!").status == "timeout"  # the answer's own fault
 
 
 def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
