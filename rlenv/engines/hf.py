@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from rlenv.engines.base import Completion, Sampling
+from rlenv.engines.base import Completion, Engine, Request, Sampling
 from rlenv.engines.sampling import choose, uniforms
 
 
-class TransformersEngine:
+class TransformersEngine(Engine):
     """Generate with any transformers causal LM on its own device.
 
     Args:
@@ -30,22 +30,18 @@ class TransformersEngine:
         self.max_rows = max_rows
 
     @torch.no_grad()
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every prompt; see `Engine.generate`."""
         was_training = self.model.training
         self.model.eval()
         done: list[Completion] = []
-        for start in range(0, len(prompts), self.max_rows):
-            rows = slice(start, start + self.max_rows)
-            done += self._decode(prompts[rows], sampling, seeds[rows])
+        for start in range(0, len(requests), self.max_rows):
+            done += self._decode(requests[start : start + self.max_rows], sampling)
         self.model.train(was_training)
         return done
 
-    def _decode(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
+    def _decode(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        prompts = [request.token_ids for request in requests]
         device = self.model.device
         longest = max(map(len, prompts))
         ids = torch.full((len(prompts), longest), self.pad_id, dtype=torch.long)
@@ -54,7 +50,7 @@ class TransformersEngine:
             ids[row, longest - len(prompt) :] = torch.tensor(prompt)
             mask[row, longest - len(prompt) :] = 1
         ids, mask = ids.to(device), mask.to(device)
-        draws = uniforms(seeds, sampling.max_tokens).to(device)
+        draws = uniforms([request.seed for request in requests], sampling.max_tokens).to(device)
         tokens_out: list[list[int]] = [[] for _ in prompts]
         logprobs_out: list[list[float]] = [[] for _ in prompts]
         running = [True] * len(prompts)

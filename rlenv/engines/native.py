@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from rlenv.engines.base import Completion, Sampling
+from rlenv.engines.base import Completion, Engine, Request, Sampling
 from rlenv.engines.sampling import choose, uniforms
 
 SUPPORTED = ("llama", "qwen2", "qwen3")
 _COMPACT_BELOW = 0.75  # copying the cache pays off once a quarter of the rows have finished
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """Generate from a transformers model of the Llama family on its own device.
 
     Args:
@@ -45,22 +45,18 @@ class NativeEngine:
         self.max_rows = max_rows
 
     @torch.no_grad()
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every prompt; see `Engine.generate`."""
         was_training = self.model.training
         self.model.eval()
         done: list[Completion] = []
-        for start in range(0, len(prompts), self.max_rows):
-            rows = slice(start, start + self.max_rows)
-            done += self._decode(prompts[rows], sampling, seeds[rows])
+        for start in range(0, len(requests), self.max_rows):
+            done += self._decode(requests[start : start + self.max_rows], sampling)
         self.model.train(was_training)
         return done
 
-    def _decode(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
+    def _decode(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        prompts = [request.token_ids for request in requests]
         decoder = _Decoder(self.model)
         device = decoder.device
         unique = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
@@ -68,7 +64,7 @@ class NativeEngine:
         rows = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
         logits, cache = logits[rows], cache.select(rows)
 
-        draws = uniforms(seeds, sampling.max_tokens).to(device)
+        draws = uniforms([request.seed for request in requests], sampling.max_tokens).to(device)
         stops = torch.tensor(self.stop_ids, device=device)
         alive = torch.arange(len(prompts), device=device)  # row of the batch -> prompt
         running = torch.ones(len(prompts), dtype=torch.bool, device=device)
