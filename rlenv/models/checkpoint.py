@@ -8,7 +8,7 @@ from typing import Any
 from rlenv.chat import ChatFormat
 from rlenv.engines.base import Engine
 from rlenv.engines.hf import TransformersEngine
-from rlenv.engines.native import SUPPORTED, NativeEngine
+from rlenv.engines.native import NativeEngine, unsupported
 from rlenv.errors import UserError
 from rlenv.run_folder import folder_atomically
 from rlenv.stage import local_checkpoint
@@ -68,9 +68,8 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 def engine_for(model: Any, chat: ChatFormat) -> Engine:
     """Return the fastest engine that runs this model here."""
-    pad = chat.tokenizer.pad_token_id
-    kind = NativeEngine if model.config.model_type in SUPPORTED else TransformersEngine
-    return kind(model, stop_ids=chat.stop_ids, pad_id=0 if pad is None else pad)
+    kind = TransformersEngine if unsupported(model) else NativeEngine
+    return kind(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
 
 
 def pick_device(device: str) -> str:
