@@ -6,7 +6,6 @@ They differ in what attention sees and in where keys and values are put. Each is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
