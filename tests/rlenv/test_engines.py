@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from rlenv.engines.base import Engine, Sampling, mix
+from rlenv.engines.base import Engine, Request, Sampling, mix
 from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import NativeEngine
 from rlenv.engines.sampling import choose, filtered_logprobs, uniforms
@@ -47,6 +47,11 @@ def model_of(kind):
 PROMPTS = [[1, 2, 3], [4, 5, 6, 8, 9, 10, 11], [1, 2, 3], [12], [20, 21, 22, 23, 24]]
 
 
+def ask(engine, prompts, sampling, seeds):
+    requests = [Request(p, seed) for p, seed in zip(prompts, seeds, strict=True)]
+    return engine.generate(requests, sampling)
+
+
 @pytest.fixture(scope="module", params=["llama", "llama3-rope", "qwen2", "qwen3"])
 def model(request):
     return model_of(request.param)
@@ -62,7 +67,7 @@ def test_both_are_engines(engine):
 
 
 def test_greedy_text_is_that_of_transformers(engine, model):
-    ours = engine.generate(PROMPTS, Sampling(temperature=0, max_tokens=12), range(5))
+    ours = ask(engine, PROMPTS, Sampling(temperature=0, max_tokens=12), range(5))
     for prompt, completion in zip(PROMPTS, ours, strict=True):
         theirs = model.generate(
             torch.tensor([prompt]),
@@ -80,7 +85,7 @@ def test_greedy_text_is_that_of_transformers(engine, model):
 def test_logprobs_are_those_of_a_full_forward_pass(engine, model, temperature):
     sampling = Sampling(temperature=temperature, max_tokens=10)
     for prompt, completion in zip(
-        PROMPTS, engine.generate(PROMPTS, sampling, [3, 1, 4, 1, 5]), strict=True
+        PROMPTS, ask(engine, PROMPTS, sampling, [3, 1, 4, 1, 5]), strict=True
     ):
         ids = prompt + completion.token_ids
         with torch.no_grad():
@@ -93,8 +98,8 @@ def test_logprobs_are_those_of_a_full_forward_pass(engine, model, temperature):
 def test_a_completion_depends_on_its_prompt_and_seed_alone(engine):
     sampling = Sampling(max_tokens=15)
     seeds = [11, 12, 13, 14, 15]
-    together = engine.generate(PROMPTS, sampling, seeds)
-    alone = [engine.generate([p], sampling, [s])[0] for p, s in zip(PROMPTS, seeds, strict=True)]
+    together = ask(engine, PROMPTS, sampling, seeds)
+    alone = [ask(engine, [p], sampling, [s])[0] for p, s in zip(PROMPTS, seeds, strict=True)]
     assert [c.token_ids for c in together] == [c.token_ids for c in alone]
     assert together[0].token_ids != together[2].token_ids  # same prompt, another seed
 
@@ -105,8 +110,8 @@ def test_rows_beyond_max_rows_are_decoded_in_turn(model):
         NativeEngine(model, stop_ids=STOP),
     )
     sampling = Sampling(max_tokens=6)
-    assert [c.token_ids for c in small.generate(PROMPTS, sampling, range(5))] == [
-        c.token_ids for c in large.generate(PROMPTS, sampling, range(5))
+    assert [c.token_ids for c in ask(small, PROMPTS, sampling, range(5))] == [
+        c.token_ids for c in ask(large, PROMPTS, sampling, range(5))
     ]
 
 
@@ -117,7 +122,7 @@ def test_finished_rows_leave_the_batch_and_the_rest_goes_on(model):
     reference = TransformersEngine(model, stop_ids=stops)
     prompts = [[i % 50 + 1, 5] for i in range(64)]
     sampling = Sampling(max_tokens=12)
-    ours, theirs = (e.generate(prompts, sampling, range(64)) for e in (engine, reference))
+    ours, theirs = (ask(e, prompts, sampling, range(64)) for e in (engine, reference))
     assert [c.token_ids for c in ours] == [c.token_ids for c in theirs]
     assert {len(c.token_ids) for c in ours} >= {1, 2, 3, 4}
     assert all(c.stopped == (c.token_ids[-1] in stops) for c in ours)
@@ -129,9 +134,8 @@ def test_other_architectures_are_refused_by_the_native_engine():
     gpt2 = AutoModelForCausalLM.from_config(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=9))
     with pytest.raises(ValueError, match="gpt2"):
         NativeEngine(gpt2, stop_ids=STOP)
-    out = TransformersEngine(gpt2, stop_ids=STOP).generate(
-        [[1], [2, 3]], Sampling(max_tokens=4), [0, 1]
-    )
+    engine = TransformersEngine(gpt2, stop_ids=STOP)
+    out = ask(engine, [[1], [2, 3]], Sampling(max_tokens=4), [0, 1])
     assert all(1 <= len(c.token_ids) <= 4 for c in out)
 
 
