@@ -55,6 +55,7 @@ f(x)=\lfloor x\rfloor
 10:30 a.m.
 """
 
+sys.setrecursionlimit(20_000)  # as the worker processes have it
 TOKENS = [t for line in SEEDS.split("\n") for t in line.split()]
 
 

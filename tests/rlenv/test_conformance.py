@@ -7,7 +7,7 @@ import pytest
 import rlenv
 from rlenv import check, cli
 from rlenv.conformance import CHECKS, Settings, run, speed, subject
-from tests.conftest import ROOT
+from tests.conftest import GSM8K, ROOT, needs_gsm8k
 
 FILE = ROOT / "tests" / "broken_envs.py"
 FEW = Settings(tasks=25, draws=4000, seconds=20, processes=1)
@@ -47,7 +47,9 @@ def failures(outcomes):
 
 
 PLAIN = ["rlenv/Arithmetic-v0", "rlenv/Countdown-v0"]
+QUESTIONS = [{"prompt": f"What is half of {2 * n}?", "answer": f"#### {n}"} for n in range(200)]
 MIXED = {"members": {"rlenv/Arithmetic-v0": 1, f"{ROOT / 'tests/broken_envs.py'}:Sum-v0": 1}}
+MADE_OF_OTHERS = ["rlenv/Mix-v0", "rlenv/MathWord-v0", "rlenv/GSM8K-v0"]
 FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
 # a task of these takes so long to make that their checks run with the slow tests
 LONG = {
@@ -71,7 +73,12 @@ def is_long(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [*((name, {}) for name in PLAIN), ("rlenv/Mix-v0", MIXED)]
+    ("name", "options"),
+    [
+        *((name, {}) for name in PLAIN),
+        ("rlenv/Mix-v0", MIXED),
+        ("rlenv/MathWord-v0", {"rows": QUESTIONS}),
+    ],
 )
 def test_bundled_environments_pass(name, options):
     outcomes = run(name, options, settings=FEW)
@@ -89,9 +96,15 @@ def test_families_of_reasoning_gym_pass(name):
     assert not failures(outcomes), failures(outcomes)
 
 
+@needs_gsm8k
+def test_gsm8k_passes():
+    outcomes = run("rlenv/GSM8K-v0", {"source": str(GSM8K)}, settings=BRIEF, skip=SLOW)
+    assert not failures(outcomes), failures(outcomes)
+
+
 def test_every_bundled_environment_is_among_these():
     bundled = {name for name in rlenv.registered() if name.startswith("rlenv/")}
-    assert bundled == {*PLAIN, "rlenv/Mix-v0", *FAMILIES}
+    assert bundled == {*PLAIN, *MADE_OF_OTHERS, *FAMILIES}
 
 
 @pytest.mark.parametrize("level", [2, 3, 6])

@@ -43,6 +43,7 @@ def decide(answer: str, gold: str) -> Verdict:
         golds = _read(theirs)
     except TooLarge as error:
         return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
+    answers: list[Node] = []
     try:
         ours = words.mathematics(clean(answer))
         if ours == theirs:
@@ -65,7 +66,7 @@ def decide(answer: str, gold: str) -> Verdict:
     except Undefined as error:
         return Verdict(False, f"no value: {error}", "unparseable")
     except TooLarge as error:
-        if golds and _too_large(golds[0]) and not any(map(_too_large, _read(clean(answer)))):
+        if golds and answers and _too_large(golds[0]) and not any(map(_too_large, answers)):
             return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
         return Verdict(False, f"beyond the limits: {error}", "timeout")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -175,6 +177,8 @@ def test_no_answer_is_unparseable(reply: str) -> None:
 def test_a_gold_answer_that_cannot_be_judged_is_no_verdict_on_the_reply() -> None:
     assert check_answer(r"\boxed{5}", "").status == "grader_error"
     assert check_answer(r"\boxed{5}", "9^{9^{9^{9}}}").status == "grader_error"
+    deep = "(" * 70 + "5" + ")" * 70
+    assert check_answer(rf"\boxed{{{deep}}}", "21!!!").status == "timeout"  # the answer's own fault
 
 
 def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
@@ -249,3 +253,17 @@ def test_from_worker_processes(method: str) -> None:
     with ProcessPoolExecutor(2, mp_context=context) as processes:
         assert all(processes.map(_right, range(8)))
     assert _right(1)
+
+
+def test_importing_the_checker_first_leaves_the_registry_whole() -> None:
+    program = (
+        "from environments.math import check_answer\n"
+        "import rlenv\n"
+        "assert rlenv.make('rlenv/Arithmetic-v0').reset(seed=0)\n"
+        "try:\n    rlenv.make('rlenv/Arithmetik-v0')\n"
+        "except rlenv.UserError as error:\n    assert 'rlenv/Arithmetic-v0' in str(error), error\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
