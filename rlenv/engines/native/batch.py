@@ -45,6 +45,9 @@ class Batch:
         self._prompts = Segment(
             self.shape.empty(len(prompts), int(self._lengths.max())), len(prompts)
         )
+        self._prompt: Prompt
+        self._positions: Tensor  # (rows,) of the token to come
+        self._padding: Tensor | None
         logits = self._read_prompts(prompts)
         self._group = group
         self._start = np.zeros(len(group), dtype=np.int64)  # each row's first own column
