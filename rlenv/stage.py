@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from rlenv import registry
 from rlenv.config import EngineSettings, EnvSettings, Settings
 from rlenv.errors import UserError
+from rlenv.processes import Processes
 
 if TYPE_CHECKING:
     from rlenv.display import Display
@@ -65,6 +66,7 @@ class Context:
         display: the screen.
         engine: what generates the policy's replies.
         stop: whether the user asked to stop.
+        processes: that carry out the run together; only the main one writes and speaks.
     """
 
     run: RunFolder
@@ -76,6 +78,7 @@ class Context:
     display: Display
     engine: EngineSettings = field(default_factory=EngineSettings)
     stop: StopSignal = field(default_factory=StopSignal)
+    processes: Processes = field(default_factory=Processes)
 
     @property
     def out(self) -> Path:
@@ -98,19 +101,29 @@ class Context:
             step: steps done, from 1.
             metrics: under TRL's names where it has one.
         """
-        self.run.log("metrics", {"stage": self.stage, "step": step, **metrics})
+        self._write("metrics", step, metrics)
         self.display.update(step, metrics)
 
     def keep_episodes(self, step: int, episodes: Sequence[Mapping[str, Any]]) -> None:
         """Write sampled episodes to `episodes.jsonl` and show some of them."""
         for episode in episodes:
-            self.run.log("episodes", {"stage": self.stage, "step": step, **episode})
+            self._write("episodes", step, episode)
         self.display.episodes(episodes)
+
+    def warn(self, step: int, text: str) -> None:
+        """Tell the user what is going wrong, and write it to `warnings.jsonl`."""
+        self._write("warnings", step, {"text": text})
+        self.display.say(f"{self.stage:<9} step {step}: {text}")
+
+    def _write(self, log: str, step: int, record: Mapping[str, Any]) -> None:
+        if self.processes.main:
+            self.run.log(log, {"stage": self.stage, "step": step, **record})
 
     def forget_after(self, step: int) -> None:
         """Drop what was logged after a step that the stage goes on from."""
-        self.run.rewind_log("metrics", self.stage, step)
-        self.run.rewind_log("episodes", self.stage, step)
+        if self.processes.main:
+            for log in ("metrics", "episodes", "warnings"):
+                self.run.rewind_log(log, self.stage, step)
 
     def interrupt(self, step: int) -> None:
         """End the run here; the state was saved before."""
@@ -126,11 +139,14 @@ class Stage(Generic[SettingsType]):
     Attributes:
         needs: what the stage before must have left.
         gives: what this stage leaves.
+        shared: several processes carry it out together; otherwise the main one does it while the
+            others wait.
         Settings: the class of its settings.
     """
 
     needs: ClassVar[Artifact] = "model"
     gives: ClassVar[Artifact] = "model"
+    shared: ClassVar[bool] = False
     Settings: ClassVar[type[Settings]]
 
     def __init__(self, settings: SettingsType) -> None:
