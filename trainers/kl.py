@@ -52,7 +52,7 @@ def divergence(logprobs: Tensor, reference: Tensor, estimator: Estimator) -> Ten
         return -gap
     if estimator == "k2":
         return gap**2 / 2
-    return torch.exp(gap) - 1 - gap
+    return torch.expm1(gap) - gap
 
 
 class KLCoefficient:

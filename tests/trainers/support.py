@@ -6,6 +6,11 @@ import torch
 
 from rlenv import Task, Trajectory
 from rlenv.reward import Reward
+from trainers.settings import OnPolicySettings
+
+SETTINGS = OnPolicySettings(
+    steps=3, groups=6, group_size=4, max_tokens=4, eval_every=1, eval_tasks=20, learning_rate=1e-2
+)
 
 
 def random_inputs(seed=0, rows=6, length=9):

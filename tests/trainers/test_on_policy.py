@@ -3,36 +3,13 @@ import json
 import pytest
 
 import rlenv
-from rlenv import config
 from rlenv.config import EnvSettings
-from rlenv.display import Display
 from rlenv.errors import HeldOutError, RunFailed
-from rlenv.run_folder import RunFolder
 from rlenv.stage import Context
 from trainers import experience, rollouts, sft
 from trainers.on_policy import Loop
-from trainers.settings import OnPolicySettings
 
-SETTINGS = OnPolicySettings(
-    steps=3, groups=6, group_size=4, max_tokens=4, eval_every=1, eval_tasks=20, learning_rate=1e-2
-)
-
-
-@pytest.fixture
-def context(finished_run, tmp_path):
-    settings = config.parse_run(
-        {"run_dir": str(tmp_path), "env": "rlenv/Arithmetic-v0", "stages": {"grpo": {}}}, "test"
-    )
-    with RunFolder(tmp_path / "run", settings) as run:
-        yield Context(
-            run=run,
-            stage="grpo",
-            seed=7,
-            env=settings.env,
-            source=str(finished_run / "sft"),
-            device="cpu",
-            display=Display(),
-        )
+from .support import SETTINGS
 
 
 def test_rollouts_play_training_tasks_and_held_out_scores_come_from_validation(
