@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rlenv.errors import UserError
 from rlenv.processes import Processes, launched, local_count
 from rlenv.run_folder import RunFolder
 from rlenv.stage import Context, Interrupted, Stage, StopSignal, local_checkpoint
+from rlenv.trackers import Tracker, check_installed, tracking
 
 StageFinder = Callable[[str], type[Stage[Any]]]
 
@@ -48,6 +50,7 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
         from rlenv.engines.vllm import connect
 
         connect(settings.engine)
+    check_installed(settings.report_to)
     planned: list[PlannedStage] = []
     held = "nothing"
     for name, raw in settings.stages.items():
@@ -149,13 +152,22 @@ def _run_stage(item: PlannedStage, context: Context) -> None:
     context.display.begin(item.name, item.stage.steps())
     try:
         if item.stage.shared or context.processes.main:
-            alone = context if item.stage.shared else replace(context, processes=Processes())
-            item.stage.run(alone)
+            processes = context.processes if item.stage.shared else Processes()
+            with _trackers(context) as opened:
+                item.stage.run(replace(context, processes=processes, trackers=opened))
     finally:
         context.display.end()
     if context.processes.main:
         context.run.finish(item.name, {"seconds": round(time.monotonic() - began, 1)})
     context.processes.wait()
+
+
+def _trackers(context: Context) -> AbstractContextManager[Sequence[Tracker]]:
+    settings = context.run.settings
+    if not context.processes.main:
+        return nullcontext(())
+    plain = settings.model_dump(mode="json")
+    return tracking(settings.report_to, context.run.path, context.stage, plain)
 
 
 def _prepare_torch(settings: RunSettings) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rlenv.display import Display
     from rlenv.env import TextEnv
     from rlenv.run_folder import RunFolder
+    from rlenv.trackers import Tracker
 
 Artifact = Literal["nothing", "tokenizer", "model", "chat model"]
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -67,6 +68,7 @@ class Context:
         engine: what generates the policy's replies.
         stop: whether the user asked to stop.
         processes: that carry out the run together; only the main one writes and speaks.
+        trackers: where metrics go beside the run's folder.
     """
 
     run: RunFolder
@@ -79,6 +81,7 @@ class Context:
     engine: EngineSettings = field(default_factory=EngineSettings)
     stop: StopSignal = field(default_factory=StopSignal)
     processes: Processes = field(default_factory=Processes)
+    trackers: Sequence[Tracker] = ()
 
     @property
     def out(self) -> Path:
@@ -95,7 +98,7 @@ class Context:
         return registry.make(self.env.id, split=split, **{**self.env.options, **options})
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write metrics to `metrics.jsonl` and show them.
+        """Write metrics to `metrics.jsonl`, show them, and send them to the trackers.
 
         Args:
             step: steps done, from 1.
@@ -103,6 +106,8 @@ class Context:
         """
         self._write("metrics", step, metrics)
         self.display.update(step, metrics)
+        for tracker in self.trackers:
+            tracker.log(step, metrics)
 
     def keep_episodes(self, step: int, episodes: Sequence[Mapping[str, Any]]) -> None:
         """Write sampled episodes to `episodes.jsonl` and show some of them."""
