@@ -42,8 +42,10 @@ class LandlockJail(Jail):
 
     def enter_zygote(self):
         """Refuse to serve without Landlock."""
-        if not landlock.version():
+        level = landlock.version()
+        if not level:
             raise OSError("the kernel has no Landlock")
+        self.filter = seccomp.Filter(own_signals=True, inode=False, truncate=level >= 3)
         os.chdir(self.config["scratch"])
         self.parent = os.getpid()
 
@@ -58,8 +60,7 @@ class LandlockJail(Jail):
         # The warm parent counts its removed files through /proc; nobody else may look, as
         # runs can't reach /proc and can't trace.
         linux.prctl(linux.PR_SET_DUMPABLE, 1)
-        level = landlock.version()
-        seccomp.install(seccomp.build(pid=os.getpid(), inode=False, truncate=level >= 3))
+        self.filter.install()
 
     def _lock_files(self, scratch):
         devices = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
