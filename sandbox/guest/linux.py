@@ -33,6 +33,8 @@ _AT_RECURSIVE, _AT_EMPTY_PATH = 0x8000, 0x1000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 
 libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+for _name in ("capset", "mount", "prctl", "setns", "syscall", "umount2", "unshare"):
+    getattr(libc, _name, None)  # found once here, not again in each run
 
 
 def check(result, what):

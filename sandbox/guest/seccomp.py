@@ -22,11 +22,11 @@ _PRCTL = (15, 16, 0x53564D41)  # set name, get name, name a mapping
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # isatty, size, FIONREAD, flags
 _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)  # fds, flags and locks; no owner, no signal
 _AF_UNIX = 1
-_SELF = 0x7FFFFFFF  # to be replaced by the process's own id; no process has this one
+SELF = 0x7FFFFFFF  # to be replaced by the process's own id; no process has this one
 
 
-class Filter:
-    """A filter, laid out in memory once so that the runs forked from here need only hand it in.
+def build(own_signals=False, processes=False, inode=True, truncate=True, machine=None):
+    """Make a filter program.
 
     Everything not listed is refused with EPERM. Threads are always allowed.
 
@@ -36,41 +36,36 @@ class Filter:
         processes: Whether the program may fork and exec.
         inode: Whether it may change the mode and times of files.
         truncate: Whether it may truncate a file by its path.
+        machine: The architecture, as in `os.uname().machine`; by default this one.
+
+    Returns:
+        The program, as bytes for `Filter`.
 
     Raises:
         OSError: The architecture is not known.
     """
-
-    def __init__(self, own_signals=False, processes=False, inode=True, truncate=True):
-        machine = os.uname().machine
-        rules = _rules(machine, own_signals, processes, inode, truncate)
-        code = [_op(_LD, _ARCH), _op(_JEQ, _AUDIT_ARCH[machine], 1, 0), _op(_RET, _KILL)]
-        code += [_op(_LD, _NUMBER), *_search(_pieces(rules))]
-        self._program = Program(b"".join(code))
-        self._holes = [4 + 8 * i for i, op in enumerate(code) if op == _op(_JEQ, _SELF, 0, 1)]
-
-    def install(self):
-        """Put the filter on this thread, for good.
-
-        Raises:
-            OSError: The kernel refused.
-        """
-        for at in self._holes:
-            struct.pack_into("I", self._program.code, at, os.getpid())
-        self._program.install()
+    machine = machine or os.uname().machine
+    rules = _rules(machine, own_signals, processes, inode, truncate)
+    code = [_op(_LD, _ARCH), _op(_JEQ, _AUDIT_ARCH[machine], 1, 0), _op(_RET, _KILL)]
+    return b"".join([*code, _op(_LD, _NUMBER), *_search(_pieces(rules))])
 
 
-class Program:
-    """Code for the kernel's filter machine, in memory that the kernel can read.
+class Filter:
+    """A filter, laid out in memory once so that the runs forked from here need only hand it in.
 
     Args:
-        code: The instructions.
+        program: What `build` made.
     """
 
-    def __init__(self, code):
-        self.code = ctypes.create_string_buffer(code, len(code))
-        header = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(self.code))
+    def __init__(self, program):
+        self._code = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(self._code))
         self._header = ctypes.create_string_buffer(header)
+        self._own_id = [
+            at + 4
+            for at in range(0, len(program), 8)
+            if program[at : at + 8] == _op(_JEQ, SELF, 0, 1)
+        ]
 
     def install(self):
         """Put it on this thread, for good.
@@ -78,6 +73,8 @@ class Program:
         Raises:
             OSError: The kernel refused.
         """
+        for at in self._own_id:
+            struct.pack_into("I", self._code, at, os.getpid())
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         result = linux.libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, self._header, _ZERO, _ZERO)
         linux.check(result, "seccomp")
@@ -148,7 +145,7 @@ def _among(argument, values, error=errno.EPERM):
 
 def _own(signal):
     """Signals to itself only, and not SIGKILL, which has to mean that someone else did it."""
-    return [_op(_LD, signal), _op(_JEQ, _SIGKILL, 3, 0), *_among(_ARG0, [_SELF])]
+    return [_op(_LD, signal), _op(_JEQ, _SIGKILL, 3, 0), *_among(_ARG0, [SELF])]
 
 
 def _rlimit_rule():

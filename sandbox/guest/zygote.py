@@ -170,7 +170,11 @@ def _become_run(jail, config, fds, ready, base, cpu):
             (ready, 5),
         ):
             os.dup2(fd, number, inheritable=number < 3)
-        os.closerange(6, 4096)
+        low = 6
+        for kept in sorted(jail.kept):
+            os.closerange(low, kept)
+            low = kept + 1
+        os.closerange(low, 4096)
         ready = 5
         set_limits(config, base, cpu)
         jail.enter_run()

@@ -17,7 +17,7 @@ def install(*numbers):
     code = [seccomp._op(0x20, 0)]
     for number in numbers:
         code += [seccomp._op(0x15, number, 0, 1), seccomp._op(6, 0x50000 | errno.EPERM)]
-    seccomp.Program(b"".join([*code, seccomp._op(6, 0x7FFF0000)])).install()
+    seccomp.Filter(b"".join([*code, seccomp._op(6, 0x7FFF0000)])).install()
 """
 
 

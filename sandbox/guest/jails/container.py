@@ -29,14 +29,18 @@ class ContainerJail(LandlockJail):
         self.parent = os.getpid()
         hidden = ("proc", "sys", "dev", "tmp", "run")
         processes = self.config["processes"] > 0
-        self.filter = seccomp.Filter(own_signals=True, processes=processes, inode=False)
+        self.filter = seccomp.Filter(
+            seccomp.build(own_signals=True, processes=processes, inode=False)
+        )
         self.config["readable"] = [f"/{name}" for name in os.listdir("/") if name not in hidden]
+        if landlock.version() and not processes:
+            self._lock_files(self.config["scratch"])
 
     def enter_run(self):
         """Lock the files where possible, then the system calls."""
         linux.die_with_parent(self.parent)
-        if landlock.version() and not self.config["processes"]:
-            self._lock_files(self.config["scratch"])
+        if self.kept:
+            self.files.restrict()
         self.filter.install()
 
     def overfull(self, pid):

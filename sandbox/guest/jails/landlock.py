@@ -41,21 +41,21 @@ class LandlockJail(Jail):
         linux.set_capabilities(self.capabilities)
 
     def enter_zygote(self):
-        """Refuse to serve without Landlock."""
+        """Prepare what all runs share, and refuse to serve without Landlock."""
+        scratch = self.config["scratch"]
+        self._lock_files(scratch)
         level = landlock.version()
-        if not level:
-            raise OSError("the kernel has no Landlock")
-        self.filter = seccomp.Filter(own_signals=True, inode=False, truncate=level >= 3)
-        os.chdir(self.config["scratch"])
+        self.filter = seccomp.Filter(
+            seccomp.build(own_signals=True, inode=False, truncate=level >= 3)
+        )
+        os.environ.update(TMPDIR=scratch, HOME=scratch)
+        os.chdir(scratch)
         self.parent = os.getpid()
 
     def enter_run(self):
         """Lock the files, then the system calls."""
-        scratch = self.config["scratch"]
         linux.die_with_parent(self.parent)
-        os.environ.update(TMPDIR=scratch, HOME=scratch)
-        os.chdir(scratch)
-        self._lock_files(scratch)
+        self.files.restrict()
         linux.set_capabilities(self.capabilities)
         # The warm parent counts its removed files through /proc; nobody else may look, as
         # runs can't reach /proc and can't trace.
@@ -64,7 +64,8 @@ class LandlockJail(Jail):
 
     def _lock_files(self, scratch):
         devices = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
-        landlock.restrict(self.config["readable"], [scratch], devices)
+        self.files = landlock.Ruleset(self.config["readable"], [scratch], devices)
+        self.kept = (self.files.fd,)
 
     def overfull(self, pid):
         """Measure the scratch folder, since nothing else bounds its total."""
