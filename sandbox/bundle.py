@@ -21,6 +21,8 @@ _MODULES = (
     "jails.namespaces",
     "jails.unsafe",
     "jails",
+    "messages",
+    "watch",
     "zygote",
     "supervisor",
 )

@@ -116,19 +116,24 @@ def cpu_clock(pid):
 
 
 def core_wait(pid):
-    """Seconds that a process was ready to run while all cores were taken.
+    """How a process fares in the queue for a core.
 
     Args:
-        pid: The process; of its threads the one that waited longest counts.
+        pid: The process.
 
     Returns:
-        Seconds; 0.0 if the kernel does not tell.
+        For how many seconds it was ready while all cores were taken, up to when it last got
+        one: all its threads together, since they may wait in turns; 0.0 if the kernel does not
+        tell. And whether one of its threads is ready, or running, now.
     """
-    longest = 0
+    waited, ready = 0, False
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
-                longest = max(longest, int(file.read().split()[1]))
+                waited += int(file.read().split()[1])
+            with open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
+                # The state comes after the name, which may hold anything.
+                ready = ready or file.read().rpartition(b") ")[2][:1] == b"R"
     except (OSError, IndexError, ValueError):
         pass
-    return longest / 1e9
+    return waited / 1e9, ready
