@@ -9,5 +9,8 @@ PART_OF = "rlenv"  # tells this package from another of its name
 
 
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")
+register("rlenv/Countdown-v0", "environments.countdown:Countdown")
+register("rlenv/GSM8K-v0", "environments.gsm8k:GSM8K")
+register("rlenv/MathWord-v0", "environments.math_word:MathWord")
 register("rlenv/Mix-v0", "environments.mix:Mix")
 register_families()

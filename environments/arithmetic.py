@@ -53,12 +53,12 @@ class Arithmetic(rlenv.SingleTurnEnv):
                 total, product = total + product, number if sign == "+" else -number
         expression = " ".join(terms)
         # a + b and b + a are one task: the mirror image of a held-out sum is held out too
-        same = sorted(numbers) if set(signs) <= {"+"} else None
+        kind = {"+": "sum", "*": "product"}.get("".join(set(signs)))
         return rlenv.Task(
             f"{expression} = ?",
             answer=total + product,
             metadata={"level": self.level},
-            identity=["sum", same] if same else ["expression", expression],
+            identity=[kind, sorted(numbers)] if kind else ["expression", expression],
         )
 
     def score(self, task: rlenv.Task, reply: str) -> rlenv.Reward:

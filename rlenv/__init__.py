@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rlenv.registry import load_bundled
+from rlenv import registry
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,10 @@ _PUBLIC = {
     "Trajectory": "rlenv.trajectory",
 }
 
-__all__ = [*sorted(_PUBLIC), "parsing"]
+# classes of bundled environments to build on, by id
+_BUNDLED = {"MathWord": "rlenv/MathWord-v0"}
+
+__all__ = [*sorted([*_PUBLIC, *_BUNDLED]), "parsing"]
 
 if TYPE_CHECKING:
     from rlenv import parsing as parsing
@@ -73,6 +76,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name == "parsing":
         return importlib.import_module("rlenv.parsing")
+    if name in _BUNDLED:
+        return registry.spec(_BUNDLED[name]).load()
     if name not in _PUBLIC:
         raise AttributeError(f"module 'rlenv' has no attribute {name!r}")
     value = getattr(importlib.import_module(_PUBLIC[name]), name)
@@ -84,4 +89,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-load_bundled()
+registry.load_bundled()

@@ -30,6 +30,23 @@ class EnvSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class EngineSettings(Settings):
+    """What generates the policy's replies.
+
+    Attributes:
+        kind: `auto` takes the fastest that runs the model here: `native`, rlenv's own decode loop,
+            or `transformers`; `vllm` is a server on other GPUs.
+        url: of the vLLM server.
+        timeout: seconds to wait for the vLLM server to be up.
+        group_port: a free port of the machine that trains, through which weights are sent.
+    """
+
+    kind: Literal["auto", "native", "transformers", "vllm"] = "auto"
+    url: str = "http://localhost:8000"
+    timeout: float = Field(default=60.0, ge=0)
+    group_port: int = Field(default=51216, ge=1, le=65535)
+
+
 class EvaluateSettings(Settings):
     """The evaluation at the end of a run.
 
@@ -59,6 +76,7 @@ class RunSettings(Settings):
         threads: CPU threads for torch. One is the fastest for models below a million parameters
             and the only safe choice on a busy machine; `auto` takes all cores.
         device: `auto`, `cpu`, `cuda`, ...
+        engine: what generates, by its kind or with its settings.
         stages: name of a stage to its settings, in order.
         evaluate: the evaluation at the end; leave it out for none.
     """
@@ -69,6 +87,7 @@ class RunSettings(Settings):
     model: str | None = None
     threads: int | Literal["auto"] = "auto"
     device: str = "auto"
+    engine: EngineSettings = EngineSettings()
     stages: dict[str, dict[str, Any]] = Field(min_length=1)
     evaluate: EvaluateSettings | None = None
 
@@ -148,11 +167,16 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
     return parse_run(raw, str(path))
 
 
+# sections that may be given as one word, and what that word then is
+_SHORT = {"env": "id", "engine": "kind"}
+
+
 def parse_run(raw: Mapping[str, Any], where: str) -> RunSettings:
     """Check the top level of a run; the stages' own settings are checked by each stage."""
     values = dict(raw)
-    if isinstance(values.get("env"), str):
-        values["env"] = {"id": values["env"]}
+    for name, key in _SHORT.items():
+        if isinstance(values.get(name), str):
+            values[name] = {key: values[name]}
     if isinstance(values.get("stages"), dict):
         values["stages"] = {name: stage or {} for name, stage in values["stages"].items()}
     return parse(RunSettings, values, where, "")
@@ -179,8 +203,8 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
     for part in parts[:-1]:
         if place.get(part) is None:
             place[part] = {}
-        elif part == "env" and isinstance(place[part], str):
-            place[part] = {"id": place[part]}
+        elif part in _SHORT and isinstance(place[part], str):
+            place[part] = {_SHORT[part]: place[part]}
         place = place[part]
         if not isinstance(place, dict):
             raise UserError(f"{override!r}: {part} is a value, it has no settings below it")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,16 @@ from rlenv.errors import UserError
 
 Rows = Sequence[Mapping[str, Any]]
 
+_ID = re.compile(r"(?:[\w-]+|[\w-]+/[\w.-]+)(?::[\w.-]+)?\Z")
+
 
 def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
-    """Load rows.
+    """Load rows. Whoever loads the same file again gets the same rows, so leave them as they are.
 
     Args:
         source: the path of a `.jsonl`, `.json` (a list of objects), `.csv` or `.parquet` file; the
-            id of a data set that `datasets` loads; or rows, which are returned as they are.
+            id of a data set that `datasets` loads, with `:name` after it where it has several
+            configurations (`openai/gsm8k:main`); or rows, which are returned as they are.
         part: of a `datasets` id, the part to take, such as `train`; all parts if left out.
 
     Raises:
@@ -27,19 +32,19 @@ def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
     if not isinstance(source, (str, Path)):
         return source
     path = Path(source).expanduser()
-    if not path.suffix and not path.exists():
+    if path.suffix not in _READERS and _ID.match(str(source)) and not path.exists():
         return _from_datasets(str(source), part)
     if not path.is_file():
         raise UserError(f"{path} does not exist; give a file of rows or the id of a data set")
-    readers = {
-        ".jsonl": _jsonl,
-        ".json": _json,
-        ".csv": _csv,
-        ".parquet": _parquet,
-    }
-    if path.suffix not in readers:
-        raise UserError(f"{path} is none of {', '.join(readers)}")
-    return readers[path.suffix](path)
+    if path.suffix not in _READERS:
+        raise UserError(f"{path} is none of {', '.join(_READERS)}")
+    stat = path.stat()
+    return _from_file(path.resolve(), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _from_file(path: Path, changed: int, size: int) -> Rows:
+    return _READERS[path.suffix](path)
 
 
 def column(row: Mapping[str, Any], name: str) -> Any:
@@ -85,11 +90,21 @@ def _parquet(path: Path) -> Rows:
     return parquet.read_table(path).to_pylist()
 
 
+_READERS: dict[str, Callable[[Path], Rows]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+
+
+@lru_cache(maxsize=8)
 def _from_datasets(name: str, part: str | None) -> Rows:
     import datasets
 
+    name, _, configuration = name.partition(":")
     try:
-        loaded = datasets.load_dataset(name, split=part)
+        loaded = datasets.load_dataset(name, configuration or None, split=part)
     except Exception as error:  # noqa: BLE001 whatever a hub or a loader may raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"the data set {name!r} could not be loaded: {reason}") from None

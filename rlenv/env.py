@@ -11,6 +11,7 @@ import random
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,8 +22,9 @@ from gymnasium.error import CustomSpaceError
 from gymnasium.vector.utils import create_shared_memory
 
 from rlenv.data import Rows, column, load_rows
+from rlenv.errors import UserError, did_you_mean
 from rlenv.reward import Reward, Rubric
-from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet
+from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
 
 log = logging.getLogger(__name__)
 
@@ -131,12 +133,23 @@ class TextEnv(gymnasium.Env[str, str]):
         self.render_mode = render_mode
         self.rows = None if rows is None else load_rows(rows)
         self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
-        self.tasks = tasks if tasks is not None else self.make_tasks(split)
+        self.split = check_split(split)
+        if tasks is not None:
+            self.tasks = tasks
         self.task: Task | None = None
         self.random = random.Random(0)
         self._messages: list[Message] = []
         self._turns = 0
         self._running = False
+
+    @cached_property
+    def tasks(self) -> TaskSet:
+        """The tasks this environment draws from.
+
+        Made when first asked for: of the hundreds of instances in a rollout, which are handed
+        their tasks, only one needs it.
+        """
+        return self.make_tasks(self.split)
 
     # What an author writes
 
@@ -271,11 +284,43 @@ class SingleTurnEnv(TextEnv):
     Instead of `score`, an author may set `rubric` and write a method for each of its components,
     `def NAME(self, task, reply) -> float | bool`, plain or async.
 
+    Args:
+        rubric: other weights for the class's components: a `Rubric`, or its arguments as a mapping.
+            An episode then counts as solved when it earns the rubric's maximum.
+        **kwargs: see `TextEnv`.
+
     Attributes:
         rubric: the weights of the components, or None.
+
+    Raises:
+        UserError: the rubric names a component that the class does not measure.
     """
 
     rubric: Rubric | None = None
+
+    def __init__(self, *, rubric: Rubric | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        if rubric is not None:
+            self.rubric = self._weighed(rubric)
+            lowest, highest = self.rubric.minimum, self.rubric.maximum
+            self.reward_range = (lowest, highest)  # type: ignore[misc]
+            self.solved_at = highest  # type: ignore[misc]
+        super().__init__(**kwargs)
+
+    def _weighed(self, rubric: Rubric | Mapping[str, Any]) -> Rubric:
+        known = type(self).rubric
+        if known is None:
+            raise UserError(f"{type(self).__name__} has no components that a rubric could weigh")
+        try:
+            made = rubric if isinstance(rubric, Rubric) else Rubric(**rubric)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{rubric!r} is no rubric: {error}") from None
+        for name in made.weights:
+            if name not in known.weights:
+                raise UserError(
+                    f"{type(self).__name__} measures {', '.join(known.weights)}, not {name!r}."
+                    f"{did_you_mean(name, known.weights)}"
+                )
+        return made
 
     def score(self, task: Task, reply: str) -> Reward | float | bool:
         """Judge a reply: by the rubric's components, unless a subclass says otherwise."""

@@ -171,8 +171,10 @@ def own_package(name: str) -> ModuleType:
         UserError: a package of the same name hides it, such as a folder in the working directory.
     """
     module = importlib.import_module(name)
-    if getattr(module, "PART_OF", None) != "rlenv":
-        where = Path(module.__file__).parent if module.__file__ else name
+    where = Path(module.__file__).parent if module.__file__ else Path(name)
+    # a package that is still being imported has no marks yet, but it lies beside this one
+    beside = where.parent == Path(__file__).parent.parent
+    if not beside and getattr(module, "PART_OF", None) != "rlenv":
         raise UserError(
             f"{where} hides the package of that name that comes with rlenv; rename it, or run from "
             "another directory"

@@ -121,7 +121,7 @@ def _evaluate(
     try:
         return evaluate(
             EnvPool(lambda: registry.make(env.id, split=settings.split, **env.options)),
-            checkpoint.engine_for(model, chat),
+            checkpoint.engine_for(model, chat, folder.settings.engine),
             chat,
             tasks=settings.tasks,
             samples=settings.samples,

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -70,6 +70,16 @@ class Reward:
         return Reward(self.value + other.value, total, other.status, other.detail or self.detail)
 
 
+def component_means(rewards: Iterable[Reward]) -> dict[str, float]:
+    """Return the mean of each component, over the judged rewards that have it."""
+    found: dict[str, list[float]] = {}
+    for reward in rewards:
+        if reward.judged:
+            for name, value in reward.components.items():
+                found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
 class Rubric:
     """Named components with weights, combined into one `Reward`.
 
@@ -114,6 +124,11 @@ class Rubric:
     def maximum(self) -> float:
         """The value when every component with a positive weight is 1 and the others are 0."""
         return sum(weight for weight in self.weights.values() if weight > 0)
+
+    @property
+    def minimum(self) -> float:
+        """The value when every component with a negative weight is 1 and the others are 0."""
+        return sum((weight for weight in self.weights.values() if weight < 0), 0.0)
 
     def __call__(
         self, components: Mapping[str, float], *, status: Status = "ok", detail: str = ""

@@ -116,12 +116,8 @@ class RunFolder:
         self._logs[name].flush()
 
     def read_log(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield the lines of `<name>.jsonl`; a line cut short by a crash is passed over."""
-        path = self.path / f"{name}.jsonl"
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
-                    yield json.loads(line)
+        """Yield the lines of `<name>.jsonl`, see `read_lines`."""
+        yield from read_lines(self.path / f"{name}.jsonl")
 
     def rewind_log(self, name: str, stage: str, step: int) -> None:
         """Drop a stage's lines after a step, which a resumed stage will write again."""
@@ -131,6 +127,19 @@ class RunFolder:
         if path.exists():
             kept = [r for r in self.read_log(name) if r.get("stage") != stage or r["step"] <= step]
             write_atomically(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept))
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the lines of a log hold; a line cut short by a crash is passed over.
+
+    Args:
+        path: a `.jsonl` file; one that is not there has no lines.
+    """
+    if path.exists():
+        # only a line feed ends a line: JSON may hold other characters that break lines
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            with contextlib.suppress(json.JSONDecodeError):
+                yield json.loads(line)
 
 
 def write_atomically(path: Path, text: str) -> None:

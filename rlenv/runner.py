@@ -43,6 +43,10 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
         UserError: what is wrong first, in one sentence.
     """
     registry.make(settings.env.id, split="train", **settings.env.options)
+    if settings.engine.kind == "vllm":
+        from rlenv.engines.vllm import connect
+
+        connect(settings.engine)
     planned: list[PlannedStage] = []
     held = "nothing"
     for name, raw in settings.stages.items():
@@ -107,6 +111,7 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
                     env=settings.env,
                     source=source,
                     device=settings.device,
+                    engine=settings.engine,
                     display=display,
                     stop=stop,
                 )

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from rlenv import registry
-from rlenv.config import EnvSettings, Settings
+from rlenv.config import EngineSettings, EnvSettings, Settings
 from rlenv.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Context:
         source: the checkpoint folder (or hub id) the stage starts from; None for the first.
         device: torch device, or `auto`.
         display: the screen.
+        engine: what generates the policy's replies.
         stop: whether the user asked to stop.
     """
 
@@ -73,6 +74,7 @@ class Context:
     source: str | None
     device: str
     display: Display
+    engine: EngineSettings = field(default_factory=EngineSettings)
     stop: StopSignal = field(default_factory=StopSignal)
 
     @property

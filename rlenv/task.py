@@ -220,6 +220,8 @@ class RowTasks(TaskSet):
         rows: the data.
         to_task: makes a task from a row.
         split: the split to keep.
+        place: says which split a task belongs to, where that is not up to its key alone; equal
+            keys must get equal splits.
     """
 
     def __init__(
@@ -228,9 +230,10 @@ class RowTasks(TaskSet):
         to_task: Callable[[Mapping[str, Any]], Task],
         *,
         split: str = "train",
+        place: Callable[[Task], str] = lambda task: task.split,
     ) -> None:
         self.split = check_split(split)
-        self._tasks = [task for task in map(to_task, rows) if task.split == self.split]
+        self._tasks = [task for task in map(to_task, rows) if place(task) == self.split]
         self.fingerprint = _digest(["rows", self.split, sorted(task.key for task in self._tasks)])
 
     def sample(self, rng: random.Random) -> Task:

@@ -13,6 +13,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# data of others, which the repository does not hold; tests that need it are skipped without
+SHARED = Path(os.environ.get("RLENV_SHARED", ROOT.parent / "shared"))
+GSM8K = SHARED / "data" / "gsm8k"
+needs_gsm8k = pytest.mark.skipif(
+    not GSM8K.is_dir(), reason=f"needs train.jsonl and test.jsonl of GSM8K in {GSM8K}"
+)
+
 DIGITS = ROOT / "tests" / "digits.py"
 
 MINIATURE = """

@@ -43,8 +43,9 @@ def check_answer(reply: str, gold: str | int | float) -> Reward:
     if found is None or not found.text:
         return Reward(0.0, {"correct": 0.0}, "unparseable", "no final answer")
     verdict = _decide(found.text, gold)
-    shown = found.text if len(found.text) <= 80 else found.text[:77] + "..."
-    detail = f"read {shown!r} ({found.rule}); decided by: {verdict.rule}"
+    shown = " ".join(found.text[:400].split())
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    detail = f"read {shown} ({found.rule}); decided by: {verdict.rule}"
     if verdict.status == "grader_error":
         return Reward.failed(detail)
     right = float(verdict.right)

@@ -8,11 +8,9 @@ it the full mark. A scorer never sees text that is not of its form.
 
 from __future__ import annotations
 
-import ast
 import json
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -160,8 +158,11 @@ def _makes_target(answer: str, gold: str, metadata: Mapping[str, Any]) -> bool:
     The library hands the reply to sympy, which runs it; and its scorer of puzzle24 takes any
     four small numbers.
     """
-    value, used = arithmetic(answer)
-    return sorted(used) == sorted(metadata["numbers"]) and value == metadata.get("target", 24)
+    found = parsing.expression(answer)
+    if found.value is None:
+        raise ValueError(f"not an arithmetic expression: {found.problem}")
+    used_once = sorted(found.numbers) == sorted(metadata["numbers"])
+    return used_once and found.value == metadata.get("target", 24)
 
 
 RULES: dict[str, Callable[[str, str, Mapping[str, Any]], bool]] = {
@@ -230,42 +231,3 @@ def _numbers(text: str) -> list[Decimal]:
     if None in found:
         raise ValueError("not a list of numbers")
     return [n for n in found if n is not None]
-
-
-_OPERATORS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-
-
-def arithmetic(text: str) -> tuple[Fraction, Sequence[int]]:
-    """Work out an expression of whole numbers, + - * / and brackets, without running it.
-
-    Returns:
-        Its exact value, and the numbers in it.
-
-    Raises:
-        ValueError: it is something else.
-        ZeroDivisionError: it divides by zero.
-    """
-    if not re.fullmatch(r"[\d\s()+*/-]{1,400}", text):
-        raise ValueError("not an arithmetic expression")
-    used: list[int] = []
-
-    def value(node: ast.expr) -> Fraction:
-        if isinstance(node, ast.Constant) and isinstance(node.value, int):
-            used.append(node.value)
-            return Fraction(node.value)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -value(node.operand)
-        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-            return _OPERATORS[type(node.op)](value(node.left), value(node.right))
-        raise ValueError("not an arithmetic expression")
-
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, MemoryError) as error:
-        raise ValueError("not an arithmetic expression") from error
-    return value(tree.body), used

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.chat import ChatFormat
+from rlenv.config import EngineSettings
 from rlenv.engines.base import Engine
 from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import SUPPORTED, NativeEngine
@@ -66,11 +67,33 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(temporary)
 
 
-def engine_for(model: Any, chat: ChatFormat) -> Engine:
-    """Return the fastest engine that runs this model here."""
+def engine_for(model: Any, chat: ChatFormat, settings: EngineSettings | None = None) -> Engine:
+    """Return the engine that generates a model's replies.
+
+    Args:
+        model: the policy; a vLLM server is sent its weights.
+        chat: its chat format.
+        settings: which engine; by default the fastest that runs this model here.
+
+    Raises:
+        UserError: the engine does not run this model, or its server does not answer.
+    """
+    kind = "auto" if settings is None else settings.kind
+    if settings is not None and kind == "vllm":
+        from rlenv.engines.vllm import VLLMEngine, connect
+
+        engine = VLLMEngine(connect(settings), model, stop_ids=chat.stop_ids)
+        engine.update(model.state_dict())
+        return engine
+    native = model.config.model_type in SUPPORTED
+    if kind == "native" and not native:
+        raise UserError(
+            f"the native engine runs {', '.join(SUPPORTED)}, not {model.config.model_type}; "
+            "set engine=auto"
+        )
     pad = chat.tokenizer.pad_token_id
-    kind = NativeEngine if model.config.model_type in SUPPORTED else TransformersEngine
-    return kind(model, stop_ids=chat.stop_ids, pad_id=0 if pad is None else pad)
+    chosen = NativeEngine if native and kind != "transformers" else TransformersEngine
+    return chosen(model, stop_ids=chat.stop_ids, pad_id=0 if pad is None else pad)
 
 
 def pick_device(device: str) -> str:

@@ -2,7 +2,8 @@ r"""Finding the answer in a reply.
 
 `integer` and `boxed` return the bare value. The other parsers return a `Found`: what was found,
 where it lies in the reply, and what was irregular about it; None where the reply holds no such
-form. All of them take any string, never raise, and take time linear in the reply's length.
+form. `expression` works out a text that is arithmetic and nothing else. All of them take any
+string, never raise, and take time linear in its length.
 
 What happens to irregular replies is the same for every delimited form:
 
@@ -21,6 +22,7 @@ found.clean`, and a lenient one takes what it gets.
 
 from __future__ import annotations
 
+from rlenv.parsing.expressions import Expression, expression
 from rlenv.parsing.fences import code
 from rlenv.parsing.found import Found
 from rlenv.parsing.marks import boxed, hashes, last_boxed
@@ -29,12 +31,14 @@ from rlenv.parsing.tags import after_thinking, answer, tag, thinking
 from rlenv.parsing.tools import ToolCall, tool_calls
 
 __all__ = [
+    "Expression",
     "Found",
     "ToolCall",
     "after_thinking",
     "answer",
     "boxed",
     "code",
+    "expression",
     "hashes",
     "integer",
     "last_boxed",

@@ -7,7 +7,7 @@ import pytest
 import rlenv
 from rlenv import check, cli
 from rlenv.conformance import CHECKS, Settings, run, speed, subject
-from tests.conftest import ROOT
+from tests.conftest import GSM8K, ROOT, needs_gsm8k
 
 FILE = ROOT / "tests" / "broken_envs.py"
 FEW = Settings(tasks=25, draws=4000, seconds=20, processes=1)
@@ -46,7 +46,10 @@ def failures(outcomes):
     return {outcome.check: outcome for outcome in outcomes if outcome.status == "fail"}
 
 
+PLAIN = ["rlenv/Arithmetic-v0", "rlenv/Countdown-v0"]
+QUESTIONS = [{"prompt": f"What is half of {2 * n}?", "answer": f"#### {n}"} for n in range(200)]
 MIXED = {"members": {"rlenv/Arithmetic-v0": 1, f"{ROOT / 'tests/broken_envs.py'}:Sum-v0": 1}}
+MADE_OF_OTHERS = ["rlenv/Mix-v0", "rlenv/MathWord-v0", "rlenv/GSM8K-v0"]
 FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
 # a task of these takes so long to make that their checks run with the slow tests
 LONG = {
@@ -70,7 +73,12 @@ def is_long(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("rlenv/Arithmetic-v0", {}), ("rlenv/Mix-v0", MIXED)]
+    ("name", "options"),
+    [
+        *((name, {}) for name in PLAIN),
+        ("rlenv/Mix-v0", MIXED),
+        ("rlenv/MathWord-v0", {"rows": QUESTIONS}),
+    ],
 )
 def test_bundled_environments_pass(name, options):
     outcomes = run(name, options, settings=FEW)
@@ -88,14 +96,27 @@ def test_families_of_reasoning_gym_pass(name):
     assert not failures(outcomes), failures(outcomes)
 
 
+@needs_gsm8k
+def test_gsm8k_passes():
+    outcomes = run("rlenv/GSM8K-v0", {"source": str(GSM8K)}, settings=BRIEF, skip=SLOW)
+    assert not failures(outcomes), failures(outcomes)
+
+
 def test_every_bundled_environment_is_among_these():
     bundled = {name for name in rlenv.registered() if name.startswith("rlenv/")}
-    assert bundled == {"rlenv/Arithmetic-v0", "rlenv/Mix-v0", *FAMILIES}
+    assert bundled == {*PLAIN, *MADE_OF_OTHERS, *FAMILIES}
 
 
 @pytest.mark.parametrize("level", [2, 3, 6])
 def test_levels_of_arithmetic_pass(level):
     assert not failures(run("rlenv/Arithmetic-v0", {"level": level}, FEW, skip=SLOW))
+
+
+@pytest.mark.parametrize("level", [1, 4, 6])
+@pytest.mark.parametrize("instructions", [True, False])
+def test_levels_of_countdown_pass(level, instructions):
+    options = {"level": level, "instructions": instructions, "use_all": level == 4}
+    assert not failures(run("rlenv/Countdown-v0", options, FEW, skip=SLOW))
 
 
 @pytest.mark.parametrize("name", ["Sum", "Approach", "Copy", "Labelled"])

@@ -221,10 +221,43 @@ def test_rows_that_cannot_be_read(tmp_path):
     with pytest.raises(rlenv.UserError, match="does not exist"):
         Reverse(rows=tmp_path / "none.jsonl")
     with pytest.raises(rlenv.UserError, match="no column 'answer'; they have prompt, gold"):
-        Reverse(rows=[{"prompt": "x", "gold": "y"}])
+        _ = Reverse(rows=[{"prompt": "x", "gold": "y"}]).tasks
     (tmp_path / "data.xml").write_text("")
     with pytest.raises(rlenv.UserError, match="none of"):
         Reverse(rows=tmp_path / "data.xml")
+
+
+def test_rows_of_a_data_set_by_its_id(monkeypatch):
+    import datasets
+
+    asked = []
+
+    def load(name, configuration, split):
+        asked.append((name, configuration, split))
+        if name == "someone/gone":
+            raise FileNotFoundError("no such data set")
+        rows = [{"prompt": f"{name} {i}", "answer": str(i)} for i in range(50)]
+        return datasets.DatasetDict(
+            {"train": datasets.Dataset.from_list(rows[:40]), "test": rows[40:]}
+        )
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    made = [Reverse(rows="someone/words-v1.5:long", split=s) for s in rlenv.task.SPLITS]
+    assert sum(len(env.tasks) for env in made) == 50
+    assert asked == [("someone/words-v1.5", "long", None)]
+    with pytest.raises(rlenv.UserError, match="'someone/gone' could not be loaded: no such data"):
+        Reverse(rows="someone/gone")
+
+
+def test_a_file_that_changes_is_read_again(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    for count in (3, 30):
+        path.write_text(
+            "".join(json.dumps({"prompt": str(i), "answer": i}) + "\n" for i in range(count))
+        )
+        splits = [Reverse(rows=path, split=split).tasks for split in rlenv.task.SPLITS]
+        assert sum(map(len, splits)) == count
+    assert Reverse(rows=path).rows is Reverse(rows=path).rows
 
 
 def test_works_in_processes_of_their_own():

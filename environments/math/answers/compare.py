@@ -97,6 +97,9 @@ class Comparison:
             return self._rows(a, b)
         if isinstance(a, Quantity) or isinstance(b, Quantity):
             return self._quantities(a, b)
+        for column, other in ((a, b), (b, a)):
+            if isinstance(column, Matrix) and any(n[:5] == "unit:" for n in variables(other)):
+                return self._rows(Row(column.children(), "(", ")"), other)
         if isinstance(a, Matrix) and isinstance(b, Matrix):
             self.rule = "matrix"
             return self._matrices(a, b)
@@ -127,6 +130,8 @@ class Comparison:
         assert isinstance(relation, Relation)
         if set(relation.signs) == {"="}:
             inner = _labelled(relation)
+            if inner is None and _is_asked_for(relation.sides[0]) and not variables(value):
+                inner = relation.sides[-1]
             return inner is not None and self._same(value, inner)
         region = real_set(relation, self._number)
         other = real_set(value, self._number)
@@ -497,6 +502,8 @@ def tidy(node: Node) -> Node:
     if isinstance(node, Several):
         items: list[Node] = []
         for item in node.items:
+            if len(node.items) > 1 and _is_any_whole(item):
+                continue  # `..., k an integer` only says what the letter is
             item = tidy(item)
             # the signs of a plus-minus are members of the list that they stand in
             flat = isinstance(item, Several) and not item.braces and not _has_groups(node)
@@ -522,6 +529,11 @@ def tidy(node: Node) -> Node:
                 return right
             return Relation((left, right), ("=",))
     return node
+
+
+def _is_any_whole(node: Node) -> bool:
+    whole = {Symbol("set:integers"), Symbol("set:naturals")}
+    return isinstance(node, Relation) and node.signs == ("in",) and node.sides[1] in whole
 
 
 def _conditions(node: Several) -> Node:
@@ -570,7 +582,7 @@ def _unlabel(node: Several) -> Node:
 
 def _both_signs(node: Node) -> Node | None:
     """Write out a plus-minus as the two values that it stands for."""
-    if isinstance(node, (Several, Row)) or not any(
+    if isinstance(node, Several) or not any(
         isinstance(n, Apply) and n.name in ("pm", "mp") for n in walk(node)
     ):
         return None
@@ -588,8 +600,11 @@ def _with_sign(node: Node, sign: str) -> Node:
         return Relation(tuple(_with_sign(s, sign) for s in node.sides), node.signs)
     if isinstance(node, Quantity):
         return Quantity(_with_sign(node.value, sign), node.unit)
-    if isinstance(node, (Row, Several)):
-        raise TooLarge("a plus-minus inside brackets")
+    if isinstance(node, Row):
+        items = tuple(_with_sign(item, sign) for item in node.items)
+        return Row(items, node.opening, node.closing)
+    if isinstance(node, Several):
+        raise TooLarge("a plus-minus inside a set")
     return node
 
 
@@ -630,6 +645,12 @@ def _coefficient(node: Node, letter: str, names: Iterable[str]) -> Node:
     for name in names:
         node = substitute(node, name, Number(Fraction(int(name == letter))))
     return node
+
+
+def _is_asked_for(node: Node) -> bool:
+    """Whether a value is stated for this, as in tan(x) = 3/4 and a/b = 3/4."""
+    named = isinstance(node, Apply) and node.name in {"/", "sin", "cos", "tan", "cot"}
+    return named and bool(variables(node)) and not any(isinstance(n, Number) for n in walk(node))
 
 
 def _label(node: Node) -> Node | None:
@@ -695,10 +716,13 @@ def _is_rounded(node: Node) -> bool:
 
 def _needs_whole(node: Node) -> bool:
     return any(
-        isinstance(n, Apply)
-        and (
-            n.name in ("factorial", "binom", "sin", "cos", "floor", "ceil")
-            or (n.name == "^" and n.arguments[0] in (_MINUS_ONE, Apply("neg", (_ONE,))))
+        (isinstance(n, Bound) and n.name in ("sum", "prod"))
+        or (
+            isinstance(n, Apply)
+            and (
+                n.name in ("factorial", "binom", "sin", "cos", "floor", "ceil")
+                or (n.name == "^" and n.arguments[0] in (_MINUS_ONE, Apply("neg", (_ONE,))))
+            )
         )
         for n in walk(node)
     )

@@ -39,12 +39,12 @@ def decide(answer: str, gold: str) -> Verdict:
         gold: the true answer.
     """
     try:
-        theirs = clean(gold)
+        theirs = words.mathematics(clean(gold))
         golds = _read(theirs)
     except TooLarge as error:
         return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
     try:
-        ours = clean(answer)
+        ours = words.mathematics(clean(answer))
         if ours == theirs:
             return Verdict(True, "same text")
         by_words = _by_words(ours, theirs)
@@ -57,6 +57,10 @@ def decide(answer: str, gold: str) -> Verdict:
         for mine, true in _pairs(answers, golds):
             if comparison.same(mine, true):
                 return Verdict(True, comparison.rule)
+        for text, trees in ((ours, golds), (theirs, answers)):
+            roman = words.roman(text)
+            if roman and Comparison().same(trees[0], Number(Fraction(roman))):
+                return Verdict(True, "Roman numeral")
         return Verdict(False, comparison.rule)
     except Undefined as error:
         return Verdict(False, f"no value: {error}", "unparseable")
@@ -130,8 +134,8 @@ def _unread(ours: str, theirs: str, gold_read: bool, trees: list[Node]) -> Verdi
     if words.words(ours) == words.words(theirs):
         return Verdict(True, "same words")
     spelled = words.number(ours if gold_read else theirs)
-    if trees and gold_read and trees == [Several((), braces=True)]:
-        return Verdict(words.words(ours) == "no solution", "no solution")
+    if trees == [Several((), braces=True)]:
+        return Verdict(words.words(ours if gold_read else theirs) == "no solution", "no solution")
     if trees and spelled is not None:
         same = Comparison().same(trees[0], Number(Fraction(spelled)))
         return Verdict(same, "number in words")

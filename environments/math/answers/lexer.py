@@ -109,6 +109,22 @@ _BASE_WORD = re.compile(
     r"(?<![A-Za-z0-9_\\.])(\d[0-9A-Za-z]*)\s*(?:\\text\w*\{\s*base\s*\}|base|\\text\w*\{\s*base\s+(?=\d+\}))"
     r"\s*(\d{1,2})\}?"
 )
+_LETTER_BASE = re.compile(
+    r"(?<![A-Za-z0-9_\\.])(?:\\text\{|\\mathrm\{)?([0-9A-F]{1,40})\}?_\{?\s*(16)\s*\}?(?![0-9A-Za-z.])"
+)
+_NAMED_BASE = re.compile(
+    r"_\{\s*(?:\\text\{)?(two|three|four|five|six|seven|eight|nine|ten)\}{1,2}"
+)
+_NAMED_BASES = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10,
+}  # fmt: skip
+_PREFIXED = re.compile(r"(?<![A-Za-z0-9_\\.])0([xb])([0-9A-Fa-f]{1,60})(?![0-9A-Za-z.])")
+_UNDERSCORES = re.compile(r"(?<![\w.])\d{1,3}(?:_\d{3})+(?!\w)")
+_CYCLE_IN_BRACKETS = re.compile(r"(?<!\d)(\d{0,30})\.(\d{0,30})\((\d{1,20})\)(?!\^)")
+_TEMPERATURE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\}?")
+_SCALES = {"C": "celsius", "F": "fahrenheit"}
+_UNIT_VECTOR = re.compile(r"\\(?:mathbf|boldsymbol|bm)\s*\{\s*(?:\\hat\s*)?([ijk])\s*\}")
 _BASED_GROUP = re.compile(r"\((\d[0-9A-Za-z]*)\)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Za-z.])")
 _INDIAN = re.compile(r"(?<![\d.,])(\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
 _ENDLESS = re.compile(r"(?<!\d)(\d{0,30})\.(\d{0,30}?)(\d{1,12}?)\3{2,10}(?:\\[lc]?dots|\.\.\.)")
@@ -158,6 +174,14 @@ def _endless(match: re.Match[str]) -> str:
     return _cycle(match[1] or "0", match[2], match[3])
 
 
+def _prefixed(match: re.Match[str]) -> str:
+    """Read 0xFF and 0b101."""
+    try:
+        return f"{{{int(match[2], 16 if match[1] == 'x' else 2)}}}"
+    except ValueError:
+        return match[0]
+
+
 def _based(match: re.Match[str]) -> str:
     digits, base = match[1], int(match[2])
     if not 2 <= base <= 36 or len(digits) > 200:
@@ -188,8 +212,16 @@ def tokenize(text: str, style: Style = Style()) -> list[Token]:
     text = re.sub(r"(?<=\d)(?:\\[,;: ]|\\thinspace) ?(?=\d{3}(?!\d))", " ", text)
     text = _REPEATING.sub(_repeating, text)
     text = _ENDLESS.sub(_endless, text)
+    text = _CYCLE_IN_BRACKETS.sub(_endless, text)
+    text = _UNDERSCORES.sub(lambda m: m[0].replace("_", ""), text)
+    text = _TEMPERATURE.sub(
+        lambda m: r"\text{ celsius}" if m[1] == "C" else r"\text{ fahrenheit}", text
+    )
+    text = _UNIT_VECTOR.sub(r"\\hat{\1}", text)
+    text = _NAMED_BASE.sub(lambda m: f"_{{{_NAMED_BASES[m[1]]}}}", text)
+    text = _PREFIXED.sub(_prefixed, text)
     text = _UPRIGHT.sub(r"{\1}", text)
-    for pattern in (_BASE_WORD, _BASED_GROUP, _BASED):
+    for pattern in (_BASE_WORD, _BASED_GROUP, _BASED, _LETTER_BASE):
         text = pattern.sub(_based, text)
     text = _INDIAN.sub(lambda m: m[1].replace(",", ""), text)
     text = _EUROPEAN.sub(lambda m: m[1].replace(".", "") + "." + m[2], text)

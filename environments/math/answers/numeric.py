@@ -238,6 +238,8 @@ def _value(node: Node, values: Mapping[str, Value], budget: Budget) -> Value:
         return _sized(function(*arguments))
     if isinstance(node, Quantity) and node.unit == (("%", 1),):
         return _value(node.value, values, budget) / 100
+    if isinstance(node, Quantity) and node.unit == (("degree", 1),):
+        return _value(node.value, values, budget) * mp.pi / 180
     if isinstance(node, Bound):
         return _bound(node, values, budget)
     if isinstance(node, Matrix):
@@ -399,6 +401,7 @@ _FUNCTIONS: dict[str, Any] = {
     "binom": _binom,
     "degree": lambda a: a * mp.pi / 180,
     "transpose": lambda a: a.T,
+    "cis": lambda x: _angle(mp.cos)(x) + mp.mpc(0, 1) * mp.sin(x),
     "Re": mp.re,
     "Im": mp.im,
     "arg": mp.arg,

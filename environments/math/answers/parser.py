@@ -27,98 +27,18 @@ from .nodes import (
     Symbol,
     walk,
 )
+from .vocabulary import (
+    ACCENTS,
+    ALIASES,
+    CONSTANT_WORDS,
+    FUNCTIONS,
+    GREEK,
+    RELATIONS,
+    SETS,
+    STARTS,
+)
 
 DEEPEST = 60
-
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "asin",
-        "acos",
-        "atan",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "abs",
-        "floor",
-        "ceil",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "det",
-        "arsinh",
-        "arcosh",
-        "artanh",
-        "Re",
-        "Im",
-        "sgn",
-        "arg",
-        "factorial",
-        "sech",
-        "csch",
-    ]
-)
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-    ]
-)
-_CONSTANT_WORDS = {"pi": "pi", "inf": "infinity", "infinity": "infinity", "oo": "infinity"}
-_SIGNS = {"=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!="}
-_CLOSING = {"(": ")]", "[": ")]", "{{": ("}}",), "{": "}"}
-_ACCENTS = {"vec", "hat", "bar", "tilde", "dot", "overline", "underline", "widehat"}
-_OPAQUE_SETS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
 ZERO = Number(Fraction(0))
 
 
@@ -167,6 +87,12 @@ class _Parser:
             self.at += 1
             return True
         return False
+
+    def takes_group(self, *texts: str) -> bool:
+        """Take one of the texts in braces."""
+        found = self.sees("{") and self.peek(1).text in texts and self.peek(2).text == "}"
+        self.at += 3 if found else 0
+        return found
 
     def expect(self, text: str) -> None:
         if not self.takes(text):
@@ -238,12 +164,15 @@ class _Parser:
     def item(self) -> Node:
         """A relation or a value, with its unit."""
         self.currency = None
+        self.takes("=")  # as in `= 5` and `\\approx 5`
         sides = [self.side()]
+        if self.takes("mapsto"):
+            return self.side()
         signs: list[str] = []
         while True:
             token = self.peek()
-            if token.kind == "sign" and token.text in _SIGNS:
-                signs.append(_SIGNS[self.next().text])
+            if token.kind == "sign" and token.text in RELATIONS:
+                signs.append(self.next().text)
             elif self.sees("in", kind="command"):
                 self.at += 1
                 signs.append("in")
@@ -310,6 +239,12 @@ class _Parser:
     def unit(self, value: Node) -> tuple[Node, units.Unit]:
         """Read what stands behind a value: a percent sign, a currency, words, unit letters."""
         phrase: list[str] = []
+        if self.takes("pmod", "bmod"):
+            modulus = self.argument()
+            if not isinstance(modulus, (Number, Symbol)):
+                raise Unreadable("a modulus that is no number")
+            name = modulus.name if isinstance(modulus, Symbol) else modulus.value
+            return value, ((f"mod {name}", 1),)
         while True:
             token = self.peek()
             if token.kind == "sign" and token.text in ("%", *units.CURRENCY):
@@ -348,7 +283,7 @@ class _Parser:
             if name == "percent":
                 words.insert(0, "%")
                 break
-            value = Apply("*", (value, Number(Fraction(units.MULTIPLIERS[name]))))
+            value = Apply("*", (value, Number(units.MULTIPLIERS[name])))
         if words and words[0] == "%":
             return value, (("%", 1),)
         return value, units.parse(" ".join(words)) if words else ()
@@ -380,8 +315,6 @@ class _Parser:
             elif self.sees("/") and self.peek(1).kind != "text":
                 self.at += 1
                 left = Apply("/", (left, self.signed()))
-            elif self.sees("mod", "bmod", "pmod"):
-                raise Unreadable("a remainder")
             elif self.starts_factor():
                 left = Apply("*", (left, self.power()))
             else:
@@ -394,8 +327,8 @@ class _Parser:
             if self.takes("-"):
                 negative = not negative
             elif self.takes("pm"):
-                value = Apply("pm", (ZERO, self.power()))
-                return Apply("neg", (value,)) if negative else value
+                both = Apply("pm", (ZERO, self.power()))
+                return Apply("neg", (both,)) if negative else both
             elif self.takes("mp"):
                 return Apply("mp", (ZERO, self.power()))
             elif not self.takes("+"):
@@ -423,11 +356,10 @@ class _Parser:
                 return False
             unit_follows = before.kind == "number" or before.text in ("}", ")")
             return not (unit_follows and len(token.text) > 1 and self.is_unit(token.text))
+        if token.kind == "text":
+            return token.text in FUNCTIONS and not units.known(token.text)
         if token.kind == "command":
-            return token.text in FUNCTIONS | GREEK | _ACCENTS | {
-                "frac", "sqrt", "binom", "pi", "infty", "sum", "prod", "int", "lim", "lfloor",
-                "lceil", "log", "imath", "mathbb", "max", "min", "begin",
-            }  # fmt: skip
+            return token.text in STARTS
         if token.kind == "number":
             before = self.tokens[self.at - 1]
             return before.text in (")", "}", "]") and before.kind == "sign"
@@ -438,7 +370,7 @@ class _Parser:
         return token.text in ("(", "{")
 
     def is_unit(self, word: str) -> bool:
-        return units.known(word) and word.lower() not in FUNCTIONS and word not in _CONSTANT_WORDS
+        return units.known(word) and word.lower() not in FUNCTIONS and word not in CONSTANT_WORDS
 
     def is_differential(self) -> bool:
         token = self.peek()
@@ -458,6 +390,8 @@ class _Parser:
         if self.sees("{") and self.peek(1).text in ("circ", "degree") and self.peek(2).text == "}":
             self.at += 3
             return self.postfix(Apply("degree", (base,)))
+        if isinstance(base, Row) and (self.takes("T", "top") or self.takes_group("T", "top")):
+            return base
         if isinstance(base, Matrix) and self.takes("T", "top"):
             return Apply("transpose", (base,))
         exponent = self.exponent()
@@ -571,8 +505,8 @@ class _Parser:
 
     def name(self, token: Token) -> Node:
         word = token.text
-        if word in _CONSTANT_WORDS:
-            return Symbol(_CONSTANT_WORDS[word])
+        if word in CONSTANT_WORDS:
+            return Symbol(CONSTANT_WORDS[word])
         if word in FUNCTIONS:
             return self.function(word)
         if len(word) > 1:
@@ -597,6 +531,10 @@ class _Parser:
             name += "'"
         if self.takes("_"):
             name += "_" + self.index()
+        ahead = [self.peek(n).text for n in range(6)]
+        if name in ("f", "g", "h") and ahead == ["^", "{", "-", "1", "}", "("]:
+            self.at += 5
+            name += "^-1"
         if name.rstrip("'")[:1] in "fghFGPQ" and self.sees("("):
             arguments = self.call()
             return Apply("unknown:" + name, arguments)
@@ -621,7 +559,7 @@ class _Parser:
         return inner.items if isinstance(inner, Several) and not inner.braces else (inner,)
 
     def function(self, name: str) -> Node:
-        name = _ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         base: Node | None = None
         power: Node | None = None
         while True:
@@ -717,8 +655,8 @@ class _Parser:
             return parse(word)
         if word in FUNCTIONS:
             return self.function(word)
-        if word in _CONSTANT_WORDS:
-            return Symbol(_CONSTANT_WORDS[word])
+        if word in CONSTANT_WORDS:
+            return Symbol(CONSTANT_WORDS[word])
         if word in ("otherwise", "else"):
             return Symbol("otherwise")
         if word in ("if", "for", "when") and self.peek().kind != "end":
@@ -758,9 +696,11 @@ class _Parser:
             return self.brackets("langle")
         if name == "mathbb":
             letter = self.index() if self.sees("{") else self.next().text
-            return Symbol("set:" + _OPAQUE_SETS.get(letter, letter))
-        if name in _ACCENTS:
+            return Symbol("set:" + SETS.get(letter, letter))
+        if name in ACCENTS:
             inner = self.argument()
+            if name == "underline":
+                return inner
             if isinstance(inner, Symbol):
                 unit_vector = name in ("hat", "vec", "widehat") and inner.name in "ijk"
                 return Symbol(f"unit:{inner.name}" if unit_vector else inner.name)
@@ -779,7 +719,9 @@ class _Parser:
         return self.group() if self.sees("{") else self.primary()
 
     def bound(self, name: str) -> Node:
-        variable, low, high = "x", ZERO, ZERO
+        variable = "x"
+        low: Node = ZERO
+        high: Node = ZERO
         if name == "lim":
             self.expect("_")
             self.expect("{")

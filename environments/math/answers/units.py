@@ -9,12 +9,12 @@ from fractions import Fraction
 Unit = tuple[tuple[str, int], ...]
 
 MULTIPLIERS = {
-    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "dozen": 12, "percent": Fraction(1, 100),
+    "hundred": Fraction(10**2), "thousand": Fraction(10**3), "million": Fraction(10**6),
+    "billion": Fraction(10**9), "trillion": Fraction(10**12), "dozen": Fraction(12),
+    "percent": Fraction(1, 100),
 }  # fmt: skip
 CURRENCY = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
 
-_PREFIXES = {"k": 10**3, "c": Fraction(1, 100), "m": Fraction(1, 1000), "d": Fraction(1, 10)}
 _TABLE: dict[str, tuple[Fraction, Counter[str]]] = {}
 
 

@@ -16,6 +16,12 @@ _VALUES = {w: n for n, w in enumerate(_UNITS)} | {w: 10 * n for n, w in enumerat
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_ROMAN = re.compile(r"(?=..)M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
+_SIGNS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_PHRASES = {
+    "all real numbers": r"\mathbb{R}", "all reals": r"\mathbb{R}", "real numbers": r"\mathbb{R}",
+    "positive infinity": r"\infty", "negative infinity": r"-\infty", "minus infinity": r"-\infty",
+}  # fmt: skip
 _DAY_FIRST = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTHS})\b")
 _DAY_YEAR = re.compile(rf"({_MONTHS}) (\d{{1,2}})(?:st|nd|rd|th)?,? (?=\d{{4}}\b)")
 _PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
@@ -42,6 +48,7 @@ def words(text: str) -> str:
         rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTHS})\b(?=\s*(\d{{4}})?)", r"\2 \1", text
     )
     text = re.sub(rf"({_MONTHS}) (\d{{1,2}})(?:st|nd|rd|th)?,? (?=\d{{4}}\b)", r"\1 \2, ", text)
+    text = re.sub(r"\(([a-h])\)", r"\1", text)
     text = re.sub(r"^\s*(?:the|an?)\s+", "", text)
     text = re.sub(r"\s+", " ", text).strip(" .,:;!?")
     return "no solution" if _NOTHING.fullmatch(text) else text
@@ -90,3 +97,18 @@ def number(text: str) -> Fraction | None:
         seen = True
     value = total + current
     return Fraction(-value if negative else value) if seen else None
+
+
+def mathematics(text: str) -> str:
+    """Return what a phrase such as `all real numbers` means, or the text as it is."""
+    return _PHRASES.get(words(text), text) if len(text) < 60 else text
+
+
+def roman(text: str) -> int:
+    """Return the value of a Roman numeral of two signs or more, or 0."""
+    text = without_markup(text).strip(" .")
+    if not _ROMAN.fullmatch(text):
+        return 0
+    values = [_SIGNS[sign] for sign in text]
+    following = [*values[1:], 0]
+    return sum(v if v >= after else -v for v, after in zip(values, following, strict=True))

@@ -1,0 +1,206 @@
+"""Generation on a vLLM server, which other GPUs serve while this process trains.
+
+The server speaks vLLM's own protocol, and `trl.generation.vllm_client.VLLMClient` is the client;
+weights reach it over NCCL after each update. It is started beside the training, see docs/gpus.md.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from rlenv.engines.base import Completion, Sampling
+from rlenv.engines.export import Export, exports
+from rlenv.errors import RunFailed, UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rlenv.config import EngineSettings
+
+SERVE = (
+    "VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --logprobs-mode processed_logprobs "
+    """--max-logprobs -1 --weight-transfer-config '{"backend": "nccl"}'"""
+)
+
+
+def check_installed() -> None:
+    """Raise a `UserError` where vLLM is not installed."""
+    if find_spec("vllm") is None:
+        raise UserError(
+            "engine is vllm but vLLM is not installed; install it with: pip install 'rlenv[vllm]', "
+            "or set engine=auto"
+        )
+
+
+@functools.cache
+def connect(settings: EngineSettings) -> Any:
+    """Return TRL's client of the server, once that is up; the same one each time.
+
+    Args:
+        settings: where the server is, and how long to wait for it.
+
+    Raises:
+        UserError: vLLM is not installed, no server answers there, or it was started without a
+            setting that training needs.
+    """
+    check_installed()
+    import requests
+    from trl.generation.vllm_client import VLLMClient
+
+    try:
+        client = VLLMClient(
+            base_url=settings.url,
+            group_port=settings.group_port,
+            connection_timeout=settings.timeout,
+        )
+        mode = client.get_server_info().get("model_config", {}).get("logprobs_mode")
+    except requests.ConnectionError:
+        raise UserError(
+            f"no vLLM server answers at {settings.url}; start one with: {SERVE}, or set engine.url"
+        ) from None
+    except RuntimeError as error:  # no development endpoints, through which weights are announced
+        raise UserError(f"{error} The whole command is: {SERVE}") from None
+    if mode not in (None, "processed_logprobs"):
+        raise UserError(
+            f"the vLLM server at {settings.url} returns {mode}, which are not those of the "
+            f"distribution it samples from; start it with: {SERVE}"
+        )
+    return client
+
+
+class VLLMEngine:
+    """Generate on a vLLM server that holds the weights of this process's policy.
+
+    Every process of a training samples through a client of its own; one of them sends the
+    weights.
+
+    Args:
+        client: as returned by `connect`.
+        model: the policy, before it is wrapped for several processes: a causal LM that the
+            server was started with, plain or with LoRA adapters from peft.
+        stop_ids: tokens that end a completion.
+        pushes: whether this is the process that sends weights, which takes a GPU.
+        max_requests: conversations sent to the server at once. It batches them as they come.
+
+    Raises:
+        UserError: weights can't be sent to this server, or of this model.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        model: Any,
+        *,
+        stop_ids: Sequence[int],
+        pushes: bool = True,
+        max_requests: int = 256,
+    ) -> None:
+        self.client = client
+        self.stop_ids = sorted(stop_ids)
+        self.device = model.device
+        self.pushes = pushes
+        self.max_requests = max_requests
+        self._exports: list[Export] = exports(model) if pushes else []
+        self._widen_pool()
+        if pushes and client.communicator is None:
+            try:
+                client.init_communicator(device=model.device)
+            except (RuntimeError, NotImplementedError) as error:
+                raise UserError(f"no weights can be sent to the vLLM server: {error}") from None
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
+        """Continue every prompt; see `Engine.generate`.
+
+        Raises:
+            RunFailed: the server refused a request or went away.
+        """
+        if not prompts:
+            return []
+
+        def one(prompt: Sequence[int], seed: int) -> Completion:
+            # a request has one seed, so each conversation is a request; the server shares the
+            # cache of what their prompts have in common
+            answer = self.client.generate(
+                [list(prompt)],
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                min_p=sampling.min_p,
+                max_tokens=sampling.max_tokens,
+                logprobs=0,
+                generation_kwargs={"seed": seed, "stop_token_ids": self.stop_ids},
+            )
+            return completion(
+                answer["completion_ids"][0],
+                answer["logprobs"][0],
+                answer["logprob_token_ids"][0],
+                self.stop_ids,
+            )
+
+        with ThreadPoolExecutor(max_workers=min(self.max_requests, len(prompts))) as threads:
+            try:
+                return list(threads.map(one, prompts, seeds))
+            except Exception as error:  # the client raises bare ones
+                raise RunFailed(
+                    f"the vLLM server at {self.client.base_url} failed ({error}); see its log"
+                ) from error
+
+    def update(self, state: Mapping[str, Tensor]) -> None:
+        """Send the policy's weights to the server, LoRA adapters merged in; a no-op elsewhere.
+
+        Args:
+            state: the state of the model given at creation, whole: `model.state_dict()`, or
+                `accelerator.get_state_dict(wrapped)` where it is sharded.
+        """
+        if not self.pushes:
+            return
+        metadata = [
+            (e.name, str(state[e.key].dtype).removeprefix("torch."), list(state[e.key].shape))
+            for e in self._exports
+        ]
+        self.client.update_named_params(metadata, self._tensors(state))
+        self.client.reset_prefix_cache()  # it holds what the old weights computed
+
+    def _tensors(self, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        for export in self._exports:  # one at a time: merged weights are new tensors
+            yield export.name, export.tensor(state).to(self.device)
+
+    def _widen_pool(self) -> None:
+        """Keep as many connections open as requests are sent at once."""
+        from requests.adapters import HTTPAdapter
+
+        retries = self.client.session.get_adapter(self.client.base_url).max_retries
+        pool = HTTPAdapter(max_retries=retries, pool_maxsize=self.max_requests)
+        self.client.session.mount(self.client.base_url, pool)
+
+
+def completion(
+    ids: Sequence[int],
+    logprobs: Sequence[Sequence[float | None]],
+    logprob_ids: Sequence[Sequence[int]],
+    stop_ids: Sequence[int],
+) -> Completion:
+    """Read one completion of TRL's client.
+
+    Args:
+        ids: the sampled tokens.
+        logprobs: for each, those of one or more tokens, the sampled one among them; None where
+            the server had none, which becomes NaN.
+        logprob_ids: which tokens these are.
+        stop_ids: tokens that end a completion.
+    """
+    chosen = [
+        dict(zip(at, values, strict=True))[token]
+        for token, values, at in zip(ids, logprobs, logprob_ids, strict=True)
+    ]
+    return Completion(
+        token_ids=list(ids),
+        logprobs=[float("nan") if value is None else value for value in chosen],
+        stopped=bool(ids) and ids[-1] in stop_ids,
+    )

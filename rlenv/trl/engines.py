@@ -1,0 +1,123 @@
+"""What generates in a TRL trainer: its vLLM, or one of rlenv's engines on its model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rlenv.chat import ChatFormat
+from rlenv.config import EngineSettings
+from rlenv.engines.base import Completion, Engine, Sampling, mix
+from rlenv.errors import UserError
+
+MakeEngine = Callable[[Any, ChatFormat], Engine]
+
+
+@contextlib.contextmanager
+def policy(
+    trainer: Any, chat: ChatFormat, make: MakeEngine | None = None
+) -> Iterator[tuple[Any, Engine]]:
+    """Yield a trainer's model, whole, and what generates with it.
+
+    Args:
+        trainer: a `trl.GRPOTrainer`.
+        chat: the model's chat format.
+        make: makes the engine from the model and its chat format; by default vLLM where the
+            trainer uses it, else the fastest that runs the model.
+
+    Raises:
+        UserError: the model is sharded in a way that can't generate.
+    """
+    from rlenv.models.checkpoint import engine_for
+
+    rank = trainer.accelerator.process_index  # processes that share a group must not sample alike
+    if trainer.use_vllm and make is None:
+        yield trainer.accelerator.unwrap_model(trainer.model), _Salted(_vllm(trainer, chat), rank)
+        return
+    if str(trainer.accelerator.distributed_type).endswith("FSDP"):
+        raise UserError(
+            "a model that FSDP has sharded can't generate in this process; set use_vllm=True"
+        )
+    from trl.models import unwrap_model_for_generation
+
+    unwrapped = unwrap_model_for_generation(
+        trainer.model_wrapped,
+        trainer.accelerator,
+        gather_deepspeed3_params=trainer.args.ds3_gather_for_generation,
+    )
+    with unwrapped as model, trainer.accelerator.autocast():
+        yield model, _Salted((make or engine_for)(model, chat), rank)
+
+
+def sampling(trainer: Any) -> Sampling:
+    """Return how a trainer samples.
+
+    Raises:
+        UserError: in a way that rlenv's engines don't.
+    """
+    args = trainer.args
+    if args.repetition_penalty != 1.0 or args.generation_kwargs:
+        raise UserError(
+            "rlenv's rollouts have no repetition_penalty and no generation_kwargs; leave them out "
+            "of GRPOConfig"
+        )
+    return Sampling(
+        temperature=args.temperature,
+        max_tokens=args.max_completion_length,
+        top_k=args.top_k or 0,
+        top_p=args.top_p,
+        min_p=args.min_p or 0.0,
+    )
+
+
+class _Salted:
+    """An engine whose seeds are this process's own."""
+
+    def __init__(self, engine: Engine, salt: int) -> None:
+        self.engine, self.salt = engine, salt
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
+        return self.engine.generate(prompts, sampling, [mix(seed, self.salt) for seed in seeds])
+
+
+class _Colocated:
+    """The vLLM that TRL runs in the training process; it samples as the trainer's settings say."""
+
+    def __init__(self, generation: Any, stop_ids: Sequence[int]) -> None:
+        self.generation, self.stop_ids = generation, stop_ids
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
+        from rlenv.engines.vllm import completion
+
+        _, all_ids, all_logprobs, all_logprob_ids = self.generation.generate(
+            prompts=[list(prompt) for prompt in prompts], images=None, num_generations=1
+        )
+        most = sampling.max_tokens  # an episode near its end has less room than TRL's setting
+        return [
+            completion(ids[:most], logprobs[:most], logprob_ids[:most], self.stop_ids)
+            for ids, logprobs, logprob_ids in zip(
+                all_ids, all_logprobs, all_logprob_ids, strict=True
+            )
+        ]
+
+
+def _vllm(trainer: Any, chat: ChatFormat) -> Engine:
+    """Return the vLLM that a trainer uses; TRL has sent it the weights before a rollout."""
+    args = trainer.args
+    if trainer.vllm_mode == "colocate":
+        if trainer.vllm_tensor_parallel_size > 1:
+            raise UserError(
+                "episodes end at different turns in different processes, which vLLM in the same "
+                "process can't do with vllm_tensor_parallel_size > 1; set vllm_mode='server'"
+            )
+        return _Colocated(trainer.vllm_generation, chat.stop_ids)
+    from rlenv.engines.vllm import VLLMEngine, connect
+
+    url = args.vllm_server_base_url or f"http://{args.vllm_server_host}:{args.vllm_server_port}"
+    client = connect(EngineSettings(kind="vllm", url=url, timeout=args.vllm_server_timeout))
+    return VLLMEngine(client, trainer.model, stop_ids=chat.stop_ids, pushes=False)

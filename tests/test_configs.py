@@ -1,0 +1,44 @@
+"""The configurations that come with rlenv load: those for accelerate as its launcher reads them."""
+
+import pytest
+from accelerate.commands import launch
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
+from accelerate.utils.launch import prepare_multi_gpu_env
+
+from tests.conftest import ROOT
+
+ACCELERATE = sorted((ROOT / "configs/accelerate").glob("*.yaml"))
+
+
+def launched(path):
+    """Return the arguments that `accelerate launch --config_file PATH` arrives at."""
+    parsed = launch.launch_command_parser().parse_args(["--config_file", str(path), "train.py"])
+    return launch._validate_launch_command(parsed)[0]
+
+
+@pytest.mark.parametrize("path", ACCELERATE, ids=lambda p: p.stem)
+def test_accelerate_loads_it(path):
+    loaded = load_config_from_file(str(path))
+    # the launcher sets whatever it finds as an argument, known or not
+    known = {action.dest for action in launch.launch_command_parser()._actions}
+    for section in (loaded.fsdp_config, loaded.deepspeed_config):
+        assert set(section) <= known
+    arguments = launched(path)
+    assert arguments.mixed_precision == "bf16"
+    assert arguments.num_processes == 8
+
+
+def test_there_are_configs_for_fsdp_and_deepspeed():
+    kinds = {load_config_from_file(str(path)).distributed_type.value for path in ACCELERATE}
+    assert kinds == {"FSDP", "DEEPSPEED", "MULTI_GPU"}
+
+
+def test_the_fsdp_plugin_takes_the_settings():
+    with patch_environment(
+        **prepare_multi_gpu_env(launched(ROOT / "configs/accelerate/fsdp.yaml"))
+    ):
+        plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.state_dict_type.name == "FULL_STATE_DICT"
