@@ -53,6 +53,7 @@ if mode == "run":
     supervisor.run_fresh()
 else:
     supervisor.main(fd, fd if fd else int(mode))
+    os._exit(0)
 """
 
 

@@ -116,7 +116,10 @@ class Sandbox:
         return _rebuild, (self._arguments,)
 
     def close(self) -> None:
-        """End all workers. Runs under way in other threads raise `SandboxError`."""
+        """End all workers and wait until they are gone.
+
+        Runs under way in other threads raise `SandboxError`.
+        """
         self._finalizer()
         if self._executor is not None and self._executor_pid == os.getpid():
             self._executor.shutdown(wait=False, cancel_futures=True)

@@ -22,7 +22,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
-PR_SET_NO_NEW_PRIVS = 38
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 CAP_DAC_READ_SEARCH = 2
 
 # The same numbers on every architecture that has these calls.
@@ -128,12 +128,16 @@ def core_wait(pid):
     """
     waited, ready = 0, False
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        tasks = []
+    for task in tasks:
+        try:
             with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
                 waited += int(file.read().split()[1])
             with open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
                 # The state comes after the name, which may hold anything.
                 ready = ready or file.read().rpartition(b") ")[2][:1] == b"R"
-    except (OSError, IndexError, ValueError):
-        pass
+        except (OSError, IndexError, ValueError):  # the thread has ended meanwhile
+            continue
     return waited / 1e9, ready

@@ -27,6 +27,7 @@ class LandlockJail(Jail):
             self._become_nobody()
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # a run's parent, once the warm one is gone
 
     def _become_nobody(self):
         reachable = _reachable_as_nobody(self.config["readable"])
@@ -85,7 +86,10 @@ class LandlockJail(Jail):
         empty(self.config["scratch"])
 
     def leave(self):
-        """Remove the scratch folder."""
+        """Wait for the run that the warm parent left, and remove the scratch folder."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
         with contextlib.suppress(OSError):  # the host removes it too, as far as it lives
             empty(self.config["scratch"])
             os.rmdir(self.config["scratch"])
