@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import random
+import re
 import tempfile
 from pathlib import Path
 
@@ -69,9 +70,14 @@ def resident(pid):
     return total
 
 
-def mounts(pid):
+def mounts(pid, backend):
     """Where a process sees something mounted."""
-    return sorted(line.split()[1] for line in Path(f"/proc/{pid}/mounts").read_text().splitlines())
+    lines = Path(f"/proc/{pid}/mounts").read_text().splitlines()
+    found = [re.sub("[0-9a-f]{12,}", "<id>", line.split()[1]) for line in lines]
+    if backend != "docker":  # an engine may serve others meanwhile, and mounts only there
+        engine = ("/var/lib/docker/", "/run/docker/")
+        found = [path for path in found if not path.startswith(engine)]
+    return sorted(found)
 
 
 def state(sandbox):
@@ -84,7 +90,7 @@ def state(sandbox):
     return {
         "processes": len(guest_processes()),
         "descriptors": sorted(len(os.listdir(f"/proc/{p}/fd")) for p in readable),
-        "mounts": sorted(map(mounts, readable)),
+        "mounts": sorted(mounts(p, sandbox.backend) for p in readable),
         "files": len(list(Path(tempfile.gettempdir()).glob("rlenv-sandbox-*"))),
         "namespaces": len(
             {
