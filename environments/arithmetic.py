@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import rlenv
 from rlenv import parsing
+from rlenv.task import Message
 
 # level: operators, operands, largest operand
 LEVELS = {
@@ -25,14 +28,19 @@ class Arithmetic(rlenv.SingleTurnEnv):
     Args:
         level: 1 (sums below 100 + 100) to 6 (four operands up to 9,999).
         largest: the largest operand, instead of the level's own.
+        steps: demonstrations work out one operation a line, `17+25=42`, and the last line states
+            the answer. What a reply has to be does not change.
     """
 
-    def __init__(self, *, level: int = 1, largest: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, level: int = 1, largest: int | None = None, steps: bool = False, **kwargs: Any
+    ) -> None:
         if level not in LEVELS:
             raise rlenv.UserError(f"level is {min(LEVELS)} to {max(LEVELS)}, not {level}")
         self.level = level
         self.operators, self.operands, default = LEVELS[level]
         self.largest = default if largest is None else largest
+        self.steps = steps
         super().__init__(**kwargs)
 
     def options(self) -> dict[str, Any]:
@@ -69,6 +77,26 @@ class Arithmetic(rlenv.SingleTurnEnv):
         right = float(number == task.answer)
         return rlenv.Reward(right, {"correct": right}, detail=f"read {number}")
 
+    def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str | None:
+        """Return the answer, or the steps to it."""
+        return "\n".join(_steps(task.question)) if self.steps else str(task.answer)
+
     def text(self, task: rlenv.Task) -> str:
         """Return `17 + 25 = 42`."""
         return task.question.replace("?", str(task.answer))
+
+
+_OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+
+def _steps(question: str) -> list[str]:
+    """Work out `1 + 2 * 3 = ?` one operation at a time, products first."""
+    terms = question.removesuffix(" = ?").split()
+    lines = []
+    while len(terms) > 1:
+        at = terms.index("*") if "*" in terms else 1
+        left, sign, right = terms[at - 1 : at + 2]
+        value = _OPERATORS[sign](int(left), int(right))
+        lines.append(f"{left}{sign}{right}={value}")
+        terms[at - 1 : at + 2] = [str(value)]
+    return lines

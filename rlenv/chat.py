@@ -45,16 +45,19 @@ class ChatFormat:
         """Return the token ids up to where the policy begins to reply."""
         return self._encode(self._render(messages))
 
-    def after_reply(self, before: Sequence[Message], new: Sequence[Message]) -> list[int]:
-        """Return the token ids between a reply's stop token and where the next reply begins.
+    def after_reply(
+        self, before: Sequence[Message], new: Sequence[Message], *, ended: bool = True
+    ) -> list[int]:
+        """Return the token ids between a reply's last token and where the next reply begins.
 
         Args:
             before: the messages up to the reply.
             new: what the environment said since.
+            ended: the reply's last token is its stop token; otherwise one is put here.
         """
         text = self._render([*before, {"role": "assistant", "content": _MARK}, *new])
         ids = self._encode(text.rpartition(_MARK)[2])
-        return ids[1:] if ids and ids[0] in self.stop_ids else ids
+        return ids[1:] if ended and ids and ids[0] in self.stop_ids else ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return a reply's text, without special tokens."""

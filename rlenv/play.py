@@ -113,7 +113,7 @@ def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: in
     import transformers
 
     from rlenv.chat import ChatFormat
-    from rlenv.engines.base import Sampling
+    from rlenv.engines.base import Request, Sampling
     from rlenv.models import checkpoint
 
     transformers.utils.logging.set_verbosity_error()
@@ -124,7 +124,7 @@ def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: in
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
 
     def reply(messages: Sequence[Message]) -> str:
-        (completion,) = engine.generate([chat.prompt(messages)], sampling, [seed])
+        (completion,) = engine.generate([Request(chat.prompt(messages), seed)], sampling)
         return chat.decode(completion.token_ids)
 
     return reply

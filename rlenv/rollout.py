@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rlenv.chat import ChatFormat
-from rlenv.engines.base import Completion, Engine, Sampling, mix
+from rlenv.engines.base import Completion, Engine, Request, Sampling, mix
 from rlenv.env import TextEnv
 from rlenv.reward import Reward
-from rlenv.task import Task
+from rlenv.task import Message, Task
 from rlenv.trajectory import Group, Trajectory
 
 log = logging.getLogger(__name__)
@@ -31,19 +31,9 @@ class EnvPool:
             self._envs.append(self._make())
         return self._envs[:count]
 
-
-@dataclass
-class _Episode:
-    env: TextEnv
-    trajectory: Trajectory
-    seed: int
-    over: bool = False
-
-    def fail(self, what: str, error: Exception) -> None:
-        """A failed environment is data: the episode leaves the batch and the others go on."""
-        log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
-        self.trajectory.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
-        self.over = True
+    def discard(self, env: TextEnv) -> None:
+        """Never hand out an instance again: it failed, and may be in any state."""
+        self._envs = [other for other in self._envs if other is not env]
 
 
 def play(
@@ -78,64 +68,116 @@ def play(
     Raises:
         RuntimeError: an environment did not begin all rollouts of a group alike.
     """
-    envs = pool.take(len(tasks) * samples)
-    episodes: list[_Episode] = []
-    seen: Counter[str] = Counter()  # a task drawn twice gets samples of its own
-    for number, task in enumerate(tasks):
-        openings: dict[str, list[int]] = {}  # first observation -> the tokens of its prompt
+    drawn: Counter[str] = Counter()  # a task drawn twice gets samples of its own
+    seeds = []
+    for task in tasks:
         group_seed = mix(seed, int(task.key[:15], 16))
-        for sample in range(samples):
-            env = envs[number * samples + sample]
-            own_seed = mix(group_seed, seen[task.key], sample)
-            episode = _Episode(env, Trajectory(task, [], [], []), own_seed)
-            episodes.append(episode)
-            try:
-                opening, info = env.reset(seed=group_seed % 2**31, options={"task": task})
-            except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
-                episode.fail("reset", error)
-                continue
-            if opening not in openings:
-                openings[opening] = chat.prompt(info["messages"])
-            trajectory = episode.trajectory
-            trajectory.messages = info["messages"]
-            trajectory.token_ids = list(openings[opening])
-            trajectory.loss_mask = [0] * len(trajectory.token_ids)
-            trajectory.logprobs = [0.0] * len(trajectory.token_ids)
-        seen[task.key] += 1
-        if len(openings) > 1:
-            raise RuntimeError(
-                f"the rollouts of task {task.key} began differently; an environment must draw "
-                "its randomness from the seed it is reset with"
-            )
-    turn = 0
-    while live := [e for e in episodes if not e.over]:
-        fitting = []
-        for episode in live:
-            trajectory = episode.trajectory
-            if len(trajectory.token_ids) + 1 > max_length:
-                trajectory.truncated = episode.over = True
-                if not trajectory.turn_ends:  # the policy never got to say anything
-                    trajectory.reward = Reward.failed(
-                        f"the prompt has {len(trajectory.token_ids)} tokens, which leaves no room "
-                        f"for a reply in a context of {max_length}"
-                    )
-            else:
-                fitting.append(episode)
-        if not fitting:
-            break
-        room = max_length - max(len(e.trajectory.token_ids) for e in fitting)
-        completions = engine.generate(
-            [e.trajectory.token_ids for e in fitting],
-            replace(sampling, max_tokens=min(sampling.max_tokens, room)),
-            [mix(e.seed, turn) for e in fitting],
+        seeds.append((group_seed, [mix(group_seed, drawn[task.key], n) for n in range(samples)]))
+        drawn[task.key] += 1
+    groups = []
+    at_once = max(1, engine.max_rows // samples)  # whole groups: they share their prompt's cache
+    for first in range(0, len(tasks), at_once):
+        wave = range(first, min(first + at_once, len(tasks)))
+        envs = iter(pool.take(len(wave) * samples))
+        begun = [_begin(envs, chat, tasks[n], *seeds[n]) for n in wave]
+        episodes = [episode for group in begun for episode in group]
+        _finish(episodes, engine, chat, sampling, max_length)
+        for episode in episodes:
+            if episode.failed:
+                pool.discard(episode.env)
+        groups += [
+            Group(tasks[n], [episode.trajectory for episode in group])
+            for n, group in zip(wave, begun, strict=True)
+        ]
+    return groups
+
+
+@dataclass
+class _Episode:
+    env: TextEnv
+    trajectory: Trajectory
+    seed: int
+    over: bool = False
+    failed: bool = False
+
+    def fail(self, what: str, error: Exception) -> None:
+        """A failed environment is data: the episode leaves the batch and the others go on."""
+        log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
+        self.trajectory.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
+        self.over = self.failed = True
+
+    def read(self, ids: Sequence[int], messages: list[Message]) -> None:
+        """Append what the environment says."""
+        t = self.trajectory
+        t.token_ids += ids
+        t.loss_mask += [0] * len(ids)
+        t.logprobs += [0.0] * len(ids)
+        t.messages = messages
+
+    def request(self, sampling: Sampling, max_length: int) -> Request | None:
+        """Return what to ask of the engine, or None when no room is left for a reply."""
+        t = self.trajectory
+        room = max_length - len(t.token_ids)
+        if room < 1:
+            t.truncated = self.over = True
+            if not t.turn_ends:  # the policy never got to say anything
+                t.reward = Reward.failed(
+                    f"the prompt has {len(t.token_ids)} tokens, which leaves no room for a reply "
+                    f"in a context of {max_length}"
+                )
+            return None
+        return Request(
+            list(t.token_ids),
+            seed=mix(self.seed, len(t.turn_ends)),
+            max_tokens=min(sampling.max_tokens, room),
+            conversation=id(self),
         )
-        for episode, completion in zip(fitting, completions, strict=True):
-            _advance(episode, completion, chat)
-        turn += 1
-    return [
-        Group(task, [e.trajectory for e in episodes[n * samples : (n + 1) * samples]])
-        for n, task in enumerate(tasks)
-    ]
+
+
+def _begin(
+    envs: Iterator[TextEnv], chat: ChatFormat, task: Task, group_seed: int, seeds: Sequence[int]
+) -> list[_Episode]:
+    """Reset the environments of one group."""
+    episodes = []
+    openings: dict[str, list[int]] = {}  # first observation -> the tokens of its prompt
+    for seed in seeds:
+        episode = _Episode(next(envs), Trajectory(task, [], [], []), seed)
+        episodes.append(episode)
+        try:
+            opening, info = episode.env.reset(seed=group_seed % 2**31, options={"task": task})
+            messages = info["messages"]
+        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+            episode.fail("reset", error)
+            continue
+        if opening not in openings:
+            openings[opening] = chat.prompt(messages)
+        episode.read(openings[opening], messages)
+    if len(openings) > 1:
+        raise RuntimeError(
+            f"the rollouts of task {task.key} began differently; an environment must draw "
+            "its randomness from the seed it is reset with"
+        )
+    return episodes
+
+
+def _finish(
+    episodes: Sequence[_Episode],
+    engine: Engine,
+    chat: ChatFormat,
+    sampling: Sampling,
+    max_length: int,
+) -> None:
+    """Play episodes to their end, turn by turn."""
+    with engine.session() as session:
+        while True:
+            live = [episode for episode in episodes if not episode.over]
+            asked = [(episode, episode.request(sampling, max_length)) for episode in live]
+            turns = [(episode, request) for episode, request in asked if request is not None]
+            if not turns:
+                return
+            completions = session.generate([request for _, request in turns], sampling)
+            for (episode, _), completion in zip(turns, completions, strict=True):
+                _advance(episode, completion, chat)
 
 
 def _advance(episode: _Episode, completion: Completion, chat: ChatFormat) -> None:
@@ -148,20 +190,18 @@ def _advance(episode: _Episode, completion: Completion, chat: ChatFormat) -> Non
     before = t.messages
     try:
         _, value, terminated, truncated, info = episode.env.step(chat.decode(completion.token_ids))
+        t.messages, earned = info["messages"], info["reward"]
     except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
         t.turn_rewards.append(0.0)
         episode.fail("step", error)
         return
-    t.messages = info["messages"]
     t.turn_rewards.append(value)
-    earned = info["reward"]
     t.reward = earned if len(t.turn_ends) == 1 else t.reward + earned
-    # a reply without its stop token can't be followed by another turn: the template would put
-    # words into the policy's mouth
+    # a reply that was cut off can't be followed by another turn: the template would put words
+    # into the policy's mouth
     t.truncated = truncated or not completion.stopped
     episode.over = terminated or t.truncated
     if not episode.over:
-        ids = chat.after_reply(before, info["messages"][len(before) + 1 :])
-        t.token_ids += ids
-        t.loss_mask += [0] * len(ids)
-        t.logprobs += [0.0] * len(ids)
+        ended = completion.token_ids[-1] in chat.stop_ids  # else a stop text ended it
+        ids = chat.after_reply(before, t.messages[len(before) + 1 :], ended=ended)
+        episode.read(ids, t.messages)

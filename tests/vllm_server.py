@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import torch
 
-from rlenv.engines.base import Sampling
+from rlenv.engines.base import Request, Sampling
 from rlenv.engines.native import NativeEngine
 
 _lines: dict[int, queue.Queue] = {}  # what NCCL would carry, by the port of the group
@@ -25,12 +25,13 @@ class FakeVLLM:
 
     Args:
         model: what it serves; weights that are sent end up in it.
+        tokenizer: its tokenizer, for stop texts.
         settings: what `/server_info` says beyond the usual.
         missing: paths that it does not serve.
     """
 
-    def __init__(self, model, *, settings=None, missing=()):
-        self.model = model
+    def __init__(self, model, tokenizer=None, *, settings=None, missing=()):
+        self.model, self.tokenizer = model, tokenizer
         self.missing = missing
         self.settings = {
             "weight_transfer_config": {"backend": "nccl"},
@@ -90,12 +91,11 @@ class FakeVLLM:
         assert body["return_token_ids"]
         assert body["return_tokens_as_token_ids"]
         assert body["n"] == 1
-        engine = NativeEngine(self.model, stop_ids=body["stop_token_ids"])
+        engine = NativeEngine(self.model, stop_ids=body["stop_token_ids"], tokenizer=self.tokenizer)
         names = ("temperature", "max_tokens", "top_k", "top_p", "min_p")
+        sampling = Sampling(**{n: body[n] for n in names}, stop=tuple(body["stop"]))
         with self._lock:
-            (made,) = engine.generate(
-                [prompt], Sampling(**{n: body[n] for n in names}), [body["seed"]]
-            )
+            (made,) = engine.generate([Request(prompt, body["seed"])], sampling)
         tokens = [f"token_id:{i}" for i in made.token_ids]
         return {
             "prompt_token_ids": prompt,

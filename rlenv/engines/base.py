@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,11 +16,12 @@ class Sampling:
 
     Attributes:
         temperature: 0 takes the most likely token.
-        max_tokens: the longest completion.
+        max_tokens: the longest completion; a request may set a lower limit of its own.
         top_k: keep the k most likely tokens; 0 keeps all.
         top_p: keep the smallest set of tokens with this much probability (nucleus sampling,
             Holtzman et al. 2020).
         min_p: drop tokens below this share of the most likely one's probability.
+        stop: texts that end a completion; the token that completes one is the last.
     """
 
     temperature: float = 1.0
@@ -27,6 +29,7 @@ class Sampling:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -35,6 +38,31 @@ class Sampling:
             raise ValueError(f"max_tokens is at least 1, got {self.max_tokens}")
         if self.top_k < 0 or not 0 < self.top_p <= 1 or not 0 <= self.min_p <= 1:
             raise ValueError("top_k is 0 or more, top_p in (0, 1], min_p in [0, 1]")
+        if isinstance(self.stop, str) or not all(self.stop):
+            raise ValueError("stop is a tuple of texts, none of them empty")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One conversation to continue.
+
+    Attributes:
+        token_ids: the conversation so far, at least one token.
+        seed: of what is sampled. A completion depends on its request alone, not on what else is
+            generated with it (up to floating-point rounding).
+        max_tokens: the longest completion, where that is less than the sampling's.
+        conversation: a name by which a session knows an earlier turn of the same conversation;
+            None is always a conversation of its own.
+    """
+
+    token_ids: Sequence[int]
+    seed: int
+    max_tokens: int | None = None
+    conversation: Hashable = None
+
+    def limit(self, sampling: Sampling) -> int:
+        """Return the longest completion of this request."""
+        return min(sampling.max_tokens, self.max_tokens or sampling.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -45,7 +73,7 @@ class Completion:
         token_ids: the sampled tokens, the stop token included where there is one.
         logprobs: natural log of the probability each token was sampled with, after temperature
             and filters; at temperature 0, of the unfiltered distribution at temperature 1.
-        stopped: the last token is a stop token; False if max_tokens cut the completion off.
+        stopped: a stop token or a stop text ended it, not max_tokens.
     """
 
     token_ids: list[int]
@@ -55,23 +83,34 @@ class Completion:
 
 @runtime_checkable
 class Engine(Protocol):
-    """Token ids in, token ids and logprobs out, many conversations at once."""
+    """Token ids in, token ids and logprobs out, many conversations at once.
 
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
-        """Continue every prompt.
+    Attributes:
+        max_rows: how many conversations it is worth handing over at once.
+    """
+
+    max_rows: int = 1024
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Continue every conversation.
 
         Args:
-            prompts: token ids, one list a conversation; equal prompts are computed once.
+            requests: the conversations; what several begin with may be computed once.
             sampling: how to sample.
-            seeds: one a prompt. A completion depends on its own prompt and seed alone, not on
-                what else is in the batch (up to floating-point rounding).
 
         Returns:
-            One completion a prompt, in order.
+            One completion a request, in order.
         """
         ...
+
+    def session(self) -> AbstractContextManager[Engine]:
+        """Open a session, an engine for conversations of several turns.
+
+        The weights stay as they are while it is open. A request of a conversation that the session
+        knows is computed from where it left off; what is no longer asked for may be forgotten.
+        An engine that keeps nothing between calls inherits this method, which returns itself.
+        """
+        return nullcontext(self)
 
 
 def mix(*numbers: int) -> int:

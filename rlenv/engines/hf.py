@@ -1,87 +1,89 @@
-"""Generation for every causal LM that transformers can run, on its own forward pass and cache."""
+"""Generation for every causal LM that transformers can run, through its own `generate`.
+
+Transformers prepares the inputs and keeps the cache, whatever kind the model has; this engine
+only chooses the tokens, as a logits processor that leaves one of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from rlenv.engines.base import Completion, Sampling
-from rlenv.engines.sampling import choose, uniforms
+from rlenv.engines.base import Completion, Engine, Request, Sampling
+from rlenv.engines.local import Sampler, evaluating
+from rlenv.engines.stops import Stops
 
 
-class TransformersEngine:
+class TransformersEngine(Engine):
     """Generate with any transformers causal LM on its own device.
 
     Args:
-        model: the causal LM.
+        model: the causal LM, also wrapped by peft.
         stop_ids: tokens that end a completion.
-        pad_id: a token to fill up shorter prompts with.
+        tokenizer: to find stop texts with.
         max_rows: how many conversations to decode at once.
     """
 
     def __init__(
-        self, model: Any, *, stop_ids: Sequence[int], pad_id: int = 0, max_rows: int = 64
+        self, model: Any, *, stop_ids: Sequence[int], tokenizer: Any = None, max_rows: int = 64
     ) -> None:
         self.model = model
-        self.stop_ids = set(stop_ids)
-        self.pad_id = pad_id
+        self.stop_ids = sorted(stop_ids)
+        self.tokenizer = tokenizer
         self.max_rows = max_rows
 
     @torch.no_grad()
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
-        """Continue every prompt; see `Engine.generate`."""
-        was_training = self.model.training
-        self.model.eval()
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Continue every conversation; see `Engine.generate`."""
+        stops = Stops(self.stop_ids, sampling.stop, self.tokenizer)
         done: list[Completion] = []
-        for start in range(0, len(prompts), self.max_rows):
-            rows = slice(start, start + self.max_rows)
-            done += self._decode(prompts[rows], sampling, seeds[rows])
-        self.model.train(was_training)
+        with evaluating(self.model), _without_defaults(self.model):
+            for start in range(0, len(requests), self.max_rows):
+                some = requests[start : start + self.max_rows]
+                sampler = Sampler(some, sampling, stops)
+                limit = max(request.limit(sampling) for request in some)
+                self._run([request.token_ids for request in some], limit, sampler)
+                done += sampler.completions()
         return done
 
-    def _decode(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
-        device = self.model.device
+    def _run(self, prompts: Sequence[Sequence[int]], limit: int, sampler: Sampler) -> None:
         longest = max(map(len, prompts))
-        ids = torch.full((len(prompts), longest), self.pad_id, dtype=torch.long)
-        mask = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
-        ids, mask = ids.to(device), mask.to(device)
-        draws = uniforms(seeds, sampling.max_tokens).to(device)
-        tokens_out: list[list[int]] = [[] for _ in prompts]
-        logprobs_out: list[list[float]] = [[] for _ in prompts]
-        running = [True] * len(prompts)
-        cache = None
-        for position in range(sampling.max_tokens):
-            output = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache = output.past_key_values
-            tokens, logprobs = choose(output.logits[:, -1], sampling, draws[:, position])
-            for row, (token, logprob) in enumerate(
-                zip(tokens.tolist(), logprobs.tolist(), strict=True)
-            ):
-                if running[row]:
-                    tokens_out[row].append(token)
-                    logprobs_out[row].append(logprob)
-                    running[row] = token not in self.stop_ids
-            if not any(running):
-                break
-            ids = tokens[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
-        return [
-            Completion(ids_, lps, not still)
-            for ids_, lps, still in zip(tokens_out, logprobs_out, running, strict=True)
-        ]
+        ids = [[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+
+        def only_chosen(_: Tensor, scores: Tensor) -> Tensor:
+            chosen = sampler.next(scores)[:, None]
+            return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+
+        def ended(so_far: Tensor, *_: Any, **__: Any) -> Tensor:
+            return torch.from_numpy(~sampler.running).to(so_far.device)
+
+        self.model.generate(
+            input_ids=torch.tensor(ids, device=self.model.device),
+            attention_mask=torch.tensor(mask, device=self.model.device),
+            logits_processor=[only_chosen],
+            stopping_criteria=[ended],
+            do_sample=False,
+            max_new_tokens=limit,
+            pad_token_id=0,
+        )
+
+
+@contextmanager
+def _without_defaults(model: Any) -> Iterator[None]:
+    """Set a checkpoint's own generation settings aside; a penalty there would bend the logprobs."""
+    from transformers import GenerationConfig
+
+    owners = [model] if not hasattr(model, "get_base_model") else [model, model.get_base_model()]
+    before = [owner.generation_config for owner in owners]
+    for owner in owners:
+        owner.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        for owner, config in zip(owners, before, strict=True):
+            owner.generation_config = config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,21 +11,24 @@ from torch import Tensor
 
 from rlenv.engines.base import Sampling
 
+_LIKELY = 256  # a nucleus is mostly smaller, and finding so many costs less than sorting all
 
-def uniforms(seeds: Sequence[int], length: int) -> Tensor:
+
+def uniforms(seeds: Sequence[int] | np.ndarray, length: int, start: int = 0) -> Tensor:
     """Return numbers in [0, 1) that depend on seed and position alone.
 
     Args:
         seeds: one a row.
         length: how many positions.
+        start: the first position.
 
     Returns:
         float32 (len(seeds), length), from a counter hashed by splitmix64.
     """
-    start = np.asarray(seeds, dtype=np.uint64)[:, None]
-    steps = np.arange(1, length + 1, dtype=np.uint64)[None, :]
+    first = np.asarray(seeds, dtype=np.uint64)[:, None]
+    steps = np.arange(start + 1, start + length + 1, dtype=np.uint64)[None, :]
     with np.errstate(over="ignore"):
-        bits = start + steps * np.uint64(0x9E3779B97F4A7C15)
+        bits = first + steps * np.uint64(0x9E3779B97F4A7C15)
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         bits ^= bits >> np.uint64(31)
@@ -42,21 +46,35 @@ def filtered_logprobs(logits: Tensor, sampling: Sampling) -> Tensor:
     Returns:
         (B, V) float32 logprobs; -inf where a filter removed the token.
     """
-    logprobs = (logits.float() / sampling.temperature).log_softmax(-1)
-    keep = torch.ones_like(logprobs, dtype=torch.bool)
-    if 0 < sampling.top_k < logits.shape[-1]:
-        threshold = logprobs.topk(sampling.top_k, dim=-1).values[..., -1:]
-        keep &= logprobs >= threshold
-    if sampling.top_p < 1.0:
-        ordered, order = logprobs.masked_fill(~keep, -torch.inf).softmax(-1).sort(descending=True)
-        before = ordered.cumsum(-1) - ordered
-        keep &= torch.zeros_like(keep).scatter(-1, order, before < sampling.top_p)
-    if sampling.min_p > 0.0:
-        floor = logprobs.amax(-1, keepdim=True) + float(np.log(sampling.min_p))
-        keep &= logprobs >= floor
-    if bool(keep.all()):
+    logits = logits.float()
+    if sampling.temperature != 1.0:
+        logits = logits / sampling.temperature
+    logprobs = logits.log_softmax(-1)
+    top_k = 0 < sampling.top_k < logits.shape[-1]
+    if not top_k and sampling.top_p == 1.0 and sampling.min_p == 0.0:
         return logprobs
-    return logprobs.masked_fill(~keep, -torch.inf).log_softmax(-1)
+    floor = torch.full_like(logprobs[:, :1], -torch.inf)  # what is less likely is removed
+    if top_k:
+        floor = logprobs.topk(sampling.top_k, dim=-1).values[:, -1:]
+    if sampling.top_p < 1.0:
+        left = logprobs.masked_fill(logprobs < floor, -torch.inf).log_softmax(-1)
+        floor = floor.maximum(logprobs.gather(-1, _least_likely(left, sampling.top_p)))
+    if sampling.min_p > 0.0:
+        floor = floor.maximum(logprobs.amax(-1, keepdim=True) + math.log(sampling.min_p))
+    return logprobs.masked_fill(logprobs < floor, -torch.inf).log_softmax(-1)
+
+
+def _least_likely(logprobs: Tensor, top_p: float) -> Tensor:
+    """Return the last token (B, 1) of the nucleus, which holds `top_p` of the probability."""
+    vocabulary = logprobs.shape[-1]
+    for width in (min(_LIKELY, vocabulary), vocabulary):
+        largest, order = logprobs.topk(width, dim=-1)
+        held = largest.exp().cumsum(-1)
+        if width == vocabulary or bool((held[:, -1] >= top_p).all()):
+            break
+    # the nucleus ends with the first token that brings what is held to top_p
+    last = (held < top_p).sum(-1, keepdim=True).clamp(max=width - 1)
+    return order.gather(-1, last)
 
 
 def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,11 +90,11 @@ def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> tuple[Tensor,
     """
     if sampling.temperature == 0:
         logprobs = logits.float().log_softmax(-1)
-        tokens = logits.argmax(-1)
+        tokens = logits.argmax(-1, keepdim=True)
     else:
         logprobs = filtered_logprobs(logits, sampling)
         cumulative = logprobs.exp().cumsum(-1)
         target = uniform[:, None] * cumulative[:, -1:]
-        tokens = torch.searchsorted(cumulative, target, right=True)[:, 0]
-        tokens = tokens.clamp(max=logits.shape[-1] - 1)
-    return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
+        tokens = torch.searchsorted(cumulative, target, right=True)
+        tokens = tokens.clamp_(max=logits.shape[-1] - 1)
+    return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]

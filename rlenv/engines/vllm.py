@@ -12,8 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from rlenv.engines.base import Completion, Sampling
+import numpy as np
+
+from rlenv.engines.base import Completion, Engine, Request, Sampling
 from rlenv.engines.export import Export, exports
+from rlenv.engines.stops import Stops
 from rlenv.errors import RunFailed, UserError
 
 if TYPE_CHECKING:
@@ -72,7 +75,7 @@ def connect(settings: EngineSettings) -> Any:
     return client
 
 
-class VLLMEngine:
+class VLLMEngine(Engine):
     """Generate on a vLLM server that holds the weights of this process's policy.
 
     Every process of a training samples through a client of its own; one of them sends the
@@ -83,8 +86,10 @@ class VLLMEngine:
         model: the policy, before it is wrapped for several processes: a causal LM that the
             server was started with, plain or with LoRA adapters from peft.
         stop_ids: tokens that end a completion.
+        tokenizer: to find stop texts with.
         pushes: whether this is the process that sends weights, which takes a GPU.
-        max_requests: conversations sent to the server at once. It batches them as they come.
+        max_rows: conversations sent to the server at once. It batches them as they come, and
+            keeps what their turns have in common in a cache of its own.
 
     Raises:
         UserError: weights can't be sent to this server, or of this model.
@@ -96,14 +101,16 @@ class VLLMEngine:
         model: Any,
         *,
         stop_ids: Sequence[int],
+        tokenizer: Any = None,
         pushes: bool = True,
-        max_requests: int = 256,
+        max_rows: int = 1024,
     ) -> None:
         self.client = client
         self.stop_ids = sorted(stop_ids)
+        self.tokenizer = tokenizer
         self.device = model.device
         self.pushes = pushes
-        self.max_requests = max_requests
+        self.max_rows = max_rows
         self._exports: list[Export] = exports(model) if pushes else []
         self._widen_pool()
         if pushes and client.communicator is None:
@@ -112,40 +119,40 @@ class VLLMEngine:
             except (RuntimeError, NotImplementedError) as error:
                 raise UserError(f"no weights can be sent to the vLLM server: {error}") from None
 
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
-        """Continue every prompt; see `Engine.generate`.
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Continue every conversation; see `Engine.generate`.
 
         Raises:
             RunFailed: the server refused a request or went away.
         """
-        if not prompts:
-            return []
+        stops = Stops(self.stop_ids, sampling.stop, self.tokenizer)
 
-        def one(prompt: Sequence[int], seed: int) -> Completion:
-            # a request has one seed, so each conversation is a request; the server shares the
-            # cache of what their prompts have in common
+        def one(request: Request) -> Completion:
+            # a server's request has one seed, so each conversation is a request
             answer = self.client.generate(
-                [list(prompt)],
+                [list(request.token_ids)],
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 top_k=sampling.top_k,
                 min_p=sampling.min_p,
-                max_tokens=sampling.max_tokens,
+                max_tokens=request.limit(sampling),
                 logprobs=0,
-                generation_kwargs={"seed": seed, "stop_token_ids": self.stop_ids},
+                generation_kwargs={
+                    "seed": request.seed,
+                    "stop_token_ids": self.stop_ids,
+                    "stop": list(sampling.stop),
+                },
             )
             return completion(
                 answer["completion_ids"][0],
                 answer["logprobs"][0],
                 answer["logprob_token_ids"][0],
-                self.stop_ids,
+                stops,
             )
 
-        with ThreadPoolExecutor(max_workers=min(self.max_requests, len(prompts))) as threads:
+        with ThreadPoolExecutor(max_workers=self.max_rows) as threads:
             try:
-                return list(threads.map(one, prompts, seeds))
+                return list(threads.map(one, requests))
             except Exception as error:  # the client raises bare ones
                 raise RunFailed(
                     f"the vLLM server at {self.client.base_url} failed ({error}); see its log"
@@ -176,7 +183,7 @@ class VLLMEngine:
         from requests.adapters import HTTPAdapter
 
         retries = self.client.session.get_adapter(self.client.base_url).max_retries
-        pool = HTTPAdapter(max_retries=retries, pool_maxsize=self.max_requests)
+        pool = HTTPAdapter(max_retries=retries, pool_maxsize=self.max_rows)
         self.client.session.mount(self.client.base_url, pool)
 
 
@@ -184,7 +191,7 @@ def completion(
     ids: Sequence[int],
     logprobs: Sequence[Sequence[float | None]],
     logprob_ids: Sequence[Sequence[int]],
-    stop_ids: Sequence[int],
+    stops: Stops,
 ) -> Completion:
     """Read one completion of TRL's client.
 
@@ -193,7 +200,7 @@ def completion(
         logprobs: for each, those of one or more tokens, the sampled one among them; None where
             the server had none, which becomes NaN.
         logprob_ids: which tokens these are.
-        stop_ids: tokens that end a completion.
+        stops: what ends a completion.
     """
     chosen = [
         dict(zip(at, values, strict=True))[token]
@@ -202,5 +209,9 @@ def completion(
     return Completion(
         token_ids=list(ids),
         logprobs=[float("nan") if value is None else value for value in chosen],
-        stopped=bool(ids) and ids[-1] in stop_ids,
+        stopped=bool(ids)
+        and (
+            bool(stops.ended(np.array(ids[-1:]))[0])
+            or (stops.may_close(ids[-1]) and stops.said(ids))
+        ),
     )

@@ -9,7 +9,7 @@ from rlenv.chat import ChatFormat
 from rlenv.config import EngineSettings
 from rlenv.engines.base import Engine
 from rlenv.engines.hf import TransformersEngine
-from rlenv.engines.native import SUPPORTED, NativeEngine
+from rlenv.engines.native import NativeEngine, unsupported
 from rlenv.errors import UserError
 from rlenv.run_folder import folder_atomically
 from rlenv.stage import local_checkpoint
@@ -82,18 +82,16 @@ def engine_for(model: Any, chat: ChatFormat, settings: EngineSettings | None = N
     if settings is not None and kind == "vllm":
         from rlenv.engines.vllm import VLLMEngine, connect
 
-        engine = VLLMEngine(connect(settings), model, stop_ids=chat.stop_ids)
+        engine = VLLMEngine(
+            connect(settings), model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer
+        )
         engine.update(model.state_dict())
         return engine
-    native = model.config.model_type in SUPPORTED
-    if kind == "native" and not native:
-        raise UserError(
-            f"the native engine runs {', '.join(SUPPORTED)}, not {model.config.model_type}; "
-            "set engine=auto"
-        )
-    pad = chat.tokenizer.pad_token_id
-    chosen = NativeEngine if native and kind != "transformers" else TransformersEngine
-    return chosen(model, stop_ids=chat.stop_ids, pad_id=0 if pad is None else pad)
+    why_not = unsupported(model)
+    if kind == "native" and why_not:
+        raise UserError(f"the native engine does not run this model ({why_not}); set engine=auto")
+    chosen = TransformersEngine if why_not or kind == "transformers" else NativeEngine
+    return chosen(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
 
 
 def pick_device(device: str) -> str:

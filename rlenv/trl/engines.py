@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rlenv.chat import ChatFormat
 from rlenv.config import EngineSettings
-from rlenv.engines.base import Completion, Engine, Sampling, mix
+from rlenv.engines.base import Completion, Engine, Request, Sampling, mix
+from rlenv.engines.stops import Stops
 from rlenv.errors import UserError
 
 MakeEngine = Callable[[Any, ChatFormat], Engine]
@@ -71,39 +73,39 @@ def sampling(trainer: Any) -> Sampling:
     )
 
 
-class _Salted:
+class _Salted(Engine):
     """An engine whose seeds are this process's own."""
 
     def __init__(self, engine: Engine, salt: int) -> None:
-        self.engine, self.salt = engine, salt
+        self.engine, self.salt, self.max_rows = engine, salt, engine.max_rows
 
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
-        return self.engine.generate(prompts, sampling, [mix(seed, self.salt) for seed in seeds])
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        salted = [replace(r, seed=mix(r.seed, self.salt)) for r in requests]
+        return self.engine.generate(salted, sampling)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Engine]:
+        with self.engine.session() as session:
+            yield _Salted(session, self.salt)
 
 
-class _Colocated:
+class _Colocated(Engine):
     """The vLLM that TRL runs in the training process; it samples as the trainer's settings say."""
 
     def __init__(self, generation: Any, stop_ids: Sequence[int]) -> None:
-        self.generation, self.stop_ids = generation, stop_ids
+        self.generation, self.stops = generation, Stops(stop_ids)
 
-    def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
-    ) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         from rlenv.engines.vllm import completion
 
-        _, all_ids, all_logprobs, all_logprob_ids = self.generation.generate(
-            prompts=[list(prompt) for prompt in prompts], images=None, num_generations=1
+        _, *answers = self.generation.generate(
+            prompts=[list(r.token_ids) for r in requests], images=None, num_generations=1
         )
-        most = sampling.max_tokens  # an episode near its end has less room than TRL's setting
-        return [
-            completion(ids[:most], logprobs[:most], logprob_ids[:most], self.stop_ids)
-            for ids, logprobs, logprob_ids in zip(
-                all_ids, all_logprobs, all_logprob_ids, strict=True
-            )
-        ]
+        made = []
+        for request, ids, logprobs, logprob_ids in zip(requests, *answers, strict=True):
+            most = request.limit(sampling)  # an episode near its end has less room than TRL's
+            made.append(completion(ids[:most], logprobs[:most], logprob_ids[:most], self.stops))
+        return made
 
 
 def _vllm(trainer: Any, chat: ChatFormat) -> Engine:

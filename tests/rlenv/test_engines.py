@@ -1,70 +1,48 @@
+"""What both engines of this process owe to a request, for every family they run."""
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from rlenv.engines.base import Engine, Sampling, mix
+from rlenv.engines.base import Engine, Request, Sampling
 from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import NativeEngine
-from rlenv.engines.sampling import choose, filtered_logprobs, uniforms
 
-SHAPE = {
-    "vocab_size": 61,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
-    "initializer_range": 0.2,
-}
-STOP = [7]
+from .engine_models import NATIVE, OTHERS, STOP, check, model_of
+
+PROMPTS = [[1, 2, 3], [4, 5, 6, 8, 9, 10, 11, 3, 2, 1], [1, 2, 3], [12], [20, 21, 22, 23, 24]]
+SEEDS = [3, 1, 4, 1, 5]
+PAIRS = [(NativeEngine, name) for name in NATIVE] + [
+    (TransformersEngine, name) for name in [*OTHERS, "llama", "gemma3"]
+]
 
 
-def model_of(kind):
-    torch.manual_seed(0)
-    config = {
-        "llama": lambda: LlamaConfig(**SHAPE),
-        "llama3-rope": lambda: LlamaConfig(
-            **SHAPE,
-            rope_parameters={
-                "rope_type": "llama3",
-                "rope_theta": 10000.0,
-                "factor": 4.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 32,
-            },
-        ),
-        "qwen2": lambda: Qwen2Config(**SHAPE),
-        "qwen3": lambda: Qwen3Config(**SHAPE, head_dim=16),
-    }[kind]()
-    return AutoModelForCausalLM.from_config(config).eval()
+def requests_of(prompts, seeds, **settings):
+    return [Request(p, s, **settings) for p, s in zip(prompts, seeds, strict=True)]
 
 
-PROMPTS = [[1, 2, 3], [4, 5, 6, 8, 9, 10, 11], [1, 2, 3], [12], [20, 21, 22, 23, 24]]
+def told(completions):
+    return [c.token_ids for c in completions]
 
 
-@pytest.fixture(scope="module", params=["llama", "llama3-rope", "qwen2", "qwen3"])
-def model(request):
-    return model_of(request.param)
+@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair[0].__name__}-{pair[1]}")
+def engine(request):
+    kind, name = request.param
+    return kind(model_of(name), stop_ids=STOP)
 
 
-@pytest.fixture(scope="module", params=[NativeEngine, TransformersEngine])
-def engine(request, model):
-    return request.param(model, stop_ids=STOP)
-
-
-def test_both_are_engines(engine):
+def test_it_is_an_engine(engine):
     assert isinstance(engine, Engine)
+    assert engine.generate([], Sampling()) == []
 
 
-def test_greedy_text_is_that_of_transformers(engine, model):
-    ours = engine.generate(PROMPTS, Sampling(temperature=0, max_tokens=12), range(5))
+def test_greedy_text_is_that_of_transformers(engine):
+    requests = requests_of(PROMPTS, SEEDS)
+    ours = engine.generate(requests, Sampling(temperature=0, max_tokens=12))
     for prompt, completion in zip(PROMPTS, ours, strict=True):
-        theirs = model.generate(
+        theirs = engine.model.generate(
             torch.tensor([prompt]),
             attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
             do_sample=False,
@@ -76,126 +54,128 @@ def test_greedy_text_is_that_of_transformers(engine, model):
         assert completion.stopped == (theirs[-1] in STOP)
 
 
-@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
-def test_logprobs_are_those_of_a_full_forward_pass(engine, model, temperature):
-    sampling = Sampling(temperature=temperature, max_tokens=10)
-    for prompt, completion in zip(
-        PROMPTS, engine.generate(PROMPTS, sampling, [3, 1, 4, 1, 5]), strict=True
-    ):
-        ids = prompt + completion.token_ids
-        with torch.no_grad():
-            logits = model(torch.tensor([ids])).logits[0, len(prompt) - 1 : -1]
-        full = (logits / temperature).log_softmax(-1)
-        expected = full.gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
-        assert completion.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
-
-
-def test_a_completion_depends_on_its_prompt_and_seed_alone(engine):
-    sampling = Sampling(max_tokens=15)
-    seeds = [11, 12, 13, 14, 15]
-    together = engine.generate(PROMPTS, sampling, seeds)
-    alone = [engine.generate([p], sampling, [s])[0] for p, s in zip(PROMPTS, seeds, strict=True)]
-    assert [c.token_ids for c in together] == [c.token_ids for c in alone]
-    assert together[0].token_ids != together[2].token_ids  # same prompt, another seed
-
-
-def test_rows_beyond_max_rows_are_decoded_in_turn(model):
-    small, large = (
-        NativeEngine(model, stop_ids=STOP, max_rows=2),
-        NativeEngine(model, stop_ids=STOP),
-    )
-    sampling = Sampling(max_tokens=6)
-    assert [c.token_ids for c in small.generate(PROMPTS, sampling, range(5))] == [
-        c.token_ids for c in large.generate(PROMPTS, sampling, range(5))
-    ]
-
-
-def test_finished_rows_leave_the_batch_and_the_rest_goes_on(model):
-    """Stop tokens that half of all draws hit, so that the batch shrinks at every step."""
-    stops = list(range(0, 61, 2))
-    engine = NativeEngine(model, stop_ids=stops)
-    reference = TransformersEngine(model, stop_ids=stops)
-    prompts = [[i % 50 + 1, 5] for i in range(64)]
-    sampling = Sampling(max_tokens=12)
-    ours, theirs = (e.generate(prompts, sampling, range(64)) for e in (engine, reference))
-    assert [c.token_ids for c in ours] == [c.token_ids for c in theirs]
-    assert {len(c.token_ids) for c in ours} >= {1, 2, 3, 4}
-    assert all(c.stopped == (c.token_ids[-1] in stops) for c in ours)
-
-
-def test_other_architectures_are_refused_by_the_native_engine():
-    from transformers import GPT2Config
-
-    gpt2 = AutoModelForCausalLM.from_config(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=9))
-    with pytest.raises(ValueError, match="gpt2"):
-        NativeEngine(gpt2, stop_ids=STOP)
-    out = TransformersEngine(gpt2, stop_ids=STOP).generate(
-        [[1], [2, 3]], Sampling(max_tokens=4), [0, 1]
-    )
-    assert all(1 <= len(c.token_ids) <= 4 for c in out)
-
-
-def test_draws_follow_the_distribution():
-    logits = torch.tensor([2.0, 0.0, -1.0, 1.0]).expand(20_000, 4)
-    tokens, logprobs = choose(logits, Sampling(), uniforms(range(20_000), 3)[:, 2])
-    expected = logits[0].softmax(-1)
-    found = torch.bincount(tokens, minlength=4) / 20_000
-    # four standard deviations of a share
-    assert torch.all((found - expected).abs() < 4 * (expected * (1 - expected) / 20_000).sqrt())
-    assert torch.allclose(logprobs, expected.log()[tokens])
-
-
-def test_uniforms_depend_on_seed_and_position_alone():
-    whole = uniforms([5, 6, 7], 9)
-    assert torch.equal(whole[1:2, :4], uniforms([6], 4))
-    assert whole.min() >= 0
-    assert whole.max() < 1
-    many = uniforms(range(2000), 50).numpy()
-    assert abs(many.mean() - 0.5) < 0.005
-    assert abs(np.corrcoef(many[:-1, 0], many[1:, 0])[0, 1]) < 0.07
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    logits=st.lists(st.floats(-8, 8), min_size=2, max_size=12),
-    top_k=st.integers(0, 12),
-    top_p=st.floats(0.05, 1.0),
-    min_p=st.floats(0.0, 1.0),
-    temperature=st.floats(0.2, 3.0),
-)
-def test_filters_against_brute_force(logits, top_k, top_p, min_p, temperature):
-    probabilities = np.exp(np.array(logits) / temperature)
-    probabilities /= probabilities.sum()
-    order = sorted(range(len(logits)), key=lambda i: -probabilities[i])
-    kept = set(order[:top_k] if top_k else order)
-    mass = sum(probabilities[i] for i in kept)
-    nucleus, before = set(), 0.0
-    for i in (i for i in order if i in kept):
-        if before < top_p or top_p == 1.0:
-            nucleus.add(i)
-        before += probabilities[i] / mass
-    kept &= nucleus
-    kept = {i for i in kept if probabilities[i] >= min_p * probabilities.max() * (1 - 1e-6)}
-    expected = np.array([probabilities[i] if i in kept else 0.0 for i in range(len(logits))])
-    expected /= expected.sum()
-    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    found = filtered_logprobs(torch.tensor([logits]), sampling).exp()[0].numpy()
-    ties = len({round(p, 5) for p in probabilities}) < len(logits)
-    edges = any(abs(p - min_p * probabilities.max()) < 1e-4 for p in probabilities)
-    if not ties and not edges and not np.any(np.abs(np.cumsum(expected) - top_p) < 1e-4):
-        assert found == pytest.approx(expected, abs=1e-4)
-    assert found.sum() == pytest.approx(1.0, abs=1e-4)
-
-
-@given(st.lists(st.integers(0, 2**63), min_size=1, max_size=4))
-def test_mix_gives_seeds_that_differ(numbers):
-    assert 0 <= mix(*numbers) < 2**63
-    assert mix(*numbers) != mix(*numbers[:-1], numbers[-1] + 1)
-
-
 @pytest.mark.parametrize(
-    "bad", [{"temperature": -1}, {"max_tokens": 0}, {"top_p": 0}, {"top_k": -1}, {"min_p": 2}]
+    "sampling",
+    [
+        Sampling(temperature=0.7, max_tokens=10),
+        Sampling(max_tokens=24),
+        Sampling(temperature=1.3, max_tokens=10),
+        Sampling(max_tokens=10, top_k=5),
+        Sampling(max_tokens=10, top_p=0.8),
+        Sampling(max_tokens=10, min_p=0.1),
+        Sampling(temperature=1.3, max_tokens=10, top_k=20, top_p=0.9, min_p=0.02),
+    ],
+    ids=repr,
 )
-def test_sampling_is_checked(bad):
-    with pytest.raises(ValueError, match="|".join(["temperature", "max_tokens", "top_k"])):
-        Sampling(**bad)
+def test_tokens_and_logprobs_are_those_of_a_full_forward_pass(engine, sampling):
+    requests = requests_of(PROMPTS, SEEDS)
+    for request, completion in zip(requests, engine.generate(requests, sampling), strict=True):
+        check(engine.model, request, sampling, completion)
+
+
+def test_a_completion_depends_on_its_request_alone(engine):
+    sampling = Sampling(max_tokens=15)
+    requests = requests_of(PROMPTS, SEEDS)
+    together = told(engine.generate(requests, sampling))
+    assert told(engine.generate(requests[::-1], sampling))[::-1] == together
+    assert [told(engine.generate([request], sampling))[0] for request in requests] == together
+    assert together[0] != together[2]  # one prompt, two seeds
+
+
+def test_stop_texts(engine, tokenizer):
+    """Each request has its own reply to the same texts, which several tokens spell."""
+    limit = 40
+    engine = type(engine)(engine.model, stop_ids=STOP, tokenizer=tokenizer)
+    requests = requests_of([[n + 1, n] for n in range(12)], range(12))
+    unstopped = engine.generate(requests, Sampling(max_tokens=limit))
+    texts = [tokenizer.decode(c.token_ids, skip_special_tokens=True) for c in unstopped]
+    stop = next(text[2:4] for text in texts if len(text) > 6)
+    sampling = Sampling(max_tokens=limit, stop=(stop, "?"))
+    completions = engine.generate(requests, sampling)
+    for request, completion in zip(requests, completions, strict=True):
+        check(engine.model, request, sampling, completion, tokenizer=tokenizer)
+    assert any(c.stopped and c.token_ids[-1] not in STOP for c in completions)
+
+
+def test_requests_beyond_max_rows_are_decoded_in_turn(engine):
+    sampling, requests = Sampling(max_tokens=6), requests_of(PROMPTS, SEEDS)
+    small = type(engine)(engine.model, stop_ids=STOP, max_rows=2)
+    assert told(small.generate(requests, sampling)) == told(engine.generate(requests, sampling))
+
+
+def test_a_checkpoints_own_settings_do_not_bend_the_distribution(engine):
+    requests, sampling = requests_of(PROMPTS, SEEDS), Sampling(max_tokens=8)
+    before = told(engine.generate(requests, sampling))
+    config = engine.model.generation_config
+    kept = config.to_dict()
+    config.update(repetition_penalty=3.0, temperature=0.1, do_sample=True, eos_token_id=9)
+    try:
+        assert told(engine.generate(requests, sampling)) == before
+    finally:
+        engine.model.generation_config = type(config).from_dict(kept)
+
+
+def test_a_model_in_training_is_evaluated_and_goes_on_training():
+    model = model_of("llama", attention_dropout=0.5)
+    for kind in (NativeEngine, TransformersEngine):
+        engine = kind(model.train(), stop_ids=STOP)
+        requests, sampling = requests_of(PROMPTS, SEEDS), Sampling(max_tokens=6)
+        completions = engine.generate(requests, sampling)
+        assert model.training
+        model.eval()
+        for request, completion in zip(requests, completions, strict=True):
+            check(model, request, sampling, completion)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_groups_of_any_shape_that_shrink_in_any_order(model, data):
+    """Half of all tokens end a reply, so rows leave the batch at every step."""
+    prompts = data.draw(
+        st.lists(st.lists(st.integers(1, 59), min_size=1, max_size=14), min_size=1, max_size=4)
+    )
+    rows = data.draw(st.lists(st.integers(0, len(prompts) - 1), min_size=1, max_size=24))
+    limits = data.draw(st.lists(st.none() | st.integers(1, 30), min_size=24, max_size=24))
+    stop_ids = data.draw(st.sampled_from([[], STOP, list(range(0, 61, 2))]))
+    sampling = Sampling(max_tokens=20)
+    requests = [Request(prompts[p], n, limits[n]) for n, p in enumerate(rows)]
+    engine = NativeEngine(model, stop_ids=stop_ids)
+    for request, completion in zip(requests, engine.generate(requests, sampling), strict=True):
+        check(model, request, sampling, completion, stop_ids=stop_ids)
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2-window", "qwen3", "gemma3"])
+def model(request):
+    return model_of(request.param)
+
+
+def test_long_replies_merge_their_blocks():
+    model = model_of("gemma3", max_position_embeddings=512)
+    requests = [Request([1, 2, 3], n, max_tokens=m) for n, m in enumerate((350, 20, 200, 290, 66))]
+    engine, sampling = NativeEngine(model, stop_ids=[]), Sampling(max_tokens=350)
+    for request, completion in zip(requests, engine.generate(requests, sampling), strict=True):
+        check(model, request, sampling, completion, stop_ids=[])
+
+
+def test_in_bfloat16_logprobs_are_off_by_hundredths():
+    model = model_of("llama")
+    engine = NativeEngine(model, stop_ids=STOP, dtype=torch.bfloat16)
+    requests, sampling = requests_of([[n] for n in range(1, 17)], range(16)), Sampling(max_tokens=9)
+    off = []
+    for request, completion in zip(requests, engine.generate(requests, sampling), strict=True):
+        ids = [*request.token_ids, *completion.token_ids]
+        with torch.no_grad():
+            logprobs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        exact = [
+            logprobs[n, token].item()
+            for n, token in enumerate(completion.token_ids, start=len(request.token_ids) - 1)
+        ]
+        off += (np.array(exact) - completion.logprobs).tolist()
+    assert 0 < np.abs(off).mean() < 0.05
+    assert abs(np.mean(off)) < 0.02
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_architectures_are_refused_by_the_native_engine(name):
+    with pytest.raises(ValueError, match=name):
+        NativeEngine(model_of(name), stop_ids=STOP)

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 import rlenv
-from rlenv.engines.base import Completion, Sampling
+from rlenv.engines.base import Completion, Engine, Sampling
 from rlenv.evaluation import evaluate
 from rlenv.rollout import EnvPool, play
 from rlenv.trajectory import Group, Trajectory
@@ -11,19 +11,19 @@ from rlenv.trajectory import Group, Trajectory
 from .test_env import Broken, HigherLower, Reverse
 
 
-class Scripted:
+class Scripted(Engine):
     """An engine that says prepared replies, and notes what it was asked."""
 
     def __init__(self, chat, replies, stop=True):
         self.chat, self.replies, self.stop = chat, itertools.cycle(replies), stop
         self.asked, self.seeds = [], []
 
-    def generate(self, prompts, sampling, seeds):
-        self.asked.append([list(p) for p in prompts])
-        self.seeds += seeds
+    def generate(self, requests, sampling):
+        self.asked.append([list(r.token_ids) for r in requests])
+        self.seeds += [r.seed for r in requests]
         out = []
-        for _ in prompts:
-            ids = self.chat._encode(next(self.replies))[: sampling.max_tokens]
+        for request in requests:
+            ids = self.chat._encode(next(self.replies))[: request.limit(sampling)]
             ids = [*ids, *self.chat.stop_ids] if self.stop else ids
             out.append(Completion(ids, [-0.5] * len(ids), self.stop))
         return out

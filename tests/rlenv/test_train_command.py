@@ -95,7 +95,7 @@ def test_transformers_loads_every_checkpoint_and_says_the_same(finished_run):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rlenv.chat import ChatFormat
-    from rlenv.engines.base import Sampling
+    from rlenv.engines.base import Request, Sampling
     from rlenv.models.checkpoint import engine_for
 
     for stage in ("pretrain", "sft", "grpo"):
@@ -110,7 +110,8 @@ def test_transformers_loads_every_checkpoint_and_says_the_same(finished_run):
         theirs = model.generate(**prompt, do_sample=False, max_new_tokens=12)
         chat = ChatFormat(tokenizer)
         (ours,) = engine_for(model, chat).generate(
-            [prompt["input_ids"][0].tolist()], Sampling(temperature=0, max_tokens=12), [0]
+            [Request(prompt["input_ids"][0].tolist(), seed=0)],
+            Sampling(temperature=0, max_tokens=12),
         )
         assert ours.token_ids == theirs[0, prompt["input_ids"].shape[1] :].tolist()
         assert torch.isfinite(torch.tensor(ours.logprobs)).all()

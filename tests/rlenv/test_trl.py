@@ -9,7 +9,7 @@ import torch
 from trl import GRPOConfig, GRPOTrainer
 
 import rlenv
-from rlenv.engines.base import Sampling
+from rlenv.engines.base import Request, Sampling
 from rlenv.engines.native import NativeEngine
 from rlenv.errors import HeldOutError, UserError
 from rlenv.models import checkpoint
@@ -369,7 +369,9 @@ PROMPTS = [[2, 9, 10], [2, 9, 10]]
 
 def sampled(trainer, chat, sampling=None):
     with policy(trainer, chat) as (_, engine):
-        return engine.generate(PROMPTS, sampling or Sampling(max_tokens=LIMIT), [7, 8])
+        requests = [Request(prompt, seed) for prompt, seed in zip(PROMPTS, [7, 8], strict=True)]
+        with engine.session() as session:
+            return session.generate(requests, sampling or Sampling(max_tokens=LIMIT))
 
 
 def test_a_vllm_server_of_trl_samples_the_rollouts(nano, tokenizer, chat, monkeypatch):

@@ -10,25 +10,29 @@ import torch
 from rlenv import config, runner
 from rlenv.config import EngineSettings
 from rlenv.engines import vllm
-from rlenv.engines.base import Engine, Sampling
+from rlenv.engines.base import Engine, Request, Sampling
 from rlenv.engines.export import exports
 from rlenv.engines.native import NativeEngine
+from rlenv.engines.stops import Stops
 from rlenv.engines.vllm import VLLMEngine, completion, connect
 from rlenv.errors import RunFailed, UserError
 from rlenv.models import checkpoint
 from tests.vllm_server import FakeVLLM, pretend_installed
 
-PROMPTS = [[2, 9, 10, 11], [2, 9, 10, 11], [2, 40]]
-SEEDS = [3, 4, 5]
+REQUESTS = [
+    Request([2, 9, 10, 11], seed=3),
+    Request([2, 9, 10, 11], seed=4),
+    Request([2, 40], seed=5, max_tokens=2),
+]
 GPU = torch.device("cuda")  # only named: TRL's client looks at it before it sends weights
 _ports = itertools.count(20_000)
 
 
 @pytest.fixture
-def served(nano, monkeypatch):
+def served(nano, tokenizer, monkeypatch):
     """A server of a model of its own."""
     pretend_installed(monkeypatch)
-    with FakeVLLM(copy.deepcopy(nano)) as server:
+    with FakeVLLM(copy.deepcopy(nano), tokenizer) as server:
         yield server
 
 
@@ -61,20 +65,24 @@ SAMPLINGS = [
     Sampling(temperature=0.5, max_tokens=3, top_k=5),
     Sampling(temperature=1.5, max_tokens=6, top_p=0.8, min_p=0.02),
     Sampling(temperature=0, max_tokens=5),
+    Sampling(max_tokens=40, stop=("e", "7")),
 ]
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=repr)
-def test_samples_what_an_engine_here_samples_with_the_same_seeds(served, nano, sampling):
-    engine = VLLMEngine(connect(at(served)), nano, stop_ids=[30, 3], pushes=False)
+def test_samples_what_an_engine_here_samples_with_the_same_seeds(served, nano, tokenizer, sampling):
+    engine = VLLMEngine(
+        connect(at(served)), nano, stop_ids=[30, 3], tokenizer=tokenizer, pushes=False
+    )
     assert isinstance(engine, Engine)
-    ours = NativeEngine(nano, stop_ids=[30, 3]).generate(PROMPTS, sampling, SEEDS)
-    theirs = engine.generate(PROMPTS, sampling, SEEDS)
+    here = NativeEngine(nano, stop_ids=[30, 3], tokenizer=tokenizer)
+    ours, theirs = (e.generate(REQUESTS, sampling) for e in (here, engine))
     assert [c.token_ids for c in theirs] == [c.token_ids for c in ours]
     assert [c.stopped for c in theirs] == [c.stopped for c in ours]
     for a, b in zip(theirs, ours, strict=True):
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
-    assert engine.generate([], sampling, []) == []
+    assert any(c.stopped for c in ours) == bool(sampling.stop)
+    assert engine.generate([], sampling) == []
 
 
 def test_weights_reach_the_server(served, nano, tensors_stay):
@@ -92,10 +100,8 @@ def test_weights_reach_the_server(served, nano, tensors_stay):
     assert not served.updating
     assert len(served.asked("/reset_prefix_cache")) == 1
     sampling = Sampling(max_tokens=8)
-    ours = NativeEngine(policy, stop_ids=[3]).generate(PROMPTS, sampling, SEEDS)
-    assert [c.token_ids for c in engine.generate(PROMPTS, sampling, SEEDS)] == [
-        c.token_ids for c in ours
-    ]
+    ours = NativeEngine(policy, stop_ids=[3]).generate(REQUESTS, sampling)
+    assert [c.token_ids for c in engine.generate(REQUESTS, sampling)] == [c.token_ids for c in ours]
 
 
 def with_lora(nano, **options):
@@ -166,7 +172,7 @@ def test_an_adapter_that_can_not_be_merged(nano):
 
 
 def test_a_logprob_that_the_server_lacks_is_nan():
-    made = completion([7, 3], [[None], [-0.1, -2.0]], [[7], [9, 3]], [3])
+    made = completion([7, 3], [[None], [-0.1, -2.0]], [[7], [9, 3]], Stops([3]))
     assert math.isnan(made.logprobs[0])
     assert made.logprobs[1] == -2.0
     assert made.stopped
@@ -175,7 +181,7 @@ def test_a_logprob_that_the_server_lacks_is_nan():
 def test_a_server_that_fails_is_named(served, nano):
     engine = VLLMEngine(connect(at(served)), nano, stop_ids=[3], pushes=False)
     with pytest.raises(RunFailed, match=served.url):
-        engine.generate([[2, 10**6]], Sampling(max_tokens=4), [0])
+        engine.generate([Request([2, 10**6], seed=0)], Sampling(max_tokens=4))
 
 
 @pytest.fixture

@@ -77,7 +77,14 @@ class Comparison:
         Raises:
             TooLarge: that takes more work or larger numbers than the limits allow.
         """
-        return self._same(tidy(a), tidy(b))
+        a, b = tidy(a), tidy(b)
+        if self._same(a, b):
+            return True
+        common = [_with_common_logarithms(n) for n in (a, b)]
+        if common == [a, b]:
+            return False
+        self.rule = "log to the base 10"
+        return self._same(common[0], b) or self._same(a, common[1])
 
     def _same(self, a: Node, b: Node) -> bool:
         self.budget.spend(10)
@@ -132,10 +139,17 @@ class Comparison:
             inner = _labelled(relation)
             if inner is None and _is_asked_for(relation.sides[0]) and not variables(value):
                 inner = relation.sides[-1]
+            if inner is None and not variables(relation) and self._holds(relation):
+                inner = relation.sides[-1]  # 3/4 = 0.75
             return inner is not None and self._same(value, inner)
         region = real_set(relation, self._number)
         other = real_set(value, self._number)
         return region is not None and other is not None and same_set(region, other)
+
+    def _holds(self, relation: Relation) -> bool:
+        """Whether all sides of a chain of constants are equal."""
+        first, *others = relation.sides
+        return all(self._same(first, side) for side in others)
 
     def _equations(self, a: Relation, b: Relation) -> bool:
         first, second = _labelled(a), _labelled(b)
@@ -327,23 +341,23 @@ class Comparison:
             return self._values(_times(a.value, factor), b.value)
         quantity, bare = (a, b) if isinstance(a, Quantity) else (b, a)
         assert isinstance(quantity, Quantity)
+        lettered = _letters_as_units(bare)
+        if lettered is not None and units.measure(quantity.unit):
+            return self._quantities(quantity, lettered)
         if self._values(quantity.value, bare):
             return True
         if quantity.unit == (("%", 1),):
             self.rule = "percent"
             return self._values(_times(quantity.value, Fraction(1, 100)), bare)
-        if quantity.unit == (("degree", 1),):
+        if units.is_angle(quantity.unit, "degree"):
             return self._values(Apply("degree", (quantity.value,)), bare)
         return False
 
     def _angles(self, a: Quantity, b: Quantity) -> bool:
-        names = {a.unit, b.unit}
-        if names != {(("degree", 1),), (("radian", 1),)}:
-            return False
-        sides = [
-            Apply("degree", (q.value,)) if q.unit == (("degree", 1),) else q.value for q in (a, b)
-        ]
-        return self._values(sides[0], sides[1])
+        for degrees, radians in ((a, b), (b, a)):
+            if units.is_angle(degrees.unit, "degree") and units.is_angle(radians.unit, "radian"):
+                return self._values(Apply("degree", (degrees.value,)), radians.value)
+        return False
 
     def _values(self, a: Node, b: Node) -> bool:
         """Whether two expressions have the same value."""
@@ -418,6 +432,9 @@ class Comparison:
 
     def _functions(self, a: Node, b: Node, names: list[str]) -> bool:
         """Compare expressions with variables at fixed points."""
+        if {_last_term(a), _last_term(b)} == {Symbol("C"), Symbol("c")}:  # of integration
+            a, b = (substitute(n, "c", Symbol("C")) for n in (a, b))
+            names = sorted(variables(a) | variables(b))
         if not (_is_expression(a) and _is_expression(b)):
             return a == b
         if any(isinstance(n, Symbol) and n.name == "ldots" for x in (a, b) for n in walk(x)):
@@ -682,6 +699,46 @@ def _is_expression(node: Node) -> bool:
 
 def _difference(relation: Relation) -> Node:
     return Apply("-", (relation.sides[0], relation.sides[1]))
+
+
+def _letters_as_units(node: Node) -> Quantity | None:
+    """Read `5 m^2`, a number times letters that all name units, as a measured value."""
+    powers: dict[str, int] = {}
+
+    def take(part: Node, sign: int) -> list[Node]:
+        """Sort a factor into powers or the numbers that are returned."""
+        if isinstance(part, Apply) and part.name in ("*", "/"):
+            left, right = part.arguments
+            return take(left, sign) + take(right, -sign if part.name == "/" else sign)
+        base, power = part, 1
+        if isinstance(part, Apply) and part.name == "^":
+            base, exponent = part.arguments
+            if not isinstance(exponent, Number) or exponent.value.denominator != 1:
+                return [part]
+            power = int(exponent.value)
+        if isinstance(base, Symbol) and units.known(base.name) and abs(power) < 10:
+            powers[base.name] = powers.get(base.name, 0) + sign * power
+            return []
+        return [part]
+
+    numbers = take(node, 1)
+    if not powers or len(numbers) != 1 or variables(numbers[0]):
+        return None
+    return Quantity(numbers[0], tuple(sorted((n, p) for n, p in powers.items() if p)))
+
+
+def _with_common_logarithms(node: Node) -> Node:
+    """Read a log without a base as one to the base 10."""
+    if isinstance(node, Apply):
+        name = "log10" if node.name == "log" and len(node.arguments) == 1 else node.name
+        return Apply(name, tuple(map(_with_common_logarithms, node.arguments)))
+    if isinstance(node, Relation):
+        return Relation(tuple(map(_with_common_logarithms, node.sides)), node.signs)
+    return node
+
+
+def _last_term(node: Node) -> Node | None:
+    return node.arguments[-1] if isinstance(node, Apply) and node.name == "+" else None
 
 
 def _times(node: Node, factor: Fraction) -> Node:

@@ -43,6 +43,7 @@ def decide(answer: str, gold: str) -> Verdict:
         golds = _read(theirs)
     except TooLarge as error:
         return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
+    answers: list[Node] = []
     try:
         ours = words.mathematics(clean(answer))
         if ours == theirs:
@@ -65,7 +66,7 @@ def decide(answer: str, gold: str) -> Verdict:
     except Undefined as error:
         return Verdict(False, f"no value: {error}", "unparseable")
     except TooLarge as error:
-        if golds and _too_large(golds[0]) and not any(map(_too_large, _read(clean(answer)))):
+        if golds and answers and _too_large(golds[0]) and not any(map(_too_large, answers)):
             return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
         return Verdict(False, f"beyond the limits: {error}", "timeout")
 
@@ -119,6 +120,11 @@ def _by_words(ours: str, theirs: str) -> Verdict | None:
         letters = words.choice(ours), words.choice(theirs)
         if letters[0] is not None and letters[0] == letters[1]:
             return Verdict(True, "same choice")
+    times = words.clock(ours), words.clock(theirs)
+    if times[0] and times[1] and (times[0][1] or times[1][1]):
+        return Verdict(times[0][0] == times[1][0], "time of day")
+    if any(re.fullmatch(r"\d+(?:st|nd|rd|th)", words.words(text)) for text in (ours, theirs)):
+        return Verdict(words.words(ours) == words.words(theirs), "ordinal")
     first, second = words.without_markup(ours), words.without_markup(theirs)
     if all(re.fullmatch(r"[A-Za-z][A-Za-z' -]+", text) for text in (first, second)):
         mine, true = words.number(ours), words.number(theirs)

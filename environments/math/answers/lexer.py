@@ -129,6 +129,34 @@ _BASED_GROUP = re.compile(r"\((\d[0-9A-Za-z]*)\)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Z
 _INDIAN = re.compile(r"(?<![\d.,])(\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
 _ENDLESS = re.compile(r"(?<!\d)(\d{0,30})\.(\d{0,30}?)(\d{1,12}?)\3{2,10}(?:\\[lc]?dots|\.\.\.)")
 _UPRIGHT = re.compile(r"\\mathrm\s*\{([ied])\}")
+_UPRIGHT_UNITS = re.compile(
+    r"\\(?:mathrm|text|textrm|rm)\s*\{(?![ied]\})"
+    r"((?:[A-Za-z/ ]|\\[,;:]|\\cdot|\^\{?-?\d\}?){1,60})\}"
+)
+_SIZES = {"h": "hour", "hr": "hour", "m": "minute", "min": "minute", "s": "second"}
+_SIZES |= {
+    "sec": "second",
+    "ft": "foot",
+    "in": "inch",
+    "'": "foot",
+    '"': "inch",
+    "lb": "pound_mass",
+}
+_SIZES |= {"lbs": "pound_mass", "oz": "ounce", "d": "day", "''": "inch"}
+_MEASURE = r"(\d+(?:\.\d+)?)\s*(%s)"
+_CLOCK = (_MEASURE % "h|hrs?|d", _MEASURE % "h|hrs?|m|mins?", _MEASURE % "m|mins?|s|secs?")
+_COMPOUNDS = (
+    re.compile(rf"{_CLOCK[0]}\s*{_CLOCK[1]}(?:\s*{_CLOCK[2]})?"),
+    re.compile(_MEASURE % "m|mins?" + r"\s*" + _MEASURE % "s|secs?"),
+    re.compile(_MEASURE % "ft|'" + r"\s*" + _MEASURE % "in|\"|''"),
+    re.compile(_MEASURE % "lbs?" + r"\s*" + _MEASURE % "oz"),
+)
+_MONEY = re.compile(r"(?<=[$€£¥])\s*(\d[\d,]*(?:\.\d+)?)\s*([kKMB]|[mb]n)\b")
+_THOUSANDS = {"k": "thousand", "K": "thousand", "M": "million", "mn": "million"}
+_CHOOSE = re.compile(
+    r"(?<![\w}])(?:\{\}\s*)?[_^]\s*\{?(\d{1,6})\}?\s*([CP])\s*_\s*(?:\{(\d{1,6})\}|(\d))"
+)
+_MINUTES = re.compile(r"(?<=\d)(\s*)min\b(?!\s*[({\\])")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 
@@ -192,6 +220,33 @@ def _based(match: re.Match[str]) -> str:
         return match[0]
 
 
+def _compound(text: str) -> str:
+    """Name the units of `2 h 30 min`, `3 ft 6 in` and `5'6"`, whose letters could be variables."""
+    for pattern in _COMPOUNDS:
+        match = pattern.fullmatch(text)
+        if match:
+            found = [g for g in match.groups() if g is not None]
+            sizes = [_SIZES[name] if name in _SIZES else _SIZES[name[:-1]] for name in found[1::2]]
+            return " ".join(f"{n} \\text{{{u}}}" for n, u in zip(found[::2], sizes, strict=True))
+    return text
+
+
+def _money(match: re.Match[str]) -> str:
+    return rf"{match[1]} \text{{{_THOUSANDS.get(match[2], 'billion')}}}"
+
+
+def _choose(match: re.Match[str]) -> str:
+    r"""Write the school notation of combinations and permutations as a binomial."""
+    count, taken = match[1], match[3] or match[4]
+    binomial = rf"\binom{{{count}}}{{{taken}}}"
+    return binomial if match[2] == "C" else rf"({binomial}\cdot {taken}!)"
+
+
+def _upright(match: re.Match[str]) -> str:
+    words = re.sub(r"\\[,;:]|\\cdot", " ", match[1])
+    return rf"\text{{{re.sub(r'[{}]', '', words)}}}"
+
+
 def tokenize(text: str, style: Style = Style()) -> list[Token]:
     """Split a text into tokens.
 
@@ -205,6 +260,11 @@ def tokenize(text: str, style: Style = Style()) -> list[Token]:
     """
     if len(text) > LONGEST:
         raise TooLarge(f"an answer of {len(text)} characters")
+    text = _compound(text)
+    text = _UPRIGHT_UNITS.sub(_upright, text)
+    text = _MINUTES.sub(r"\1\\text{minute}", text)
+    text = _MONEY.sub(_money, text)
+    text = _CHOOSE.sub(_choose, text)
     text = text.replace("{,}\\!", "{,}").replace("\\!", "")
     text = re.sub(r"(?<=\d)\{,\}(?=\d{3})", ",", text)
     text = re.sub(r"(?<=\d)\{,\}(?=\d)", ".", text)

@@ -252,7 +252,7 @@ class _Parser:
             elif token.kind == "text":
                 if token.text.strip(" ,").lower() in ("and", "or", "to", "if", "for", "when", ""):
                     break
-                if not all(c.isalpha() or c in " .-/^23*()" for c in token.text):
+                if not all(c.isalpha() or c in " .-/^123*()" for c in token.text):
                     raise Unreadable(f"{token.text!r} is no unit")
                 phrase.append(token.text)
             elif token.kind == "name" and (
@@ -699,8 +699,8 @@ class _Parser:
             return Symbol("set:" + SETS.get(letter, letter))
         if name in ACCENTS:
             inner = self.argument()
-            if name == "underline":
-                return inner
+            if name == "underline" or (name == "overline" and not isinstance(inner, Symbol)):
+                return inner  # a line segment, which plain text calls AB
             if isinstance(inner, Symbol):
                 unit_vector = name in ("hat", "vec", "widehat") and inner.name in "ijk"
                 return Symbol(f"unit:{inner.name}" if unit_vector else inner.name)

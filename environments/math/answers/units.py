@@ -13,7 +13,7 @@ MULTIPLIERS = {
     "billion": Fraction(10**9), "trillion": Fraction(10**12), "dozen": Fraction(12),
     "percent": Fraction(1, 100),
 }  # fmt: skip
-CURRENCY = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
+CURRENCY = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee", "¢": "cent"}
 
 _TABLE: dict[str, tuple[Fraction, Counter[str]]] = {}
 
@@ -113,6 +113,8 @@ def parse(text: str) -> Unit:
     """
     powers: dict[str, int] = {}
     sign, pending, name = 1, 1, ""
+    if text.strip() == "in":  # otherwise a filler, as in `apples in total`
+        return (("in", 1),)
     for word in _WORD.findall(text):
         if word in ("/", "per"):
             sign = -1
@@ -154,6 +156,12 @@ def measure(unit: Unit) -> tuple[Fraction, frozenset[tuple[str, int]]] | None:
         for dimension, exponent in dims.items():
             dimensions[dimension] += exponent * power
     return factor, frozenset((d, p) for d, p in dimensions.items() if p)
+
+
+def is_angle(unit: Unit, name: str) -> bool:
+    """Whether a unit is `degree` or `radian`, under any of its names."""
+    found = measure(unit)
+    return found is not None and found[1] == frozenset({(name, 1)})
 
 
 def compatible(a: Unit, b: Unit) -> Fraction | None:

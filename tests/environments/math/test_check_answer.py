@@ -99,6 +99,32 @@ SAME = [
     (r"\tan\theta = \frac34", "0.75"),
     ("５", "5"),
     ("1.0000000000e-30", "10^{-30}"),
+    ("three and a half", "3.5"),
+    ("minus one half", r"-\frac12"),
+    ("1st", "first"),
+    ("4 or more", r"x \ge 4"),
+    ("at most 3", r"(-\infty, 3]"),
+    ("approximately 5", "5"),
+    ("the answer is 5", "5"),
+    ("DNE", "does not exist"),
+    ("3 pm", "15:00"),
+    ("12:30", "12:30 p.m."),
+    ("2 h 30 min", r"150 \text{ minutes}"),
+    ("5'6\"", "66 inches"),
+    (r"4\,\mathrm{m\,s^{-1}}", "4 m/s"),
+    ("100 cm^2", "0.01 m^2"),
+    (r"\pi/3 \text{ rad}", r"60^\circ"),
+    (r"\$1.2M", "1,200,000 dollars"),
+    ("25¢", r"\$0.25"),
+    ("{}_5C_2", "10"),
+    (r"^{10}P_3", "720"),
+    (r"\overline{AB}", "AB"),
+    ("x^2 + C", "x^2 + c"),
+    (r"\log 100", "2"),
+    (r"\frac34 = 0.75", "0.75"),
+    ("12 remainder 3", r"12 \text{ R } 3"),
+    ("all real numbers except 2", r"x \ne 2"),
+    ("3 + 4\\mathrm{i}", "3 + 4i"),
 ]
 
 DIFFERENT = [
@@ -134,6 +160,18 @@ DIFFERENT = [
     ("x + y = 5", "4"),
     ("XIV", "15"),
     (r"\sum_{k=1}^{n} k", r"\frac{n(n-1)}{2}"),
+    ("third", "3"),
+    ("4 or more", "4"),
+    ("about 5", "6"),
+    ("3 pm", "3:00"),
+    ("5 m", "5 cm"),
+    ("3x", r"3 \text{ m}"),
+    ("x + C", "x"),
+    ("x^2 + C", "x^2 + K"),
+    (r"2 + 2 = 5", "5"),
+    (r"\log 100", "3"),
+    (r"\overline{AB}", r"\overline{CD}"),
+    ("3 + 4j", "3 + 4i"),
 ]
 
 
@@ -177,6 +215,8 @@ def test_no_answer_is_unparseable(reply: str) -> None:
 def test_a_gold_answer_that_cannot_be_judged_is_no_verdict_on_the_reply() -> None:
     assert check_answer(r"\boxed{5}", "").status == "grader_error"
     assert check_answer(r"\boxed{5}", "9^{9^{9^{9}}}").status == "grader_error"
+    deep = "(" * 70 + "5" + ")" * 70
+    assert check_answer(rf"\boxed{{{deep}}}", "21!!!").status == "timeout"  # the answer's own fault
 
 
 def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:

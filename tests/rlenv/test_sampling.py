@@ -1,0 +1,125 @@
+"""Drawing tokens: the draws, the filters, and what ends a completion."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlenv.engines.base import Request, Sampling, mix
+from rlenv.engines.sampling import choose, filtered_logprobs, uniforms
+from rlenv.engines.stops import Stops
+
+
+def test_draws_follow_the_distribution():
+    logits = torch.tensor([2.0, 0.0, -1.0, 1.0]).expand(20_000, 4)
+    tokens, logprobs = choose(logits, Sampling(), uniforms(range(20_000), 3)[:, 2])
+    expected = logits[0].softmax(-1)
+    found = torch.bincount(tokens, minlength=4) / 20_000
+    # four standard deviations of a share
+    assert torch.all((found - expected).abs() < 4 * (expected * (1 - expected) / 20_000).sqrt())
+    assert torch.allclose(logprobs, expected.log()[tokens])
+
+
+def test_uniforms_depend_on_seed_and_position_alone():
+    whole = uniforms([5, 6, 7], 9)
+    assert torch.equal(whole[1:2, :4], uniforms([6], 4))
+    assert whole.min() >= 0
+    assert whole.max() < 1
+    many = uniforms(range(2000), 50).numpy()
+    assert abs(many.mean() - 0.5) < 0.005
+    assert abs(np.corrcoef(many[:-1, 0], many[1:, 0])[0, 1]) < 0.07
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    logits=st.lists(st.floats(-8, 8), min_size=2, max_size=12),
+    top_k=st.integers(0, 12),
+    top_p=st.floats(0.05, 1.0),
+    min_p=st.floats(0.0, 1.0),
+    temperature=st.floats(0.2, 3.0),
+)
+def test_filters_against_brute_force(logits, top_k, top_p, min_p, temperature):
+    probabilities = np.exp(np.array(logits) / temperature)
+    probabilities /= probabilities.sum()
+    order = sorted(range(len(logits)), key=lambda i: -probabilities[i])
+    kept = set(order[:top_k] if top_k else order)
+    mass = sum(probabilities[i] for i in kept)
+    nucleus, before = set(), 0.0
+    for i in (i for i in order if i in kept):
+        if before < top_p or top_p == 1.0:
+            nucleus.add(i)
+        before += probabilities[i] / mass
+    kept &= nucleus
+    kept = {i for i in kept if probabilities[i] >= min_p * probabilities.max() * (1 - 1e-6)}
+    expected = np.array([probabilities[i] if i in kept else 0.0 for i in range(len(logits))])
+    expected /= expected.sum()
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    found = filtered_logprobs(torch.tensor([logits]), sampling).exp()[0].numpy()
+    ties = len({round(p, 5) for p in probabilities}) < len(logits)
+    edges = any(abs(p - min_p * probabilities.max()) < 1e-4 for p in probabilities)
+    if not ties and not edges and not np.any(np.abs(np.cumsum(expected) - top_p) < 1e-4):
+        assert found == pytest.approx(expected, abs=1e-4)
+    assert found.sum() == pytest.approx(1.0, abs=1e-4)
+
+
+@given(st.lists(st.integers(0, 2**63), min_size=1, max_size=4))
+def test_mix_gives_seeds_that_differ(numbers):
+    assert 0 <= mix(*numbers) < 2**63
+    assert mix(*numbers) != mix(*numbers[:-1], numbers[-1] + 1)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"temperature": -1}, {"max_tokens": 0}, {"top_p": 0}, {"top_k": -1}, {"min_p": 2}]
+)
+def test_sampling_is_checked(bad):
+    with pytest.raises(ValueError, match="|".join(["temperature", "max_tokens", "top_k"])):
+        Sampling(**bad)
+
+
+def test_stop_is_texts_not_a_text():
+    with pytest.raises(ValueError, match="tuple of texts"):
+        Sampling(stop="end")
+    with pytest.raises(ValueError, match="none of them empty"):
+        Sampling(stop=("",))
+    with pytest.raises(ValueError, match="tokenizer"):
+        Stops([1], ["end"])
+
+
+@given(st.integers(1, 9), st.none() | st.integers(1, 9))
+def test_the_lower_limit_holds(general, own):
+    limit = Request([1], seed=0, max_tokens=own).limit(Sampling(max_tokens=general))
+    assert limit == (general if own is None else min(general, own))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    said=st.text("abc\u00e9\U0001f600", min_size=1, max_size=12),
+    stop=st.text("abc\u00e9\U0001f600", min_size=1, max_size=3),
+)
+def test_a_stop_text_is_found_with_the_token_that_completes_it(byte_tokenizer, said, stop):
+    ids = byte_tokenizer(said)["input_ids"]
+    stops = Stops([], [stop], byte_tokenizer)
+    found = next(
+        (n for n in range(1, len(ids) + 1) if stops.may_close(ids[n - 1]) and stops.said(ids[:n])),
+        None,
+    )
+    whole = next(
+        (n for n in range(1, len(ids) + 1) if stop in byte_tokenizer.decode(ids[:n])), None
+    )
+    assert found == whole
+    assert (found is not None) == (stop in said)
+
+
+@pytest.fixture(scope="module")
+def byte_tokenizer():
+    """Tokens are single bytes, so that characters are cut in pieces, and a few are pairs."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {c: n for n, c in enumerate([*alphabet, "ab", "ca"])}
+    made = Tokenizer(models.BPE(vocabulary, merges=[("a", "b"), ("c", "a")]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=made)
