@@ -119,6 +119,7 @@ SAME = [
     ("{}_5C_2", "10"),
     (r"^{10}P_3", "720"),
     (r"\overline{AB}", "AB"),
+    (r"\overline{3+4i}", "3 - 4i"),
     ("x^2 + C", "x^2 + c"),
     (r"\log 100", "2"),
     (r"\frac34 = 0.75", "0.75"),
@@ -172,6 +173,7 @@ DIFFERENT = [
     (r"\log 100", "3"),
     (r"\overline{AB}", r"\overline{CD}"),
     ("3 + 4j", "3 + 4i"),
+    (r"\overline{3+4i}", "3 + 4i"),
 ]
 
 
