@@ -5,28 +5,17 @@ import json
 import pytest
 import torch
 
-import rlenv
 from rlenv.errors import RunFailed
 from rlenv.stage import Context
 from trainers import algorithms
 from trainers.on_policy import Loop
 from trainers.settings import OnPolicySettings
 
-from .support import SETTINGS
+from .support import SETTINGS, Numbers, hash_of
 
 
 def settings(**changes):
     return OnPolicySettings(**{**SETTINGS.model_dump(exclude_unset=True), **changes})
-
-
-class Numbers(rlenv.SingleTurnEnv):
-    """Each task is a number."""
-
-    def generate(self, rng):
-        return rlenv.Task(f"{rng.randrange(1000)} + 1 = ?", metadata={"luck": rng.random()})
-
-    def score(self, task, reply):
-        return 0.0
 
 
 class SometimesEqual(Numbers):
@@ -34,10 +23,6 @@ class SometimesEqual(Numbers):
 
     def score(self, task, reply):
         return 0.0 if task.metadata["luck"] < 0.5 else hash_of(reply)
-
-
-def hash_of(text):
-    return sum(ord(c) * 31**n for n, c in enumerate(text)) % 997 / 997
 
 
 class Crashing(Numbers):
