@@ -11,7 +11,7 @@ from trainers import algorithms
 from trainers.on_policy import Loop
 from trainers.settings import OnPolicySettings
 
-from .support import SETTINGS, Numbers, hash_of
+from .support import SETTINGS, Numbers, Varied, hash_of
 
 
 def settings(**changes):
@@ -57,6 +57,14 @@ def test_groups_of_equal_rewards_are_refilled_up_to_the_limit(loop):
     short, _ = loop(SometimesEqual, groups=10, max_refills=1).step(0, looking=False)
     assert short["groups/refills"] == 1
     assert short["groups/trained"] < filled["groups/trained"]
+
+
+def test_a_critic_needs_no_difference_within_a_group(loop):
+    varied, _ = loop(Varied, algorithm="ppo", group_size=1).step(0, looking=False)
+    assert varied["frac_reward_zero_std"] == 0
+    assert varied["groups/trained"] == SETTINGS.groups
+    equal, _ = loop(Numbers, algorithm="ppo", group_size=1).step(0, looking=False)
+    assert equal["frac_reward_zero_std"] == 1
 
 
 def test_a_step_without_a_difference_changes_nothing(loop):
