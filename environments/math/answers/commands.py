@@ -7,7 +7,7 @@ from fractions import Fraction
 from .errors import Unreadable
 from .forms import Forms
 from .lexer import Token
-from .nodes import Apply, Bound, Matrix, Node, Number, Row, Several, Symbol, walk
+from .nodes import Apply, Bound, Matrix, Node, Number, Row, Several, Symbol, variables, walk
 from .vocabulary import ACCENTS, FUNCTIONS, GREEK, SETS
 
 ZERO = Number(Fraction(0))
@@ -51,14 +51,17 @@ class Commands(Forms):
             return Symbol("set:" + SETS.get(letter, letter))
         if name in ACCENTS:
             inner = self.argument()
-            if name == "underline" or (name == "overline" and not isinstance(inner, Symbol)):
-                return inner  # a line segment, which plain text calls AB
+            if name == "underline":
+                return inner
             if isinstance(inner, Symbol):
                 unit_vector = name in ("hat", "vec", "widehat") and inner.name in "ijk"
                 return Symbol(f"unit:{inner.name}" if unit_vector else inner.name)
+            if name in ("overline", "bar") and not variables(inner):
+                return Apply("conjugate", (inner,))
             letters = [n.name for n in walk(inner) if isinstance(n, Symbol)]
             if isinstance(inner, Apply) and inner.name == "*" and len(letters) < 4:
-                return Symbol("".join(sorted(letters)))
+                # a line segment is AB in plain text; a vector is not
+                return inner if name == "overline" else Symbol("".join(sorted(letters)))
             raise Unreadable(f"\\{name} over an expression")
         if name in FUNCTIONS:
             return self.function(name)

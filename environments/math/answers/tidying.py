@@ -131,6 +131,6 @@ def _with_sign(node: Node, sign: str) -> Node:
     if isinstance(node, Row):
         items = tuple(_with_sign(item, sign) for item in node.items)
         return Row(items, node.opening, node.closing)
-    if isinstance(node, Several):
-        raise TooLarge("a plus-minus inside a set")
+    if any(isinstance(n, Apply) and n.name in ("pm", "mp") for n in walk(node)):
+        raise TooLarge("a plus-minus inside a set, a matrix or a sum")
     return node
