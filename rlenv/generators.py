@@ -47,7 +47,9 @@ class Generators:
             return
         if self._of_env is None:
             self._of_env, self._seed = seeding.np_random(self._seed)
-        self._episode_seed = int(self._of_env.integers(2**62, size=self._begun)[-1])
+        if self._begun > 1:  # the seeds of episodes that did without
+            self._of_env.integers(2**62, size=self._begun - 1)
+        self._episode_seed = int(self._of_env.integers(2**62))
         self._begun = 0
 
     @property
