@@ -59,11 +59,11 @@ def rlenv_step(folder: Path) -> dict[str, Any]:
     from dataclasses import replace
 
     from accelerate import Accelerator
+
+    from trainers.batch import Batch
     from trainers.learner import Learner
     from trainers.policy import Policy
     from trainers.settings import OnPolicySettings
-
-    from trainers.batch import Batch
 
     settings = OnPolicySettings(
         steps=1, learning_rate=1e-6, aggregate="token", micro_batch=MICRO_BATCH

@@ -77,6 +77,8 @@ class RunSettings(Settings):
             and the only safe choice on a busy machine; `auto` takes all cores.
         device: `auto`, `cpu`, `cuda`, ...
         engine: what generates, by its kind or with its settings.
+        report_to: where metrics go beside `metrics.jsonl`: any of `tensorboard`, `wandb` and
+            `trackio`, one word or a list.
         stages: name of a stage to its settings, in order.
         evaluate: the evaluation at the end; leave it out for none.
     """
@@ -88,6 +90,7 @@ class RunSettings(Settings):
     threads: int | Literal["auto"] = "auto"
     device: str = "auto"
     engine: EngineSettings = EngineSettings()
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = []
     stages: dict[str, dict[str, Any]] = Field(min_length=1)
     evaluate: EvaluateSettings | None = None
 
@@ -177,6 +180,8 @@ def parse_run(raw: Mapping[str, Any], where: str) -> RunSettings:
     for name, key in _SHORT.items():
         if isinstance(values.get(name), str):
             values[name] = {key: values[name]}
+    if isinstance(values.get("report_to"), str):
+        values["report_to"] = [] if values["report_to"] == "none" else [values["report_to"]]
     if isinstance(values.get("stages"), dict):
         values["stages"] = {name: stage or {} for name, stage in values["stages"].items()}
     return parse(RunSettings, values, where, "")

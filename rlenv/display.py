@@ -30,10 +30,11 @@ class Display:
 
     Args:
         console: where to write; by default standard output.
+        quiet: write nothing.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True, quiet=quiet)
         self._live: Live | None = None
         self._stage = ""
         self._total = 1
@@ -58,7 +59,7 @@ class Display:
         """Begin a stage of so many steps."""
         self._stage, self._total, self._first, self._latest = stage, total, None, {}
         self._begun = self._started = self._printed = time.monotonic()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.quiet:
             self._live = Live(self._line(0), console=self.console, refresh_per_second=4)
             self._live.start()
 

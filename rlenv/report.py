@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import html
 import io
 import json
@@ -18,13 +19,16 @@ CHARTS: list[tuple[tuple[str, ...], str]] = [
     (("loss",), "loss"),
     (("mean_token_accuracy",), "share of reply tokens predicted"),
     (("reward", "held_out/reward"), "reward in training, and on validation tasks"),
-    (("rewards/*",), "reward components"),
+    (("rewards/*/mean",), "reward components"),
     (("kl",), "KL to the policy before the stage (nats per token)"),
     (("entropy",), "entropy of the policy (nats per token)"),
     (("completions/mean_length",), "reply length (tokens)"),
     (("completions/clipped_ratio", "unparseable"), "share of replies cut off, unreadable"),
     (("frac_reward_zero_std",), "share of groups without a difference to learn from"),
     (("grad_norm",), "gradient norm"),
+    (("clip_ratio/*_mean", "cispo_clip_ratio"), "share of clipped tokens"),
+    (("value_loss",), "value loss"),
+    (("explained_variance",), "share of the returns' variance that the critic explains"),
     (("tokens_per_second",), "tokens per second"),
 ]
 _COLOURS = ("#2f6fb2", "#d1762a", "#3f8f5f", "#8a5aa8", "#b3362b")
@@ -113,7 +117,7 @@ def _charts(records: list[dict[str, Any]]) -> str:
             name
             for pattern in patterns
             for name in sorted(names)
-            if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]))
+            if fnmatch.fnmatchcase(name, pattern)
         ]
         series = {}
         for name in chosen:

@@ -26,18 +26,22 @@ class RunFolder:
     Args:
         path: the folder; it is made if need be.
         settings: the run.
+        owned: whether this process is the one that writes there; if not, it only reads.
 
     Raises:
         UserError: it is in use, or holds another run.
     """
 
-    def __init__(self, path: Path, settings: config.RunSettings) -> None:
+    def __init__(self, path: Path, settings: config.RunSettings, *, owned: bool = True) -> None:
         self.path = path
         self.settings = settings
+        self.owned = owned
         self._lock: IO[str] | None = None
         self._logs: dict[str, IO[str]] = {}
 
     def __enter__(self) -> RunFolder:
+        if not self.owned:
+            return self
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; give another run_dir")
         kept = self.path / "config.yaml"
@@ -152,10 +156,15 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def temporary_of(path: Path) -> Path:
+    """Where `folder_atomically` keeps a folder until it is whole."""
+    return path.with_name(f".{path.name}.new")
+
+
 @contextlib.contextmanager
 def folder_atomically(path: Path) -> Iterator[Path]:
     """Yield a new folder that takes the place of `path` once the block has ended well."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = temporary_of(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     yield temporary

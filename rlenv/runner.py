@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from rlenv import config, registry
 from rlenv.config import RunSettings
 from rlenv.display import Display
 from rlenv.errors import UserError
+from rlenv.processes import Processes, launched, local_count
 from rlenv.run_folder import RunFolder
 from rlenv.stage import Context, Interrupted, Stage, StopSignal, local_checkpoint
+from rlenv.trackers import Tracker, check_installed, tracking
 
 StageFinder = Callable[[str], type[Stage[Any]]]
 
@@ -47,6 +50,7 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
         from rlenv.engines.vllm import connect
 
         connect(settings.engine)
+    check_installed(settings.report_to)
     planned: list[PlannedStage] = []
     held = "nothing"
     for name, raw in settings.stages.items():
@@ -78,6 +82,9 @@ def _fits(held: str, needed: str) -> bool:
 def run(settings: RunSettings, planned: list[PlannedStage], display: Display) -> None:
     """Carry out a run, from wherever its folder stands.
 
+    Under `accelerate launch` every process calls this; the main one alone writes the folder and
+    speaks to the user.
+
     Args:
         settings: the run.
         planned: what `check` returned.
@@ -88,9 +95,13 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
         Interrupted: the user stopped the run; it can go on.
     """
     path = Path(settings.run_dir)
-    with RunFolder(path, settings) as folder, StopSignal() as stop:
+    processes = launched(settings.device)
+    with (
+        RunFolder(path, settings, owned=processes.main) as folder,
+        StopSignal() as stop,
+    ):
         _prepare_torch(settings)
-        finished = folder.finished()
+        finished = processes.from_main(folder.finished() if processes.main else {})
         rows = [
             (p.name, *p.stage.plan(), "done before" if p.name in finished else "") for p in planned
         ]
@@ -99,7 +110,7 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
         source = settings.model
         for number, item in enumerate(planned):
             if item.name not in finished:
-                if stop.requested:
+                if processes.any(stop.requested):
                     raise Interrupted(
                         f"stopped before stage {item.name}; go on with: "
                         f"python -m rlenv.train --resume {path}"
@@ -114,9 +125,13 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
                     engine=settings.engine,
                     display=display,
                     stop=stop,
+                    processes=processes,
                 )
                 _run_stage(item, context)
             source = str(folder.checkpoint(item.name))
+        processes.part()
+        if not processes.main:
+            return
         from rlenv.report import write_report
         from rlenv.results import evaluate_run
 
@@ -136,10 +151,23 @@ def _run_stage(item: PlannedStage, context: Context) -> None:
     gc.freeze()
     context.display.begin(item.name, item.stage.steps())
     try:
-        item.stage.run(context)
+        if item.stage.shared or context.processes.main:
+            processes = context.processes if item.stage.shared else Processes()
+            with _trackers(context) as opened:
+                item.stage.run(replace(context, processes=processes, trackers=opened))
     finally:
         context.display.end()
-    context.run.finish(item.name, {"seconds": round(time.monotonic() - began, 1)})
+    if context.processes.main:
+        context.run.finish(item.name, {"seconds": round(time.monotonic() - began, 1)})
+    context.processes.wait()
+
+
+def _trackers(context: Context) -> AbstractContextManager[Sequence[Tracker]]:
+    settings = context.run.settings
+    if not context.processes.main:
+        return nullcontext(())
+    plain = settings.model_dump(mode="json")
+    return tracking(settings.report_to, context.run.path, context.stage, plain)
 
 
 def _prepare_torch(settings: RunSettings) -> None:
@@ -150,7 +178,8 @@ def _prepare_torch(settings: RunSettings) -> None:
     import torch
     import transformers
 
-    threads = os.cpu_count() or 1 if settings.threads == "auto" else settings.threads
+    all_of_them = (os.cpu_count() or 1) // local_count()
+    threads = all_of_them if settings.threads == "auto" else settings.threads
     torch.set_num_threads(max(1, int(threads)))
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     # filling fresh memory guards against reading it before writing; TRL's buffers make it costly

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from rlenv import registry
 from rlenv.config import EngineSettings, EnvSettings, Settings
 from rlenv.errors import UserError
+from rlenv.processes import Processes
 
 if TYPE_CHECKING:
     from rlenv.display import Display
     from rlenv.env import TextEnv
     from rlenv.run_folder import RunFolder
+    from rlenv.trackers import Tracker
 
 Artifact = Literal["nothing", "tokenizer", "model", "chat model"]
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -65,6 +67,8 @@ class Context:
         display: the screen.
         engine: what generates the policy's replies.
         stop: whether the user asked to stop.
+        processes: that carry out the run together; only the main one writes and speaks.
+        trackers: where metrics go beside the run's folder.
     """
 
     run: RunFolder
@@ -76,6 +80,8 @@ class Context:
     display: Display
     engine: EngineSettings = field(default_factory=EngineSettings)
     stop: StopSignal = field(default_factory=StopSignal)
+    processes: Processes = field(default_factory=Processes)
+    trackers: Sequence[Tracker] = ()
 
     @property
     def out(self) -> Path:
@@ -92,25 +98,37 @@ class Context:
         return registry.make(self.env.id, split=split, **{**self.env.options, **options})
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write metrics to `metrics.jsonl` and show them.
+        """Write metrics to `metrics.jsonl`, show them, and send them to the trackers.
 
         Args:
             step: steps done, from 1.
             metrics: under TRL's names where it has one.
         """
-        self.run.log("metrics", {"stage": self.stage, "step": step, **metrics})
+        self._write("metrics", step, metrics)
         self.display.update(step, metrics)
+        for tracker in self.trackers:
+            tracker.log(step, metrics)
 
     def keep_episodes(self, step: int, episodes: Sequence[Mapping[str, Any]]) -> None:
         """Write sampled episodes to `episodes.jsonl` and show some of them."""
         for episode in episodes:
-            self.run.log("episodes", {"stage": self.stage, "step": step, **episode})
+            self._write("episodes", step, episode)
         self.display.episodes(episodes)
+
+    def warn(self, step: int, text: str) -> None:
+        """Tell the user what is going wrong, and write it to `warnings.jsonl`."""
+        self._write("warnings", step, {"text": text})
+        self.display.say(f"{self.stage:<9} step {step}: {text}")
+
+    def _write(self, log: str, step: int, record: Mapping[str, Any]) -> None:
+        if self.processes.main:
+            self.run.log(log, {"stage": self.stage, "step": step, **record})
 
     def forget_after(self, step: int) -> None:
         """Drop what was logged after a step that the stage goes on from."""
-        self.run.rewind_log("metrics", self.stage, step)
-        self.run.rewind_log("episodes", self.stage, step)
+        if self.processes.main:
+            for log in ("metrics", "episodes", "warnings"):
+                self.run.rewind_log(log, self.stage, step)
 
     def interrupt(self, step: int) -> None:
         """End the run here; the state was saved before."""
@@ -126,11 +144,14 @@ class Stage(Generic[SettingsType]):
     Attributes:
         needs: what the stage before must have left.
         gives: what this stage leaves.
+        shared: several processes carry it out together; otherwise the main one does it while the
+            others wait.
         Settings: the class of its settings.
     """
 
     needs: ClassVar[Artifact] = "model"
     gives: ClassVar[Artifact] = "model"
+    shared: ClassVar[bool] = False
     Settings: ClassVar[type[Settings]]
 
     def __init__(self, settings: SettingsType) -> None:

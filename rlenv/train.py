@@ -55,8 +55,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
     from rlenv import registry, runner
     from rlenv.display import Display
+    from rlenv.processes import is_main
 
-    display = Display()
+    display = Display(quiet=not is_main())
     display.say(f"rlenv train  {path}  ->  {settings.run_dir}\n")
     # late and by name: rlenv itself knows no trainer
     find_stage = registry.own_package("trainers").stage_class

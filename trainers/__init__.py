@@ -15,6 +15,7 @@ STAGES = {
     "pretrain": "trainers.pretrain:PretrainStage",
     "sft": "trainers.sft:SFTStage",
     "grpo": "trainers.on_policy:GRPOStage",
+    "ppo": "trainers.on_policy:PPOStage",
 }
 
 

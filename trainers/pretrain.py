@@ -14,7 +14,7 @@ from rlenv.config import EnvSettings, Settings
 from rlenv.models import checkpoint, presets
 from rlenv.stage import Artifact, Context, Stage
 from trainers.data import corpus
-from trainers.loop import resumable_steps
+from trainers.loop import Parts, resumable_steps
 from trainers.schedule import warmup_stable_decay
 
 
@@ -89,8 +89,8 @@ class PretrainStage(Stage[PretrainSettings]):
         optimizer = adamw(model, s.learning_rate, s.weight_decay)
         streams = _streams(s, context, tokenizer)
         started, seen = time.monotonic(), 0
-        parts = {"model": model, "optimizer": optimizer}
-        for step in resumable_steps(context, s.steps, parts, save_every=s.save_every):
+        state = Parts({"model": model, "optimizer": optimizer})
+        for step in resumable_steps(context, s.steps, state, save_every=s.save_every):
             rate = s.learning_rate * warmup_stable_decay(step, s.steps, s.warmup, s.decay)
             ids = draw_batch(streams, s.batch_size, s.length + 1, context.seed, step).to(device)
             logits = model(input_ids=ids[:, :-1], use_cache=False).logits
@@ -112,13 +112,17 @@ class PretrainStage(Stage[PretrainSettings]):
 
 def adamw(model: Any, rate: float, weight_decay: float) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019) with betas 0.9 and 0.95, decay on matrices only."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    groups = parameter_groups(model, rate, weight_decay)
+    return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+
+
+def parameter_groups(model: Any, rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Return a model's parameters for an optimizer, those with weight decay apart."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay, "lr": rate},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0, "lr": rate},
     ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
 
 
 def take_step(

@@ -1,6 +1,6 @@
-"""The forward pass of a group with its prompt computed once.
+"""Laying out a batch for the forward pass, with the prompt of a group computed once.
 
-The rows of a group differ only after their prompt, so they are laid out in one sequence, prompt
+The rows of a group differ only after their prompt, so they can be laid out in one sequence, prompt
 first and then every row's own tokens, under an attention mask that lets a row see the prompt and
 itself. The logprobs are those of the rows one by one; with prompts longer than replies most of
 the work is saved.
@@ -14,64 +14,72 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.batch import Batch, _of_chosen, token_logprobs
+from trainers.batch import Batch
 
 _LONGEST = 1024  # the mask grows with the square of the sequence
+_FAMILIES = ("llama", "qwen2", "qwen3")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of a batch lie in the shared sequences.
+    """Where the tokens of a batch lie in the sequences of a forward pass.
 
     Attributes:
-        input_ids: (G, S), one sequence a prompt.
-        positions: (G, S), of each token in its own row.
-        owner: (G, S), the row a token belongs to, -1 in a prompt, -2 in padding.
-        source: (N, 2), the sequence and place whose logits predict a token.
+        input_ids: (G, S), the sequences.
+        source: (N, 2), the sequence and place whose logits predict a sampled token.
         target: (N, 2), the row and column of that token in the batch.
+        positions: (G, S), of each token in its own row.
+        owner: (G, S), the row a token belongs to, -1 in a prompt, -2 in padding; None where every
+            sequence is one row.
     """
 
     input_ids: Tensor
-    positions: Tensor
-    owner: Tensor
     source: Tensor
     target: Tensor
+    positions: Tensor
+    owner: Tensor | None = None
+
+    @property
+    def first(self) -> int:
+        """The first place whose logits are needed."""
+        return int(self.source[:, 1].min())
+
+    def attention_mask(self, device: Any) -> Tensor:
+        """Return what each token sees, (G, 1, S, S) of bool: the prompt and its own row so far."""
+        assert self.owner is not None
+        owner = self.owner.to(device)
+        order = torch.arange(owner.shape[1], device=device)
+        sees = (owner[:, None, :] == -1) | (owner[:, None, :] == owner[:, :, None])
+        return (sees & (order[:, None] >= order))[:, None]
 
 
-def group_logprobs(model: Any, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return what `token_logprobs` returns, by way of shared prompts where that saves work.
-
-    Args:
-        model: a causal LM that takes a (G, 1, S, S) attention mask and position ids.
-        batch: B rows of T tokens.
-        temperature: the tokens were sampled at.
-    """
-    layout = arrange(batch)
-    sequences, length = layout.input_ids.shape
-    if length > _LONGEST or sequences * length > 0.8 * batch.input_ids.numel():
-        return token_logprobs(model, batch, temperature)
-    device = batch.input_ids.device
-    owner = layout.owner.to(device)
-    order = torch.arange(length, device=device)
-    sees = (owner[:, None, :] == -1) | (owner[:, None, :] == owner[:, :, None])  # (G, S, S)
-    sees &= order[None, :, None] >= order[None, None, :]
-    first = int(layout.source[:, 1].min())
-    logits = model(
-        input_ids=layout.input_ids.to(device),
-        position_ids=layout.positions.to(device),
-        attention_mask=sees[:, None],
-        use_cache=False,
-        logits_to_keep=length - first,
-    ).logits  # (G, S - first, V)
-    sequence, place = layout.source.to(device).unbind(1)
-    row, column = layout.target.to(device).unbind(1)
-    tokens = batch.input_ids[row, column]
-    chosen, entropy = _of_chosen(logits[sequence, place - first], tokens, temperature)
-    blank = torch.zeros_like(batch.mask)
-    return blank.index_put((row, column), chosen), blank.index_put((row, column), entropy)
+def can_share(config: Any) -> bool:
+    """Whether a model takes such a mask: plain attention over everything, in each of its layers."""
+    windowed = getattr(config, "use_sliding_window", False)
+    return (
+        config.model_type in _FAMILIES
+        and not windowed
+        and getattr(config, "_attn_implementation", "sdpa") in ("sdpa", "eager")
+    )
 
 
-def arrange(batch: Batch) -> Layout:
+def pays(layout: Layout, batch: Batch) -> bool:
+    """Whether sharing saves enough to be worth its mask."""
+    return (
+        layout.input_ids.shape[1] <= _LONGEST
+        and layout.input_ids.numel() <= 0.8 * batch.input_ids.numel()
+    )
+
+
+def unshared(batch: Batch) -> Layout:
+    """Lay the rows of a batch out one by one."""
+    target = batch.mask.nonzero()
+    source = target - target.new_tensor([0, 1])
+    positions = torch.arange(batch.input_ids.shape[1]).expand(batch.input_ids.shape)
+    return Layout(batch.input_ids, source, target, positions)
+
+
+def shared(batch: Batch) -> Layout:
     """Lay the rows of a batch out behind their shared prompts."""
     ids, mask = batch.input_ids.tolist(), batch.mask.int().tolist()
     rows_of: dict[int, list[int]] = {}
@@ -106,8 +114,8 @@ def arrange(batch: Batch) -> Layout:
 
     return Layout(
         padded(tokens, 0),
-        padded(positions, 0),
-        padded(owner, -2),
         torch.tensor(source),
         torch.tensor(target),
+        padded(positions, 0),
+        padded(owner, -2),
     )

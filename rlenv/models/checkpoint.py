@@ -60,20 +60,30 @@ def load(source: str, *, device: str = "auto") -> tuple[Any, Any]:
     return model.to(chosen), tokenizer
 
 
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save model and tokenizer so that transformers loads them; all or nothing."""
+def save(model: Any, tokenizer: Any, folder: Path, *, state: dict[str, Any] | None = None) -> None:
+    """Save model and tokenizer so that transformers loads them; all or nothing.
+
+    Args:
+        model: a transformers model.
+        tokenizer: its tokenizer.
+        folder: where to.
+        state: the weights, where the model's own are spread over several processes.
+    """
     with folder_atomically(folder) as temporary:
-        model.save_pretrained(temporary, safe_serialization=True)
+        model.save_pretrained(temporary, state_dict=state, safe_serialization=True)
         tokenizer.save_pretrained(temporary)
 
 
-def engine_for(model: Any, chat: ChatFormat, settings: EngineSettings | None = None) -> Engine:
+def engine_for(
+    model: Any, chat: ChatFormat, settings: EngineSettings | None = None, *, pushes: bool = True
+) -> Engine:
     """Return the engine that generates a model's replies.
 
     Args:
         model: the policy; a vLLM server is sent its weights.
         chat: its chat format.
         settings: which engine; by default the fastest that runs this model here.
+        pushes: whether this process is the one that sends a server its weights.
 
     Raises:
         UserError: the engine does not run this model, or its server does not answer.
@@ -83,7 +93,11 @@ def engine_for(model: Any, chat: ChatFormat, settings: EngineSettings | None = N
         from rlenv.engines.vllm import VLLMEngine, connect
 
         engine = VLLMEngine(
-            connect(settings), model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer
+            connect(settings),
+            model,
+            stop_ids=chat.stop_ids,
+            tokenizer=chat.tokenizer,
+            pushes=pushes,
         )
         engine.update(model.state_dict())
         return engine

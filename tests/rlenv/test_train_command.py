@@ -76,7 +76,7 @@ def test_what_a_run_leaves(finished_run):
     metrics = [json.loads(line) for line in (finished_run / "metrics.jsonl").open()]
     grpo = [m for m in metrics if m["stage"] == "grpo"]
     assert [m["step"] for m in grpo] == [1, 2, 3, 4]
-    assert all(m["logprob_drift"] < 1e-3 for m in grpo)
+    assert all(m["sampling/sampling_logp_difference/max"] < 1e-4 for m in grpo)
     weights = bytes_of(finished_run)
     assert weights["grpo/model.safetensors"] != weights["sft/model.safetensors"], "it must learn"
     assert not (finished_run / "state").exists() or not any((finished_run / "state").iterdir())
@@ -177,31 +177,6 @@ def test_sigkill_in_the_middle_of_grpo(finished_run, tmp_path):
     process.wait()
     assert train("--resume", tmp_path / "run").returncode == 0
     assert bytes_of(tmp_path / "run") == bytes_of(finished_run)
-
-
-def test_a_damaged_save_is_passed_over(run_copy, finished_run):
-    """Make the run look interrupted in grpo, its newest save damaged."""
-    import torch
-
-    from rlenv.models import checkpoint
-    from trainers.loop import _save
-    from trainers.pretrain import adamw
-
-    record = json.loads((run_copy / "stages.json").read_text())
-    del record["grpo"]
-    (run_copy / "stages.json").write_text(json.dumps(record))
-    shutil.rmtree(run_copy / "grpo")
-    shutil.rmtree(run_copy / "evaluations")
-    model, _ = checkpoint.load(str(run_copy / "sft"), device="cpu")
-    state = run_copy / "state" / "grpo"
-    _save(state, 0, {"model": model, "optimizer": adamw(model, 1e-2, 0.0)})
-    torch.save({"model": {}}, state / "step-00000003.pt")
-    damaged = (state / "step-00000003.pt").read_bytes()
-    (state / "step-00000003.pt").write_bytes(damaged[: len(damaged) // 2])
-    done = train("--resume", run_copy)
-    assert done.returncode == 0, done.stderr
-    assert "damaged" in done.stderr
-    assert bytes_of(run_copy) == bytes_of(finished_run)
 
 
 def test_a_run_folder_in_use(run_copy):

@@ -1,0 +1,202 @@
+"""Train a recipe with several seeds, one after another, and write down what came of it.
+
+    python benchmarks/recipe.py CONFIG [--seeds 0 1 2] [--runs runs] [--out docs/results]
+
+Writes `OUT/NAME.md` with pass@1 of every stage for every seed, the time and memory it took, and
+replies side by side, and `OUT/NAME.svg` with the held-out curves. A seed whose run is finished
+already is read and not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rlenv.report import line_chart
+
+SHOWN = 10  # prompts side by side
+LIBRARIES = ("torch", "transformers", "trl")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One finished run.
+
+    Attributes:
+        seed: of the run.
+        folder: of the run.
+        seconds: wall-clock of the whole command, evaluation and start included.
+        megabytes: peak resident memory of the process.
+        load: the machine's load average when it began; near 0 on a quiet one.
+    """
+
+    seed: int
+    folder: Path
+    seconds: float
+    megabytes: float
+    load: float
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """What each stage scored on held-out tasks."""
+        found: list[dict[str, Any]] = json.loads((self.folder / "results.json").read_text())
+        return found
+
+    @property
+    def gain(self) -> float:
+        """Points of pass@1 that the last stage gained over the one before."""
+        before, after = self.results[-2:]
+        return 100 * (after["pass_at_1"] - before["pass_at_1"])
+
+    def held_out(self) -> tuple[list[float], list[float]]:
+        """Return steps and held-out reward of the last stage."""
+        stage = self.results[-1]["stage"]
+        lines = map(json.loads, (self.folder / "metrics.jsonl").open())
+        points = [
+            (r["step"], r["held_out/reward"])
+            for r in lines
+            if r["stage"] == stage and r.get("held_out/reward") is not None
+        ]
+        return [s for s, _ in points], [v for _, v in points]
+
+    def replies(self) -> dict[str, list[dict[str, Any]]]:
+        """Return each stage's greedy replies, by its label."""
+        folder = self.folder / "evaluations"
+        return {
+            r["label"]: json.loads((folder / f"{r['stage']}.json").read_text())["greedy"]
+            for r in self.results
+        }
+
+
+def run(config: Path, seed: int, runs: Path) -> Proof:
+    """Train one seed, or read what it left."""
+    folder = runs / f"{config.stem}-{seed}"
+    kept = folder / "proof.json"
+    if not kept.exists():
+        load, began = os.getloadavg()[0], time.monotonic()
+        command = [sys.executable, "-m", "rlenv.train", str(config)]
+        process = subprocess.Popen([*command, f"seed={seed}", f"run_dir={folder}"])
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"seed {seed} failed; see above")
+        measured = {
+            "seconds": time.monotonic() - began,
+            "megabytes": usage.ru_maxrss / 1024,
+            "load": load,
+        }
+        kept.write_text(json.dumps(measured))
+    return Proof(seed, folder, **json.loads(kept.read_text()))
+
+
+def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
+    """Write the page."""
+    labels = [r["label"] for r in proofs[0].results]
+    reached = sum(p.gain >= 20 for p in proofs)
+    gains = ", ".join(f"{p.gain:+.1f}" for p in proofs)
+    lines = [
+        f"# {config.stem}",
+        "",
+        f"`{labels[-1]}` gained {gains} points of held-out pass@1 over `{labels[-2]}`; "
+        f"{reached} of {len(proofs)} seeds gained 20 or more.",
+        "",
+        "```bash",
+        command,
+        "```",
+        "",
+        _row(["seed", *labels, "gain", f"greedy, {labels[-2]} → {labels[-1]}", "time", "memory"]),
+        _row(["---"] * (len(labels) + 5)),
+    ]
+    for proof in proofs:
+        results = proof.results
+        scores = [f"{r['pass_at_1']:.3f} [{r['ci_low']:.3f}, {r['ci_high']:.3f}]" for r in results]
+        greedy = f"{results[-2]['greedy']:.3f} → {results[-1]['greedy']:.3f}"
+        minutes, seconds = divmod(round(proof.seconds), 60)
+        lines.append(
+            _row(
+                [
+                    str(proof.seed),
+                    *scores,
+                    f"{proof.gain:+.1f}",
+                    greedy,
+                    f"{minutes} min {seconds:02d} s",
+                    f"{proof.megabytes / 1024:.1f} GiB",
+                ]
+            )
+        )
+    last = proofs[0].results[-1]
+    loads = ", ".join(f"{p.load:.1f}" for p in proofs)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    lines += [
+        "",
+        f"pass@1 at temperature 1 with its 95% interval (tasks are the clusters): {last['tasks']} "
+        f"tasks of the {last['split']} split, {last['samples']} samples each, none of which any "
+        f"stage has seen. Task set {last['fingerprint']}. Time is that of the whole command on "
+        f"{os.cpu_count()} cores ({platform.machine()}); load average at the start: {loads}. "
+        f"Python {platform.python_version()}, {versions}.",
+        "",
+        f"![held-out reward by step, one line a seed]({config.stem}.svg)",
+        "",
+        f"## The same prompts, answered greedily (seed {proofs[0].seed})",
+        "",
+        *_side_by_side(proofs[0]),
+        "",
+        "## The recipe",
+        "",
+        "```yaml",
+        config.read_text().strip(),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _side_by_side(proof: Proof) -> list[str]:
+    replies = proof.replies()
+    lines = [_row(["prompt", *replies]), _row(["---"] * (len(replies) + 1))]
+    for row in list(zip(*replies.values(), strict=True))[:SHOWN]:
+        cells = [f"{_code(r['reply'])} {'✓' if r['solved'] else '✗'}" for r in row]
+        lines.append(_row([_code(row[0]["prompt"]), *cells]))
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    shown = re.sub(r"\s+", " ", text).replace("|", "\\|").replace("`", "'").strip()
+    return f"`{shown[:60] or ' '}`"
+
+
+def main() -> None:
+    """Train and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    arguments = parser.parse_args()
+    proofs = [run(arguments.config, seed, arguments.runs) for seed in arguments.seeds]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    curves = {f"seed {p.seed}": p.held_out() for p in proofs}
+    chart = line_chart(curves, f"{arguments.config.stem}: reward on validation tasks")
+    (arguments.out / f"{arguments.config.stem}.svg").write_text(chart)
+    seeds = " ".join(map(str, arguments.seeds))
+    command = f"python benchmarks/recipe.py {arguments.config} --seeds {seeds}"
+    (arguments.out / f"{arguments.config.stem}.md").write_text(
+        page(arguments.config, proofs, command)
+    )
+
+
+if __name__ == "__main__":
+    main()

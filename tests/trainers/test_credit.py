@@ -1,0 +1,156 @@
+"""Whose doing a reward was: GAE, whitening and turns against brute force."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlenv.trajectory import Group
+from trainers import algorithms, credit
+from trainers.algorithms.ppo import gae, value_loss, whitened
+from trainers.batch import Batch
+from trainers.settings import CriticSettings, OverlongSettings
+
+from .support import trajectory
+
+NUMBER = st.floats(-5, 5, width=32)
+# of each column of an episode: its reward, its value, and whether the policy acted there
+EPISODE = st.lists(st.tuples(NUMBER, NUMBER, st.booleans()), min_size=1, max_size=7)
+
+
+def gae_by_definition(rewards, values, gamma, lam):
+    """A_t = sum over l of (gamma lam)^l delta_(t+l), over the actions of one episode."""
+    following = [*values, 0.0][1:]
+    deltas = [r + gamma * n - v for r, v, n in zip(rewards, values, following, strict=True)]
+    return [
+        sum((gamma * lam) ** (k - t) * deltas[k] for k in range(t, len(deltas)))
+        for t in range(len(deltas))
+    ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(EPISODE, st.floats(0.5, 1), st.floats(0, 1))
+def test_gae_against_its_definition(episode, gamma, lam):
+    """Columns that are off the mask are as if they were not there, whatever they hold."""
+    rewards, values, on = (torch.tensor([column]) for column in zip(*episode, strict=True))
+    found = gae(rewards.float(), values.float(), on.float(), gamma, lam)[0]
+    acted = [(r, v) for r, v, acts in episode if acts]
+    expected = gae_by_definition([r for r, _ in acted], [v for _, v in acted], gamma, lam)
+    assert found[on[0]].tolist() == pytest.approx(expected, abs=1e-3, rel=1e-4)
+    assert torch.all(found[~on[0]] == 0)
+
+
+def test_lambda_1_is_what_was_earned_and_lambda_0_one_step_ahead():
+    rewards, values = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.2, 0.5, 0.7]])
+    on = torch.ones(1, 3)
+    earned = gae(rewards, values, on, 1.0, 1.0)
+    assert earned[0].tolist() == pytest.approx([0.8, 0.5, 0.3])
+    ahead = gae(rewards, values, on, 1.0, 0.0)
+    assert ahead[0].tolist() == pytest.approx([0.3, 0.2, 0.3])
+
+
+@settings(deadline=None, max_examples=40)
+@given(EPISODE.filter(lambda e: sum(on for *_, on in e) > 1))
+def test_whitening_against_brute_force(episode):
+    values, _, on = (torch.tensor([column]) for column in zip(*episode, strict=True))
+    found = whitened(values.double(), on.double())[0]
+    counted = values[on].double()
+    expected = (counted - counted.mean()) / (counted.var() + 1e-8).sqrt()
+    assert torch.allclose(found[on[0]], expected, atol=1e-6)
+    assert torch.all(found[~on[0]] == 0)
+
+
+def test_the_value_loss_takes_the_worse_of_clipped_and_not():
+    new, old, returns = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0]), torch.tensor([2.0, 0.5])
+    # 1.0 is clipped to 0.2: worse for the first, which should have gone further, not the second
+    found = value_loss(new, old, returns, clip=0.2)
+    assert found.tolist() == pytest.approx([0.5 * 1.8**2, 0.5 * 0.5**2])
+    assert value_loss(new, old, returns, clip=None).tolist() == pytest.approx([0.5, 0.125])
+
+
+def two_turns():
+    """A group: one is rewarded in its first turn, one in its second, one has no second turn."""
+    return Group(
+        trajectory([1], [[2]]).task,
+        [
+            trajectory([1], [[2, 3], [4]], [1.0, 0.0]),
+            trajectory([1], [[2], [3, 4]], [0.0, 1.0]),
+            trajectory([1], [[5]], [0.0]),
+        ],
+    )
+
+
+def test_a_turns_reward_reaches_the_turns_before_it_and_not_those_after():
+    rewards, played = credit.turn_grid([two_turns()], by_turn=True)
+    assert rewards.tolist() == [[[1, 0], [0, 1], [0, 0]]]
+    assert played.tolist() == [[[1, 1], [1, 1], [1, 0]]]
+    returns = credit.to_go(rewards, gamma=0.5)
+    assert returns.tolist() == [[[1, 0], [0.5, 1], [0, 0]]]
+    centred = algorithms.find("dr_grpo").advantages
+    found = credit.group_advantages(centred, returns, played)
+    assert found[0, :, 0].tolist() == pytest.approx([0.5, 0.0, -0.5])
+    # the second turns of the two that had one are compared with each other alone
+    assert found[0, :, 1].tolist() == pytest.approx([-0.5, 0.5, 0.0])
+    batch = Batch.of(two_turns().trajectories, found[0])
+    first, second = batch.advantages[0].tolist(), batch.advantages[1].tolist()
+    assert first == pytest.approx([0, 0.5, 0.5, 0, -0.5])
+    assert second == pytest.approx([0, 0.0, 0, 0.5, 0.5])
+
+
+def test_by_episode_every_turn_gets_the_total():
+    rewards, played = credit.turn_grid([two_turns()], by_turn=False)
+    assert rewards.tolist() == [[[1], [1], [0]]]
+    found = credit.group_advantages(algorithms.find("dr_grpo").advantages, rewards, played)
+    batch = Batch.of(two_turns().trajectories, found[0])
+    assert batch.advantages[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 0, 1 / 3])
+
+
+def test_a_group_teaches_where_its_rollouts_fared_differently():
+    alike = Group(two_turns().task, [trajectory([1], [[2]], [0.3]) for _ in range(3)])
+    unjudged = Group(
+        two_turns().task,
+        [trajectory([1], [[2]], [r], judged=r < 0.5) for r in (0.3, 0.9, 0.3)],
+    )
+    grids = credit.turn_grid([two_turns(), alike, unjudged], by_turn=True)
+    assert credit.teaches(*grids).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("unit", ["token", "turn"])
+def test_what_a_critic_sees_of_two_turns(unit):
+    """By the token or by the turn, against GAE over a list of actions."""
+    batch = Batch.of([trajectory([1], [[2, 3], [4, 5]], [1.0, 2.0], said=[[9]])])
+    values = torch.arange(1.0, 7).mul(0.1)[None] * batch.mask
+    costs = 0.01 * batch.mask
+    made = credit.with_critic(
+        replace(batch, values=values),
+        torch.tensor([[1.0, 2.0]]),
+        costs,
+        gae,
+        0.9,
+        CriticSettings(unit=unit, gae_lambda=0.8, whiten=False),
+    )
+    at = [1, 2, 4, 5] if unit == "token" else [1, 4]
+    earned = [-0.01, 0.99, -0.01, 1.99] if unit == "token" else [0.98, 1.98]
+    said = [float(values[0, column]) for column in at]
+    expected = gae_by_definition(earned, said, 0.9, 0.8)
+    assert made.value_mask[0].nonzero()[:, 0].tolist() == at
+    returns = [a + v for a, v in zip(expected, said, strict=True)]
+    assert made.returns[0, at].tolist() == pytest.approx(returns, abs=1e-5)
+    if unit == "turn":  # every token of a turn takes part in it alike
+        expected = list(itertools.chain.from_iterable([a, a] for a in expected))
+    assert made.advantages[0, [1, 2, 4, 5]].tolist() == pytest.approx(expected, abs=1e-5)
+    assert made.advantages[0, [0, 3]].tolist() == [0, 0]
+
+
+def test_length_costs_each_turn_what_eq_13_says():
+    group = Group(
+        two_turns().task,
+        [trajectory([1], [[2] * 10, [3] * 6]), trajectory([1], [[2] * 5])],
+    )
+    s = OverlongSettings(buffer=4, penalty=0.5)
+    by_turn = credit.overlong_grid([group], by_turn=True, longest=8, s=s)
+    assert by_turn.tolist() == [[[-0.5, -0.25], [-0.125, 0.0]]]
+    assert credit.overlong_grid([group], False, 8, s).tolist() == [[[-0.75], [-0.125]]]

@@ -1,0 +1,90 @@
+"""What a model says of sampled tokens does not depend on how they are laid out."""
+
+import pytest
+import torch
+
+from trainers import shared_prompt
+from trainers.batch import Batch
+from trainers.critic import Critic
+from trainers.forward import score, score_values
+
+from .support import grouped, trajectories, trajectory
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_logprobs_of_a_padded_batch_are_those_of_each_row_alone(nano, tokenizer, temperature):
+    rows = trajectories(7, len(tokenizer))
+    found = score(nano, Batch.of(rows), temperature)
+    for number, row in enumerate(rows):
+        ids = torch.tensor([row.token_ids])
+        full = (nano(ids).logits[0, :-1] / temperature).log_softmax(-1)
+        for at, on in enumerate(row.loss_mask):
+            expected = float(full[at - 1, row.token_ids[at]]) if on else 0.0
+            assert float(found.logprobs[number, at]) == pytest.approx(expected, abs=1e-5)
+            if on:
+                entropy = float(-(full[at - 1].exp() * full[at - 1]).sum())
+                assert float(found.entropy[number, at]) == pytest.approx(entropy, abs=1e-4)
+
+
+def gradient_of(model):
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sharing_the_prompt_changes_neither_logprobs_nor_gradient(nano, tokenizer, seed):
+    batch = Batch.of(grouped(len(tokenizer), seed))
+    monkey = torch.linspace(-1, 1, batch.mask.numel()).view_as(batch.mask)
+    results, gradients = [], []
+    for layout in (shared_prompt.unshared(batch), shared_prompt.shared(batch)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("trainers.forward._layout", lambda *_, layout=layout: layout)
+            nano.zero_grad()
+            found = score(nano, batch, 0.9, entropy_gradient=True)
+        ((found.logprobs + found.entropy) * monkey).sum().backward()
+        results.append(found)
+        gradients.append(gradient_of(nano))
+    nano.zero_grad()
+    assert torch.allclose(results[0].logprobs, results[1].logprobs, atol=1e-5)
+    assert torch.allclose(results[0].entropy, results[1].entropy, atol=1e-4)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
+
+
+def test_the_values_of_a_critic_do_not_depend_on_the_layout(nano, tokenizer):
+    critic = Critic(nano.base_model)
+    torch.nn.init.normal_(critic.head.weight, generator=torch.Generator().manual_seed(0))
+    batch = Batch.of(grouped(len(tokenizer), 1))
+    hidden = nano.base_model(batch.input_ids).last_hidden_state
+    # the value of the state in which a token was chosen, which is before that token
+    expected = critic.head(hidden)[:, :-1] * batch.mask[:, 1:]
+    for share in (False, True):
+        found = score_values(critic, batch, share=share)
+        assert torch.allclose(found[:, 1:], expected, atol=1e-5)
+
+
+def test_sharing_is_used_where_it_saves_work_and_only_there(tokenizer):
+    prompt = list(range(8, 40))
+    together = Batch.of([trajectory(prompt, [[50 + i]]) for i in range(8)])
+    layout = shared_prompt.shared(together)
+    assert layout.input_ids.shape == (1, 40)
+    assert shared_prompt.pays(layout, together)
+    alone = together.rows(torch.tensor([0]))
+    assert not shared_prompt.pays(shared_prompt.shared(alone), alone)
+
+
+def test_only_models_with_plain_attention_share(nano):
+    from transformers import Gemma3TextConfig, GPT2Config, Qwen2Config
+
+    assert shared_prompt.can_share(nano.config)
+    assert not shared_prompt.can_share(Gemma3TextConfig())
+    assert not shared_prompt.can_share(GPT2Config())
+    assert not shared_prompt.can_share(Qwen2Config(use_sliding_window=True))
+
+
+def test_environment_tokens_get_no_gradient_and_the_stop_token_does(nano, tokenizer):
+    stop = tokenizer.eos_token_id
+    row = trajectory([9, 10], [[11, stop], [13, stop]], said=[[12]])
+    batch = Batch.of([row], torch.tensor([1.0]))
+    found = score(nano, batch, 1.0)
+    assert (found.logprobs[0] != 0).tolist() == [False, False, True, True, False, True, True]
+    assert batch.advantages[0].tolist() == [0, 0, 1, 1, 0, 1, 1]

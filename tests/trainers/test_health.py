@@ -1,0 +1,87 @@
+"""What a run says of itself in words."""
+
+import pytest
+
+from trainers.health import SIGNS, Health
+
+WELL = {
+    "reward": 0.4,
+    "frac_reward_zero_std": 0.3,
+    "completions/clipped_ratio": 0.1,
+    "entropy": 1.0,
+    "kl": 0.01,
+    "grader_errors": 0.0,
+    "unparseable": 0.1,
+}
+TROUBLE = {
+    "equal": {"frac_reward_zero_std": 1.0},
+    "truncated": {"completions/clipped_ratio": 0.97},
+    "entropy": {"entropy": 0.001, "frac_reward_zero_std": 0.9},
+    "kl": {"kl": 2.5},
+    "graders": {"grader_errors": 0.1},
+    "silent": {"unparseable": 1.0},
+}
+
+
+def said(health, steps, metrics):
+    return [words for step in steps for words in health.look(step, {**WELL, **metrics})]
+
+
+def test_a_run_that_goes_well_says_nothing():
+    assert said(Health(), range(300), {}) == []
+
+
+def test_every_sign_has_its_trouble():
+    assert TROUBLE.keys() == SIGNS.keys()
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_trouble_is_told_once_it_lasts_and_again_after_a_while(name):
+    health = Health()
+    health.look(1, WELL)
+    patience = SIGNS[name].patience
+    assert said(health, range(2, 1 + patience), TROUBLE[name]) == []
+    (words,) = said(health, range(1 + patience, 101 + patience), TROUBLE[name])
+    assert "{" not in words
+    assert len(said(health, range(101 + patience, 201 + patience), TROUBLE[name])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("equal", "curriculum"),
+        ("truncated", "max_tokens"),
+        ("entropy", "clip_high"),
+        ("kl", "kl.coefficient"),
+        ("silent", "SFT"),
+    ],
+)
+def test_the_words_name_the_setting_that_helps(name, word):
+    health = Health()
+    health.look(1, WELL)
+    words = said(health, range(2, 10), TROUBLE[name])
+    assert word in words[0]
+
+
+def test_a_policy_that_is_sure_and_right_has_not_collapsed():
+    health = Health()
+    health.look(1, WELL)
+    assert said(health, range(2, 10), {"entropy": 0.001, "frac_reward_zero_std": 0.4}) == []
+
+
+def test_what_is_measured_now_and_then_counts_each_time():
+    health = Health()
+    without = {k: v for k, v in WELL.items() if k != "kl"}
+    assert health.look(1, without) == []
+    assert len(health.look(2, {**without, "kl": 3.0})) == 1
+
+
+def test_an_interruption_changes_nothing():
+    whole, first = Health(), Health()
+    expected = [whole.look(n, {**WELL, **TROUBLE["equal"]}) for n in range(6)]
+    found = [first.look(n, {**WELL, **TROUBLE["equal"]}) for n in range(2)]
+    second = Health()
+    second.load_state_dict(first.state_dict())
+    found += [second.look(n, {**WELL, **TROUBLE["equal"]}) for n in range(2, 6)]
+    assert found == expected
+    assert any(expected)
