@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rlenv.engines.base import Engine, Request, Sampling
@@ -218,6 +219,15 @@ def peak(*case: object) -> float:
     return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
+def profiled(*case: Any) -> None:
+    """Print the operations that the native engine spends most of a case's time in."""
+    run = contenders(*case)["native"]
+    run()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        run()
+    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15), flush=True)
+
+
 def compare(
     size: str, dtype: str, groups: int, turns: int, *, rounds: int, clock: str, memory: bool
 ) -> None:
@@ -263,6 +273,7 @@ def main() -> None:
     parser.add_argument("--turns", nargs="+", type=int, default=[1, 6])
     parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
     parser.add_argument("--memory", action="store_true", help="measure peak memory too")
+    parser.add_argument("--profile", action="store_true", help="show where the engine's time goes")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -287,6 +298,8 @@ def main() -> None:
                         clock=arguments.clock,
                         memory=arguments.memory,
                     )
+                    if arguments.profile:
+                        profiled(size, dtype, groups, turns)
 
 
 if __name__ == "__main__":
