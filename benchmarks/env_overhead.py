@@ -2,11 +2,12 @@
 
     python benchmarks/env_overhead.py
 
-Two measurements, each side by side in one run, every contender in turn and the rounds repeated:
+Three measurements, each side by side in one run, every contender in turn and the rounds repeated:
 
 - a trivial single-turn environment (a fixed question, any reply is right): seconds of one episode,
   `reset` and `step` with the reward result and info, beside a bare `gymnasium.Env` that does the
   same by hand; the difference is the layer's overhead;
+- the same as a rollout plays it: `reset` is handed a seed and the task;
 - Guess The Number from 1 to 20, played by bisection with `\\boxed{}` replies, with the same seeds:
   seconds a step, beside the same game in gem-llm 0.1 and textarena 0.7.4 where they are installed
   (`pip install gem-llm==0.1.0 textarena==0.7.4`).
@@ -19,6 +20,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import gymnasium
 
@@ -80,6 +82,14 @@ def trivial(env: gymnasium.Env) -> int:
     """Play single-turn episodes; return the number of steps."""
     for _ in range(EPISODES):
         env.reset()
+        env.step("hello")
+    return EPISODES
+
+
+def handed(env: gymnasium.Env) -> int:
+    """Play single-turn episodes of a given task and seed; return the number of steps."""
+    for seed in range(EPISODES):
+        env.reset(seed=seed, options={"task": TASK})
         env.step("hello")
     return EPISODES
 
@@ -167,11 +177,15 @@ def show(title: str, figures: dict[str, list[float]]) -> None:
 
 
 def main() -> None:
-    """Run both measurements."""
-    layer = measure({"rlenv": lambda: trivial(Trivial()), "gymnasium.Env": lambda: trivial(Bare())})
-    show("one single-turn episode: reset and step", layer)
-    gaps = [a - b for a, b in zip(layer["rlenv"], layer["gymnasium.Env"], strict=True)]
-    print(f"  overhead of the layer: {statistics.median(gaps):.1f} us an episode")
+    """Run the measurements."""
+    for title, play in (
+        ("one single-turn episode: reset and step", trivial),
+        ("the same with a given seed and task", handed),
+    ):
+        layer = measure({"rlenv": partial(play, Trivial()), "gymnasium.Env": partial(play, Bare())})
+        show(title, layer)
+        gaps = [a - b for a, b in zip(layer["rlenv"], layer["gymnasium.Env"], strict=True)]
+        print(f"  overhead of the layer: {statistics.median(gaps):.1f} us an episode")
     show("Guess The Number, played by bisection", measure(games()))
 
 

@@ -7,12 +7,12 @@ Derive from `SingleTurnEnv` and write `generate` and `score`, or from `TextEnv` 
 from __future__ import annotations
 
 import logging
-import random
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar
 
 import gymnasium
@@ -23,6 +23,7 @@ from gymnasium.vector.utils import create_shared_memory
 
 from rlenv.data import Rows, column, load_rows
 from rlenv.errors import UserError, did_you_mean
+from rlenv.generators import Generators
 from rlenv.reward import Reward, Rubric
 from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
 
@@ -137,10 +138,33 @@ class TextEnv(gymnasium.Env[str, str]):
         if tasks is not None:
             self.tasks = tasks
         self.task: Task | None = None
-        self.random = random.Random(0)
+        self._generators = Generators()
         self._messages: list[Message] = []
         self._turns = 0
         self._running = False
+
+    @property
+    def random(self) -> Random:
+        """This episode's own generator, the same in all rollouts of a group."""
+        return self._generators.of_episode
+
+    # Where Gymnasium keeps the generator that it shows as `np_random`, and its seed
+
+    @property
+    def _np_random(self) -> np.random.Generator | None:
+        return self._generators.of_env
+
+    @_np_random.setter
+    def _np_random(self, generator: np.random.Generator | None) -> None:
+        self._generators.of_env = generator
+
+    @property
+    def _np_random_seed(self) -> int | None:
+        return self._generators.seed
+
+    @_np_random_seed.setter
+    def _np_random_seed(self, seed: int | None) -> None:
+        self._generators.seed = seed
 
     @cached_property
     def tasks(self) -> TaskSet:
@@ -153,7 +177,7 @@ class TextEnv(gymnasium.Env[str, str]):
 
     # What an author writes
 
-    def generate(self, rng: random.Random) -> Task:
+    def generate(self, rng: Random) -> Task:
         """Make a task. All randomness comes from rng."""
         raise NotImplementedError(f"{type(self).__name__} needs generate(rng) or a task set")
 
@@ -211,8 +235,7 @@ class TextEnv(gymnasium.Env[str, str]):
         Returns:
             The first observation, and info with `messages`, `task_key` and `turn`.
         """
-        super().reset(seed=seed)
-        self.random = random.Random(int(self.np_random.integers(2**62)))
+        self._generators.begin_episode(seed)
         chosen = (options or {}).get("task")
         task = chosen if chosen is not None else self.tasks.sample(self.random)
         self.task = task

@@ -21,6 +21,8 @@ _MODULES = (
     "jails.namespaces",
     "jails.unsafe",
     "jails",
+    "messages",
+    "watch",
     "zygote",
     "supervisor",
 )
@@ -51,6 +53,7 @@ if mode == "run":
     supervisor.run_fresh()
 else:
     supervisor.main(fd, fd if fd else int(mode))
+    os._exit(0)
 """
 
 

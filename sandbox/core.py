@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from sandbox import jobs
-from sandbox.jobs import FunctionJob, ScriptJob
+from sandbox import judging
+from sandbox.jobs import FunctionJob, ScriptJob, call_order, script_order
 from sandbox.limits import Limits
 from sandbox.pool import Pool
 from sandbox.selftest import BACKENDS, Choice, Settings, choose
@@ -116,7 +116,10 @@ class Sandbox:
         return _rebuild, (self._arguments,)
 
     def close(self) -> None:
-        """End all workers. Runs under way in other threads raise `SandboxError`."""
+        """End all workers and wait until they are gone.
+
+        Runs under way in other threads raise `SandboxError`.
+        """
         self._finalizer()
         if self._executor is not None and self._executor_pid == os.getpid():
             self._executor.shutdown(wait=False, cancel_futures=True)
@@ -255,26 +258,26 @@ class Sandbox:
 
     def _execute(self, order: dict[str, Any]) -> tuple[dict[str, Any] | None, int, str]:
         trusted = self.backend != "unsafe"
-        return self._pool.run(order, lambda report: jobs.check_report(report, order, trusted))
+        return self._pool.run(order, lambda report: judging.check_report(report, order, trusted))
 
     def _judge_function(self, job: FunctionJob) -> Verdict:
-        report, attempts, trouble = self._execute(jobs.call_order(job, self.limits))
+        report, attempts, trouble = self._execute(call_order(job, self.limits))
         if report is None:
             tests = (TestResult("not_run"),) * len(job.inputs)
             return Verdict("infrastructure", tests, self.backend, trouble, attempts=attempts)
-        return jobs.call_verdict(job, report, self.limits, self.backend, attempts)
+        return judging.call_verdict(job, report, self.limits, self.backend, attempts)
 
     def _run(self, program: str, stdin: str, cpu_seconds: float | None) -> tuple[RunResult, bytes]:
         if not isinstance(stdin, str):
             raise TypeError("stdin must be a string")
-        order = jobs.script_order(program, stdin, self.limits, cpu_seconds)
+        order = script_order(program, stdin, self.limits, cpu_seconds)
         report, attempts, trouble = self._execute(order)
         if report is None:
             failed = RunResult(
                 "infrastructure", detail=trouble, backend=self.backend, attempts=attempts
             )
             return failed, b""
-        return jobs.run_result(report, self.backend, attempts), report["stdout"]
+        return judging.run_result(report, self.backend, attempts), report["stdout"]
 
     def _judge_script(self, job: ScriptJob) -> Verdict:
         results: list[RunResult] = []
@@ -282,10 +285,10 @@ class Sandbox:
         for stdin, expected in zip(job.stdins, job.expected_stdouts, strict=True):
             result, printed = self._run(job.program, stdin, job.cpu_seconds)
             results.append(result)
-            tests.append(jobs.judge_run(result, printed, expected))
+            tests.append(judging.judge_run(result, printed, expected))
             if result.status not in ("ok", "error"):
                 break
-        return jobs.script_verdict(len(job.stdins), results, tests, self.backend)
+        return judging.script_verdict(len(job.stdins), results, tests, self.backend)
 
 
 def _rebuild(arguments: dict[str, Any]) -> Sandbox:

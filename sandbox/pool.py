@@ -16,6 +16,7 @@ from sandbox.worker import Worker, WorkerLost
 
 _log = logging.getLogger("sandbox")
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_CLOSING_SECONDS = 60.0  # for runs under way to notice that they are over
 
 
 class Pool:
@@ -42,8 +43,9 @@ class Pool:
         for _ in range(self._size):
             self._idle.put(None)
         self._all: set[Worker] = set()
-        self._lock = threading.Lock()
         self._closed = False
+        self._busy: set[int] = set()  # the threads that start, use or end a worker
+        self._lock = threading.Condition()
 
     def _after_fork(self) -> None:
         closed = self._closed
@@ -93,7 +95,7 @@ class Pool:
                 if worker is not None and self._recycle and worker.runs >= self._recycle:
                     self._drop(worker)
                     worker = None
-                self._idle.put(worker)
+                self._give_back(worker)
             return report, attempt, trouble
         return None, 2, trouble
 
@@ -108,12 +110,22 @@ class Pool:
         try:
             worker = worker or self._new()
         finally:
-            self._idle.put(worker)
+            self._give_back(worker)
 
     def _take(self) -> Worker | None:
-        if self._closed:
-            raise SandboxError("the sandbox is closed")
-        return self._idle.get()
+        worker = self._idle.get()
+        with self._lock:
+            if not self._closed:
+                self._busy.add(threading.get_ident())
+                return worker
+        self._idle.put(worker)
+        raise SandboxError("the sandbox is closed")
+
+    def _give_back(self, worker: Worker | None) -> None:
+        with self._lock:
+            self._busy.discard(threading.get_ident())
+            self._lock.notify_all()
+        self._idle.put(worker)
 
     def _new(self) -> Worker:
         worker = self._start()
@@ -136,13 +148,22 @@ class Pool:
             return [pid for worker in self._all for pid in worker.transport.pids()]
 
     def close(self) -> None:
-        """Kill all workers. Runs under way end with `SandboxError`."""
+        """End all workers and wait until they are gone.
+
+        Runs under way end with `SandboxError`.
+        """
         with self._lock:
             self._closed = True
             workers = list(self._all)
             self._all.clear()
         for worker in workers:
             worker.close()
+        # A thread may be starting a worker, or ending one that was lost. Our own can't be waited
+        # for: it is in the middle of a run if a signal handler closes the pool.
+        me = {threading.get_ident()}
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._busy <= me, _CLOSING_SECONDS):
+                _log.warning("a run goes on after its sandbox was closed")
 
 
 def _after_fork_in_child() -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.jobs import FunctionJob, call_order, call_verdict, check_report
+from sandbox.jobs import FunctionJob, call_order
+from sandbox.judging import call_verdict, check_report
 from sandbox.limits import Limits
 from sandbox.verdict import SandboxError
 from sandbox.worker import Worker, WorkerLost

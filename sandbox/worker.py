@@ -34,7 +34,7 @@ class Transport(Protocol):
         """The processes on this host that make up the guest's outer shell."""
 
     def kill(self) -> None:
-        """End the guest and everything it started, and free what it held."""
+        """End the guest, wait until it and everything it started are gone, free what it held."""
 
     def disown(self) -> None:
         """Forget the guest, in a forked child of the process that started it."""
@@ -90,7 +90,7 @@ class Worker:
         return self._receive(self.patience)
 
     def close(self) -> None:
-        """Kill the guest."""
+        """End the guest, and wait until it is gone."""
         self.transport.kill()
 
     def disown(self) -> None:
@@ -143,6 +143,9 @@ class Worker:
 
     def _wait(self, event: int, seconds: float) -> None:
         poll = select.poll()
-        poll.register(self.transport.fileno(), event)
+        try:
+            poll.register(self.transport.fileno(), event)
+        except ValueError as error:  # there is no descriptor any more
+            raise WorkerLost("the worker was closed") from error
         if not poll.poll(seconds * 1000):
             raise WorkerLost(f"the worker was silent for {seconds:g} s")

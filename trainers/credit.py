@@ -65,7 +65,8 @@ def overlong_grid(
     lengths = [[_turn_lengths(t) for t in g.trajectories] for g in groups]
     turns = max(len(row) for group in lengths for row in group)
     grid = torch.tensor([[r + [0.0] * (turns - len(r)) for r in group] for group in lengths])
-    costs = s.penalty * soft_overlong_punishment(grid, longest, s.buffer)
+    buffer = s.buffer or max(1, longest // 5)
+    costs = s.penalty * soft_overlong_punishment(grid, longest, buffer)
     return costs if by_turn else costs.sum(-1, keepdim=True)
 
 

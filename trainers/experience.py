@@ -65,8 +65,16 @@ class ExperienceMaker:
         return rewards, played
 
     def teaches(self, groups: Sequence[Group]) -> Tensor:
-        """Return which groups hold a difference to learn from: (P,) of bool."""
-        return credit.teaches(*self.rewards(groups))
+        """Return which groups hold a difference to learn from: (P,) of bool.
+
+        A critic compares a rollout with what it expected, not with the others of its group; with
+        one, all groups teach or, where all rewards of the batch are equal, none does.
+        """
+        rewards, played = self.rewards(groups)
+        if self.s.critic is None:
+            return credit.teaches(rewards, played)
+        total = rewards.sum(-1)[played.any(-1)]
+        return torch.full((len(groups),), total.unique().numel() > 1)
 
     def make(self, groups: Sequence[Group], *, looking: bool) -> Experience:
         """Make a batch of all rollouts that were judged.

@@ -87,9 +87,13 @@ class Learner:
             for group in parameter_groups(policy.critic, rate, settings.weight_decay):
                 optimizer.add_param_group(group)
         self.rates = [group["lr"] for group in optimizer.param_groups]
-        self.trained = accelerator.prepare(policy.trained)
-        self.critic = accelerator.prepare(policy.critic) if policy.critic is not None else None
-        self.optimizer = accelerator.prepare(optimizer)
+        plugin = getattr(accelerator.state, "deepspeed_plugin", None)
+        if plugin is not None:  # which otherwise asks a data loader
+            plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = settings.micro_batch
+        # together: where weights are sharded, the optimizer is given the shards
+        modules = [m for m in (policy.trained, policy.critic) if m is not None]
+        *prepared, self.optimizer = accelerator.prepare(*modules, optimizer)
+        self.trained, self.critic = (*prepared, None)[:2]
 
     # scoring: what is known of a batch before the first step on it
 
@@ -210,6 +214,7 @@ class Learner:
     @contextlib.contextmanager
     def _accumulating(self, *, last: bool) -> Iterator[None]:
         """Exchange gradients with the other processes at the last micro-batch only."""
+        self.accelerator.sync_gradients = last  # DeepSpeed steps with the backward pass
         with contextlib.ExitStack() as stack:
             if not last:
                 for module in filter(None, (self.trained, self.critic)):

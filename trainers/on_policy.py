@@ -12,11 +12,11 @@ from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from rlenv import registry
 from rlenv.config import EnvSettings
-from rlenv.errors import RunFailed
+from rlenv.errors import RunFailed, UserError
 from rlenv.models import checkpoint
 from rlenv.stage import Artifact, Context, Stage
 from rlenv.trajectory import Group
@@ -100,6 +100,7 @@ class Loop:
             engine=context.engine,
             pushes=context.processes.main,
         )
+        check_sharding(self.accelerator, self.policy)
         self.rollouts = Rollouts(context, settings, self.policy)
         self.learner = Learner(self.policy, settings, self.accelerator)
         self.experience = ExperienceMaker(settings, self.learner, self.policy.pad)
@@ -218,3 +219,22 @@ class Loop:
                 advantages = by_turn[0].tolist()
             kept.append(describe(group.trajectories[0], advantages))
         return kept
+
+
+def check_sharding(accelerator: Accelerator, policy: Policy) -> None:
+    """Refuse what can't be where weights are spread over processes.
+
+    Raises:
+        UserError: the engine reads weights that no process holds whole, or there are two models.
+    """
+    kind = accelerator.distributed_type
+    if kind not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        return
+    plugin = accelerator.state.deepspeed_plugin
+    if not policy.is_served and (plugin is None or plugin.zero_stage == 3):
+        raise UserError(
+            f"{kind.value} spreads the weights over the processes, so that none can generate with "
+            "them; set engine: vllm, or launch with configs/accelerate/data_parallel.yaml"
+        )
+    if policy.critic is not None:
+        raise UserError(f"{kind.value} trains one model: set critic.shared: true")

@@ -43,11 +43,12 @@ class OverlongSettings(Settings):
     """Soft overlong punishment (Yu et al. 2025, eq. 13), for every turn.
 
     Attributes:
-        buffer: the last tokens before `max_tokens`, in which the penalty grows.
+        buffer: the last tokens before `max_tokens`, in which the penalty grows; a fifth of them if
+            left out, as in the paper.
         penalty: what a reply of `max_tokens` loses.
     """
 
-    buffer: int = Field(ge=1)
+    buffer: int | None = Field(None, ge=1)
     penalty: float = Field(1.0, gt=0)
 
 
@@ -168,7 +169,7 @@ class OnPolicySettings(Settings):
             raise ValueError("a critic learns from every rollout, so there is nothing to refill")
         if self.kl.coefficient and self.lora is None and not self.kl.reference:
             raise ValueError("kl.coefficient needs kl.reference: true")
-        if self.overlong is not None and self.overlong.buffer > self.max_tokens:
+        if self.overlong is not None and (self.overlong.buffer or 0) > self.max_tokens:
             raise ValueError("overlong.buffer can't be more than max_tokens")
         return self
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OWNER_LABEL = "rlenv.sandbox.owner"
 _NOBODY = "65534:65534"
+_REMOVE_SECONDS = 30.0
 _image_lock = threading.Lock()
 
 
@@ -77,10 +78,13 @@ class ContainerTransport:
             return []
 
     def kill(self) -> None:
-        """Remove the container."""
-        self.disown()
-        with contextlib.suppress(Exception):  # it may be going away by itself already
+        """Remove the container, and wait until it is gone."""
+        # Both fail where it is gone already; the first also while it is going by itself.
+        with contextlib.suppress(OSError):
             self._client.remove_container(self._id, force=True, v=True)
+        with contextlib.suppress(OSError):
+            self._client.wait(self._id, timeout=_REMOVE_SECONDS, condition="removed")
+        self.disown()
         self._client.close()
 
     def disown(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from sandbox.worker import Worker
 _NOBODY = 65534
 # For jails where the kernel counts all processes of the user, not those of the run.
 _SHARED_TASKS = 4096
+_LEAVE_SECONDS = 2.0  # for a guest to leave by itself; then it hangs
+_ORPHAN_SECONDS = 1.0  # not for ever: where nobody reaps orphans they stay
 
 
 class LocalTransport:
@@ -72,17 +76,31 @@ class LocalTransport:
         return [pid, *map(int, children.split())]
 
     def kill(self) -> None:
-        """Kill the supervisor; the kernel takes the rest with it."""
-        # Closing first lets an idle guest leave by itself and kill its warm parent, which
-        # matters where the kernel does not do it for us.
+        """End the guest and wait until it and everything it started are gone."""
+        # Each kills and reaps its own children before it leaves. Killed from here, the
+        # supervisor would leave orphans: still there for a moment, and for good as zombies
+        # where process 1 is not an init that reaps them, as in many a container.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # a fork of ours may hold this end too
         self._socket.close()
         try:
-            self._process.wait(0.0 if sys.platform.startswith("linux") else 2.0)
+            self._process.wait(_LEAVE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        if self._process.returncode:
+            self._wait_for_orphans()
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _wait_for_orphans(self) -> None:
+        """After the supervisor was killed, wait for those that the kernel kills with it."""
+        end = time.monotonic() + _ORPHAN_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < end:
+                os.killpg(self._process.pid, 0)
+                time.sleep(0.001)
 
     def disown(self) -> None:
         """Forget the guest, in a forked child of the process that started it."""

@@ -4,6 +4,7 @@
 # ruff: noqa: PTH112
 
 import ctypes
+import fcntl
 import os
 import struct
 
@@ -26,48 +27,59 @@ def version():
     return max(number, 0)
 
 
-def restrict(readable, writable, devices=()):
-    """Take away this thread's sight of all files but the named ones, for good.
+class Ruleset:
+    """The named files and no others, made once for all the runs forked from here.
 
     Args:
         readable: Paths below which everything may be read. Missing ones are passed over.
         writable: Folders below which files may be made, written and removed.
         devices: Files that may be read and written.
 
+    Attributes:
+        fd: The descriptor that holds the rules.
+
     Raises:
         OSError: The kernel has no Landlock, or refused.
     """
-    level = version()
-    if not level:
-        raise OSError("the kernel has no Landlock")
-    handled = _BASE_RIGHTS
-    handled |= _REFER if level >= 2 else 0
-    handled |= _TRUNCATE if level >= 3 else 0
-    handled |= _IOCTL_DEV if level >= 5 else 0
-    network = 3 if level >= 4 else 0
-    scoped = 3 if level >= 6 else 0  # abstract sockets and signals
-    attributes = struct.pack("QQQ", handled, network, scoped)
-    size = 24 if level >= 6 else 16 if level >= 4 else 8
-    ruleset = linux.check(
-        linux.libc.syscall(
+
+    def __init__(self, readable, writable, devices=()):
+        level = version()
+        if not level:
+            raise OSError("the kernel has no Landlock")
+        handled = _BASE_RIGHTS
+        handled |= _REFER if level >= 2 else 0
+        handled |= _TRUNCATE if level >= 3 else 0
+        handled |= _IOCTL_DEV if level >= 5 else 0
+        network = 3 if level >= 4 else 0
+        scoped = 3 if level >= 6 else 0  # abstract sockets and signals
+        attributes = struct.pack("QQQ", handled, network, scoped)
+        size = 24 if level >= 6 else 16 if level >= 4 else 8
+        fd = linux.libc.syscall(
             linux.LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint(0)
-        ),
-        "landlock_create_ruleset",
-    )
-    try:
+        )
+        linux.check(fd, "landlock_create_ruleset")
+        # Out of the way of the numbers that a run's own descriptors take.
+        self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16)
+        os.close(fd)
         for path in readable:
-            _allow(ruleset, path, (_READ_FILE | _READ_DIR) & handled)
+            _allow(self.fd, path, (_READ_FILE | _READ_DIR) & handled)
         for path in devices:
-            _allow(ruleset, path, (_READ_FILE | _WRITE_FILE | _TRUNCATE) & handled)
+            _allow(self.fd, path, (_READ_FILE | _WRITE_FILE | _TRUNCATE) & handled)
         for path in writable:
-            _allow(ruleset, path, handled & ~(_EXECUTE | _NOT_NEEDED | _IOCTL_DEV))
+            _allow(self.fd, path, handled & ~(_EXECUTE | _NOT_NEEDED | _IOCTL_DEV))
+
+    def restrict(self):
+        """Take away this thread's sight of all other files, for good, and let go of the rules.
+
+        Raises:
+            OSError: The kernel refused.
+        """
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         linux.check(
-            linux.libc.syscall(linux.LANDLOCK_RESTRICT_SELF, ruleset, ctypes.c_uint(0)),
+            linux.libc.syscall(linux.LANDLOCK_RESTRICT_SELF, self.fd, ctypes.c_uint(0)),
             "landlock_restrict_self",
         )
-    finally:
-        os.close(ruleset)
+        os.close(self.fd)
 
 
 def _allow(ruleset, path, rights):

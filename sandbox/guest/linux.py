@@ -22,7 +22,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
-PR_SET_NO_NEW_PRIVS = 38
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 CAP_DAC_READ_SEARCH = 2
 
 # The same numbers on every architecture that has these calls.
@@ -33,6 +33,8 @@ _AT_RECURSIVE, _AT_EMPTY_PATH = 0x8000, 0x1000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 
 libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+for _name in ("capset", "mount", "prctl", "setns", "syscall", "umount2", "unshare"):
+    getattr(libc, _name, None)  # found once here, not again in each run
 
 
 def check(result, what):
@@ -114,19 +116,28 @@ def cpu_clock(pid):
 
 
 def core_wait(pid):
-    """Seconds that a process was ready to run while all cores were taken.
+    """How a process fares in the queue for a core.
 
     Args:
-        pid: The process; of its threads the one that waited longest counts.
+        pid: The process.
 
     Returns:
-        Seconds; 0.0 if the kernel does not tell.
+        For how many seconds it was ready while all cores were taken, up to when it last got
+        one: all its threads together, since they may wait in turns; 0.0 if the kernel does not
+        tell. And whether one of its threads is ready, or running, now.
     """
-    longest = 0
+    waited, ready = 0, False
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        tasks = []
+    for task in tasks:
+        try:
             with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
-                longest = max(longest, int(file.read().split()[1]))
-    except (OSError, IndexError, ValueError):
-        pass
-    return longest / 1e9
+                waited += int(file.read().split()[1])
+            with open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
+                # The state comes after the name, which may hold anything.
+                ready = ready or file.read().rpartition(b") ")[2][:1] == b"R"
+        except (OSError, IndexError, ValueError):  # the thread has ended meanwhile
+            continue
+    return waited / 1e9, ready

@@ -7,12 +7,13 @@ import struct
 
 from sandbox.guest import linux, syscalls
 
-_LD, _JEQ, _JGE, _JGT, _JSET, _RET = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
+_LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _EPERM, _ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 _NUMBER, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
 _SIGKILL, _RLIMIT_CPU = 9, 0
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_PR_SET_SECCOMP, _MODE_FILTER, _ZERO = 22, ctypes.c_ulong(2), ctypes.c_ulong(0)
 _NEWEST = 462  # calls younger than this table do not exist, so callers fall back
 
 _CLONE_THREAD = 0x00010000
@@ -21,27 +22,66 @@ _PRCTL = (15, 16, 0x53564D41)  # set name, get name, name a mapping
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # isatty, size, FIONREAD, flags
 _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)  # fds, flags and locks; no owner, no signal
 _AF_UNIX = 1
+SELF = 0x7FFFFFFF  # to be replaced by the process's own id; no process has this one
 
 
-def build(pid=None, processes=False, inode=True, truncate=True):
+def build(own_signals=False, processes=False, inode=True, truncate=True, machine=None):
     """Make a filter program.
 
     Everything not listed is refused with EPERM. Threads are always allowed.
 
     Args:
-        pid: If given, the only process that `kill` may name. Without it the process must be
-            alone in its pid namespace.
+        own_signals: Whether `kill` may name the process itself only. Without it the process
+            must be alone in its pid namespace.
         processes: Whether the program may fork and exec.
         inode: Whether it may change the mode and times of files.
         truncate: Whether it may truncate a file by its path.
+        machine: The architecture, as in `os.uname().machine`; by default this one.
 
     Returns:
-        The program, as bytes for `install`.
+        The program, as bytes for `Filter`.
 
     Raises:
         OSError: The architecture is not known.
     """
-    machine = os.uname().machine
+    machine = machine or os.uname().machine
+    rules = _rules(machine, own_signals, processes, inode, truncate)
+    code = [_op(_LD, _ARCH), _op(_JEQ, _AUDIT_ARCH[machine], 1, 0), _op(_RET, _KILL)]
+    return b"".join([*code, _op(_LD, _NUMBER), *_search(_pieces(rules))])
+
+
+class Filter:
+    """A filter, laid out in memory once so that the runs forked from here need only hand it in.
+
+    Args:
+        program: What `build` made.
+    """
+
+    def __init__(self, program):
+        self._code = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(self._code))
+        self._header = ctypes.create_string_buffer(header)
+        self._own_id = [
+            at + 4
+            for at in range(0, len(program), 8)
+            if program[at : at + 8] == _op(_JEQ, SELF, 0, 1)
+        ]
+
+    def install(self):
+        """Put it on this thread, for good.
+
+        Raises:
+            OSError: The kernel refused.
+        """
+        for at in self._own_id:
+            struct.pack_into("I", self._code, at, os.getpid())
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        result = linux.libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, self._header, _ZERO, _ZERO)
+        linux.check(result, "seccomp")
+
+
+def _rules(machine, own_signals, processes, inode, truncate):
+    """What to do on each system call that is known, by its number."""
     plain = syscalls.numbers(syscalls.ALWAYS, machine)
     if inode:
         plain.update(syscalls.numbers(syscalls.INODE, machine))
@@ -49,50 +89,50 @@ def build(pid=None, processes=False, inode=True, truncate=True):
         plain.update(syscalls.numbers(syscalls.PROCESS, machine))
     if not truncate:
         plain.pop("truncate", None)
-    special = syscalls.numbers(syscalls.FILTERED, machine)
-
-    code = [_op(_LD, _ARCH), _op(_JEQ, _AUDIT_ARCH[machine], 1, 0), _op(_RET, _KILL)]
-    code += [_op(_LD, _NUMBER)]
-    code += _on(special["clone3"], [_op(_RET, _ENOSYS)])  # flags out of reach: use clone
-    code += _on(special["clone"], _clone_rule(processes))
-    for name, signal in (("kill", _ARG1), ("tgkill", _ARG2)):
-        code += _on(special[name], [_op(_RET, _ALLOW)] if pid is None else _own(pid, signal))
-    code += _on(special["prlimit64"], _rlimit_rule())
-    code += _on(special["prctl"], _among(_ARG0, _PRCTL))
-    code += _on(special["ioctl"], _among(_ARG1, _IOCTL, errno.ENOTTY))
-    code += _on(special["fcntl"], _among(_ARG1, _FCNTL))
-    code += _on(special["socketpair"], _among(_ARG0, [_AF_UNIX]))
-    for first, last in _ranges(plain.values()):
-        code += [_op(_JGT, last, 2, 0), _op(_JGE, first, 0, 1), _op(_RET, _ALLOW)]
-    code += [_op(_JGE, _NEWEST, 0, 1), _op(_RET, _ENOSYS), _op(_RET, _EPERM)]
-    return b"".join(code)
+    special = {
+        "clone3": [_op(_RET, _ENOSYS)],  # flags out of reach: use clone
+        "clone": _clone_rule(processes),
+        "kill": _own(_ARG1) if own_signals else _ALLOWED,
+        "tgkill": _own(_ARG2) if own_signals else _ALLOWED,
+        "prlimit64": _rlimit_rule(),
+        "prctl": _among(_ARG0, _PRCTL),
+        "ioctl": _among(_ARG1, _IOCTL, errno.ENOTTY),
+        "fcntl": _among(_ARG1, _FCNTL),
+        "socketpair": _among(_ARG0, [_AF_UNIX]),
+    }
+    numbers = syscalls.numbers(syscalls.FILTERED, machine)
+    return dict.fromkeys(plain.values(), _ALLOWED) | {numbers[n]: special[n] for n in numbers}
 
 
-def install(program):
-    """Put a filter on this thread, for good.
+def _pieces(rules):
+    """Cut the numbers into pieces with one rule each; a list of (first number, rule)."""
+    pieces: list = []
+    for number in range(_NEWEST):
+        rule = rules.get(number, _REFUSED)
+        if not pieces or pieces[-1][1] != rule:
+            pieces.append((number, rule))
+    return [*pieces, (_NEWEST, [_op(_RET, _ENOSYS)])]
 
-    Args:
-        program: What `build` made.
 
-    Raises:
-        OSError: The kernel refused.
+def _search(pieces):
+    """Find the piece that a number lies in by halving.
+
+    At installation the kernel plays the filter for every number there is, to learn which calls
+    it need not ask about, so the way to a rule must be short.
     """
-    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    buffer = ctypes.create_string_buffer(program, len(program))
-    header = ctypes.create_string_buffer(
-        struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
-    )
-    result = linux.libc.prctl(22, ctypes.c_ulong(2), header, ctypes.c_ulong(0), ctypes.c_ulong(0))
-    linux.check(result, "seccomp")
+    if len(pieces) == 1:
+        return pieces[0][1]
+    middle = len(pieces) // 2
+    below, above = _search(pieces[:middle]), _search(pieces[middle:])
+    return [_op(_JGE, pieces[middle][0], len(below), 0), *below, *above]
 
 
 def _op(code, k, jump_true=0, jump_false=0):
     return struct.pack("HBBI", code, jump_true, jump_false, k)
 
 
-def _on(number, rule):
-    """Apply `rule`, which must end in a return, to one system call."""
-    return [_op(_JEQ, number, 0, len(rule)), *rule]
+_ALLOWED = [_op(_RET, _ALLOW)]
+_REFUSED = [_op(_RET, _EPERM)]
 
 
 def _among(argument, values, error=errno.EPERM):
@@ -103,9 +143,9 @@ def _among(argument, values, error=errno.EPERM):
     return [*rule, _op(_RET, 0x00050000 | error)]
 
 
-def _own(pid, signal):
+def _own(signal):
     """Signals to itself only, and not SIGKILL, which has to mean that someone else did it."""
-    return [_op(_LD, signal), _op(_JEQ, _SIGKILL, 3, 0), *_among(_ARG0, [pid])]
+    return [_op(_LD, signal), _op(_JEQ, _SIGKILL, 3, 0), *_among(_ARG0, [SELF])]
 
 
 def _rlimit_rule():
@@ -136,14 +176,3 @@ def _clone_rule(processes):
         _op(_RET, _ALLOW),
         _op(_RET, _EPERM),
     ]
-
-
-def _ranges(numbers):
-    """Group numbers into runs, since a filter tests a run as fast as a number."""
-    runs: list = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return runs

@@ -15,6 +15,7 @@ import sys
 
 from sandbox.guest import codec, linux, zygote
 from sandbox.guest.jails import JAILS
+from sandbox.guest.messages import HEARTBEAT, KILL, ORDER, READY, REPORT, RUN
 
 LENGTH = struct.Struct("<Q")
 NOTHING = LENGTH.pack(0)  # a heartbeat
@@ -120,14 +121,14 @@ def _start_zygote(jail, config, channel):
             zygote.serve(theirs, jail, config)
         except BaseException as error:  # noqa: BLE001 - the host must hear of it
             note = f"{type(error).__name__}: {error}".encode()[:256]
-            theirs.sendall(zygote.REPORT.pack(b"failed", 0, 0, 0, 0, note))
+            theirs.sendall(REPORT.pack(b"failed", 0, 0, 0, 0, note))
         os._exit(1)
     theirs.close()
-    answer = ours.recv(zygote.REPORT.size, socket.MSG_WAITALL)
-    if answer != zygote.READY:
+    answer = ours.recv(REPORT.size, socket.MSG_WAITALL)
+    if answer != READY:
         _end(pid)
         jail.leave()
-        note = zygote.REPORT.unpack(answer)[-1].rstrip(b"\0") if answer else b""
+        note = REPORT.unpack(answer)[-1].rstrip(b"\0") if answer else b""
         raise OSError(note.decode(errors="replace") or "the warm parent died at its start")
     return ours, pid
 
@@ -179,7 +180,7 @@ class Supervisor:
     def _run(self, order):
         outs = [os.pipe() for _ in range(3)]
         given = [_file(order["job"]), _file(order["stdin"])] + [write for _, write in outs]
-        wanted = zygote.ORDER.pack(zygote.RUN, order["cpu"], order["wall"])
+        wanted = ORDER.pack(RUN, order["cpu"], order["wall"])
         socket.send_fds(self.control, [wanted], given)
         for fd in given:
             os.close(fd)
@@ -221,10 +222,10 @@ class Supervisor:
                     if sinks[fd].overflowed and sinks[fd].strict and not killed:
                         killed = True
                         if not report:
-                            self.control.sendall(zygote.ORDER.pack(zygote.KILL, 0, 0))
+                            self.control.sendall(ORDER.pack(KILL, 0, 0))
                 elif fd == control:
-                    message = self.control.recv(zygote.REPORT.size, socket.MSG_WAITALL)
-                    if message == zygote.HEARTBEAT:
+                    message = self.control.recv(REPORT.size, socket.MSG_WAITALL)
+                    if message == HEARTBEAT:
                         self.channel.send(None)
                     elif not message:
                         return None
@@ -235,7 +236,7 @@ class Supervisor:
         return self._report(report, [sinks[fd] for fd in reads], killed)
 
     def _report(self, report, sinks, killed):
-        why, status, cpu, wall, rss, note = zygote.REPORT.unpack(report)
+        why, status, cpu, wall, rss, note = REPORT.unpack(report)
         why = why.rstrip(b"\0").decode()
         return {
             "why": "output" if killed and not why else why,

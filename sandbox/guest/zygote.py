@@ -14,28 +14,16 @@ import importlib
 import math
 import os
 import resource
-import select
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
 
-from sandbox.guest import codec, linux, runner
+from sandbox.guest import codec, runner
+from sandbox.guest.messages import KILL, ORDER, READY, REPORT
+from sandbox.guest.watch import watch
 
-# From the supervisor: what to do, processor seconds, wall seconds. With RUN come five
-# descriptors: job, stdin, stdout, stderr, results.
-ORDER = struct.Struct("<cdd")
-RUN, KILL = b"R", b"K"
-# To the supervisor: why the run ended, wait status, processor seconds, wall seconds, max RSS
-# (KiB), a note. All messages are of one length, so a stream carries them.
-REPORT = struct.Struct("<16sqddq256s")
-READY, HEARTBEAT = (REPORT.pack(why, 0, 0, 0, 0, b"") for why in (b"ready", b"alive"))
-HEARTBEAT_SECONDS = 1.0
-STARVED_MULTIPLE = 5.0  # times the wall limit, then it is the machine's fault
-_POLL_SECONDS = 0.05
-_CORES = os.cpu_count() or 1
 _RESULT_FD, _JOB_FD = 3, 4
 _THREAD_STACK = 4 << 20
 _MEMORY_RESERVE = 16 << 20
@@ -84,7 +72,7 @@ def serve(control, jail, config):
             _become_run(jail, config, fds, ready_write, base, cpu)
         for fd in (*fds, ready_write):
             os.close(fd)
-        why, status, usage = _watch(pid, control, wake_read, jail, start, cpu, wall)
+        why, status, usage = watch(pid, control, wake_read, jail, cpu, wall)
         said = os.read(ready_read, 300)
         os.close(ready_read)
         jail.clean()
@@ -170,7 +158,11 @@ def _become_run(jail, config, fds, ready, base, cpu):
             (ready, 5),
         ):
             os.dup2(fd, number, inheritable=number < 3)
-        os.closerange(6, 4096)
+        low = 6
+        for kept in sorted(jail.kept):
+            os.closerange(low, kept)
+            low = kept + 1
+        os.closerange(low, 4096)
         ready = 5
         set_limits(config, base, cpu)
         jail.enter_run()
@@ -235,47 +227,3 @@ def set_limits(config, base, cpu):
         except (OSError, ValueError):
             if sys.platform.startswith("linux"):
                 raise
-
-
-def _watch(pid, control, wake, jail, start, cpu, wall):
-    """Wait for a run to end, or end it. Returns why, its wait status and its usage."""
-    why = b""
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    poll.register(wake, select.POLLIN)
-    beat = start
-    while True:
-        done, status, usage = os.wait4(pid, os.WNOHANG)
-        if done:
-            return why, status, usage
-        now = time.monotonic()
-        if not why:
-            why = _overdue(pid, now - start, cpu, wall) or jail.overfull(pid)
-            if why:
-                jail.kill(pid)
-        if now - beat >= HEARTBEAT_SECONDS:
-            beat = now
-            control.sendall(HEARTBEAT)
-        for fd, _ in poll.poll(_POLL_SECONDS * 1000):
-            if fd == wake:
-                os.read(wake, 512)
-            else:
-                order = control.recv(ORDER.size, socket.MSG_WAITALL)
-                why = why or (b"output" if order else b"gone")
-                jail.kill(pid)
-                if not order:
-                    os._exit(0)
-
-
-def _overdue(pid, elapsed, cpu, wall):
-    try:
-        if elapsed * _CORES > cpu and time.clock_gettime(linux.cpu_clock(pid)) > cpu:
-            return b"cpu"
-    except (OSError, AttributeError):
-        pass  # no such clock: the kernel's own limit has to do
-    if elapsed > wall:
-        if elapsed - linux.core_wait(pid) > wall:
-            return b"wall"
-        if elapsed > wall * STARVED_MULTIPLE:
-            return b"starved"
-    return b""

@@ -13,12 +13,11 @@ from sandbox import Sandbox, SandboxError
 FORBID = """
 from sandbox.guest import linux, seccomp
 import errno
-deny = [seccomp._op(0x20, 0), seccomp._op(0x15, 272, 0, 1), seccomp._op(6, 0x50001)]
 def install(*numbers):
     code = [seccomp._op(0x20, 0)]
     for number in numbers:
         code += [seccomp._op(0x15, number, 0, 1), seccomp._op(6, 0x50000 | errno.EPERM)]
-    seccomp.install(b"".join([*code, seccomp._op(6, 0x7FFF0000)]))
+    seccomp.Filter(b"".join([*code, seccomp._op(6, 0x7FFF0000)])).install()
 """
 
 
@@ -83,7 +82,7 @@ def test_the_self_test_rejects_a_backend_that_does_not_hold(monkeypatch):
             name,
             package,
             source.replace(
-                "def install(program):", "def install(program):\n    return\ndef _(program):"
+                "def install(self):", "def install(self):\n        return\n    def _(self):"
             ),
         )
         for name, package, source in parts

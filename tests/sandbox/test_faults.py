@@ -213,11 +213,11 @@ def test_a_killed_host_leaves_nothing(backend, how, fork):
 
 @pytest.fixture
 def busy_machine():
-    """Two processes for each core that do nothing but compute."""
+    """Four processes for each core that do nothing but compute."""
     # Each in a session of its own, since the kernel may share out cores by sessions.
     burners = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
-        for _ in range(2 * (os.cpu_count() or 1))
+        for _ in range(4 * (os.cpu_count() or 1))
     ]
     yield
     for process in burners:
@@ -229,8 +229,8 @@ def busy_machine():
 def test_a_busy_machine_does_not_fail_right_programs(backend, busy_machine):
     limits = Limits(cpu_seconds=0.6, wall_multiple=1.2)
     with open_sandbox(backend, workers=2, limits=limits, patience=60.0) as sandbox:
-        # Needs about half its processor time, so with a third of a core it is there for
-        # longer than its wall limit.
+        # Needs about half its processor time, so with a fifth of a core it is there for
+        # twice as long as its wall limit.
         program = (
             "import time\ndef solve(n):\n    end = time.process_time() + 0.06\n"
             "    while time.process_time() < end: pass\n    return n * n + 1\n"
@@ -279,22 +279,3 @@ def test_a_host_with_torch_and_many_threads():
         for thread in computing:
             thread.join()
     assert statuses == ["pass"] * 16
-
-
-def test_closing_from_another_thread_ends_runs():
-    sandbox = Sandbox(workers=1)
-    caught = []
-
-    def work():
-        try:
-            sandbox.run("import time\ntime.sleep(60)")
-        except RuntimeError as error:
-            caught.append(str(error))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    time.sleep(0.3)
-    sandbox.close()
-    thread.join(30)
-    assert caught
-    assert "closed" in caught[0]

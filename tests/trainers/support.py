@@ -4,6 +4,7 @@ import random
 
 import torch
 
+import rlenv
 from rlenv import Task, Trajectory
 from rlenv.reward import Reward
 from trainers.settings import OnPolicySettings
@@ -77,3 +78,24 @@ def grouped(vocabulary, seed=0):
             made.append(trajectory(prompt, turns, said=[words(1, 3)]))
     rng.shuffle(made)
     return made
+
+
+def hash_of(text):
+    return sum(ord(c) * 31**n for n, c in enumerate(text)) % 997 / 997
+
+
+class Numbers(rlenv.SingleTurnEnv):
+    """Each task is a number."""
+
+    def generate(self, rng):
+        return rlenv.Task(f"{rng.randrange(1000)} + 1 = ?", metadata={"luck": rng.random()})
+
+    def score(self, task, reply):
+        return 0.0
+
+
+class Varied(Numbers):
+    """Rewards each reply differently."""
+
+    def score(self, task, reply):
+        return hash_of(reply)

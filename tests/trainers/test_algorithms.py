@@ -156,6 +156,8 @@ def test_a_config_word_brings_the_papers_settings(name, expected):
 def test_what_the_user_sets_goes_before_what_the_algorithm_sets():
     made = OnPolicySettings(algorithm="dapo", steps=1, clip_high=0.5)
     assert (made.clip_high, made.max_refills) == (0.5, 4)
+    assert made.overlong is not None
+    assert OnPolicySettings(algorithm="dapo", steps=1, overlong=None).overlong is None
     made = OnPolicySettings(algorithm="reinforce_pp", steps=1, kl={"coefficient": 0.1})
     assert (made.kl.coefficient, made.kl.estimator) == (0.1, "k2")
 

@@ -154,3 +154,5 @@ def test_length_costs_each_turn_what_eq_13_says():
     by_turn = credit.overlong_grid([group], by_turn=True, longest=8, s=s)
     assert by_turn.tolist() == [[[-0.5, -0.25], [-0.125, 0.0]]]
     assert credit.overlong_grid([group], False, 8, s).tolist() == [[[-0.75], [-0.125]]]
+    of_the_paper = credit.overlong_grid([group], True, 10, OverlongSettings())  # the last two
+    assert of_the_paper.tolist() == [[[-1.0, 0.0], [0.0, 0.0]]]

@@ -1,15 +1,19 @@
 import json
+from types import SimpleNamespace
 
 import pytest
+from accelerate import DistributedType
 
 import rlenv
 from rlenv.config import EnvSettings
-from rlenv.errors import HeldOutError, RunFailed
+from rlenv.errors import HeldOutError, RunFailed, UserError
 from rlenv.stage import Context
 from trainers import experience, rollouts, sft
-from trainers.on_policy import Loop
+from trainers.on_policy import Loop, check_sharding
+from trainers.policy import Policy
+from trainers.settings import OnPolicySettings
 
-from .support import SETTINGS
+from .support import SETTINGS, Varied
 
 
 def test_rollouts_play_training_tasks_and_held_out_scores_come_from_validation(
@@ -84,12 +88,39 @@ def test_too_many_unjudged_rollouts_stop_the_run(context, monkeypatch):
         loop.step(0, looking=False)
 
 
-def test_sampled_episodes_are_kept_with_their_reward(context):
+def test_sampled_episodes_are_kept_with_reward_and_advantages(context, monkeypatch):
+    monkeypatch.setattr(Context, "make_env", lambda self, split, **_: Varied(split=split))
     Loop(SETTINGS, context).run()
     lines = [json.loads(line) for line in (context.run.path / "episodes.jsonl").open()]
     assert {line["step"] for line in lines} == {1, 2, 3}
     for line in lines:
         assert {"prompt", "reply", "reward", "components", "status", "task_key"} <= set(line)
+        assert len(line["advantages"]) == len(line["turn_rewards"]) == 1
+    assert {line["advantages"][0] > 0 for line in lines} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("stage", "plugin", "says"),
+    [
+        ("grpo", None, "engine: vllm"),
+        ("grpo", 3, "engine: vllm"),
+        ("ppo", 2, "critic.shared: true"),
+        ("grpo", 2, None),
+    ],
+)
+def test_what_sharded_weights_do_not_allow(context, stage, plugin, says):
+    sharded = SimpleNamespace(
+        distributed_type=DistributedType.DEEPSPEED if plugin else DistributedType.FSDP,
+        state=SimpleNamespace(
+            deepspeed_plugin=SimpleNamespace(zero_stage=plugin) if plugin else None
+        ),
+    )
+    policy = Policy(context.source, OnPolicySettings(algorithm=stage, steps=1), "cpu", 0)
+    if says is None:
+        check_sharding(sharded, policy)
+    else:
+        with pytest.raises(UserError, match=says):
+            check_sharding(sharded, policy)
 
 
 def test_the_environment_needs_no_registration_for_its_options():

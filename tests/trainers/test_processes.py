@@ -1,11 +1,13 @@
 """One process and two, started by a launcher, take the same steps."""
 
 import json
+import signal
 
 import pytest
 import torch
 
 from . import forks
+from .forks import DieAtCall
 
 STEPS = 4
 COMMON = (
@@ -77,3 +79,20 @@ def test_two_processes_take_the_steps_of_one(make_config, tmp_path, name):
     assert played == [[e["prompt"], e["reply"]] for e in lines(tmp_path / "one", "episodes")]
     assert len(lines(tmp_path / "two", "metrics")) == STEPS
     assert outputs[1].read_text() == ""  # the main process alone speaks
+
+
+def test_two_processes_that_are_killed_go_on_to_the_same_bytes(make_config, tmp_path):
+    config = make_config("ppo")
+    outputs = [tmp_path / "output-0", tmp_path / "output-1"]
+
+    def together(arguments, **options):
+        running = forks.train_together(2, arguments, outputs, **options)
+        return [forks.finish(process) for process in running]
+
+    assert together([config, f"run_dir={tmp_path}/whole"]) == [0, 0]
+    trap = DieAtCall("torch.optim:AdamW", "step", 7)  # in the fourth batch; a save follows two
+    codes = together([config, f"run_dir={tmp_path}/killed"], before=trap)
+    assert codes == [-signal.SIGKILL] * 2
+    assert together(["--resume", tmp_path / "killed"]) == [0, 0]
+    ours, theirs = weights(tmp_path / "killed"), weights(tmp_path / "whole")
+    assert all(torch.equal(ours[key], value) for key, value in theirs.items())

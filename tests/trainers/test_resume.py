@@ -18,8 +18,10 @@ PPO = SETTINGS.replace("kl:", "group_size: 1, groups: 16, critic: {shared: SHARE
     "groups: 4, group_size: 4, ", ""
 )
 STAGES = {
-    "grpo": SETTINGS,
-    "ppo": PPO.replace("SHARED", "false"),
+    "grpo": ("grpo", SETTINGS),
+    "lora": ("grpo", SETTINGS.replace("{steps", "{lora: {rank: 4}, steps")),
+    "ppo": ("ppo", PPO.replace("SHARED", "false")),
+    "shared": ("ppo", PPO.replace("SHARED", "true")),
 }
 
 
@@ -31,7 +33,7 @@ def make_config(finished_run, tmp_path_factory):
         env = next(x for x in digits.read_text().splitlines() if x.startswith("env:"))
         path.write_text(
             f"seed: 0\nrun_dir: {folder}\n{env}\nmodel: {finished_run}/sft\nthreads: 1\n"
-            f"stages: {{{name}: {STAGES[name]}}}\n"
+            f"stages: {{{STAGES[name][0]}: {STAGES[name][1]}}}\n"
         )
         return path
 
@@ -44,13 +46,14 @@ def undisturbed(make_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     running = {name: forks.train([make_config(name, folder / name)]) for name in STAGES}
     assert [forks.finish(process) for process in running.values()] == [0] * len(STAGES)
-    return {name: left_by(folder / name, name) for name in STAGES}
+    return {name: left_by(folder / name) for name in STAGES}
 
 
-def left_by(run, stage):
+def left_by(run):
     """What a run leaves: the checkpoint's hashes, and the metrics that are no times."""
+    (weights,) = run.glob("*/model.safetensors")
     weights = {
-        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((run / stage).iterdir())
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(weights.parent.iterdir())
     }
     timed = ("time/", "step_time", "tokens_per_second")
     metrics = [
@@ -85,19 +88,19 @@ def test_killed(make_config, undisturbed, tmp_path, moment):
     config = make_config("grpo", run)
     assert forks.finish(forks.train([config], before=MOMENTS[moment])) == -signal.SIGKILL
     assert forks.finish(forks.train(["--resume", run])) == 0
-    assert left_by(run, "grpo") == undisturbed["grpo"]
+    assert left_by(run) == undisturbed["grpo"]
 
 
-def test_killed_again_and_again(make_config, undisturbed, tmp_path):
-    """PPO, with the optimizer of two models: it gets one batch further each time."""
+@pytest.mark.parametrize("name", ["lora", "ppo", "shared"])
+def test_killed_again_and_again(make_config, undisturbed, tmp_path, name):
+    """It gets a batch further each time."""
     run = tmp_path / "run"
-    config = make_config("ppo", run)
-    arguments, deaths = [config], 0
+    arguments, deaths = [make_config(name, run)], 0
     trap = DieAtCall(OPTIMIZER, "step", 6)
     while forks.finish(forks.train(arguments, before=trap)) == -signal.SIGKILL:
         arguments, deaths = ["--resume", run], deaths + 1
     assert deaths == 3
-    assert left_by(run, "ppo") == undisturbed["ppo"]
+    assert left_by(run) == undisturbed[name]
 
 
 def flip_a_bit(save):
@@ -127,4 +130,4 @@ def test_the_save_before_a_damaged_one_is_used(make_config, undisturbed, tmp_pat
     output = tmp_path / "output"
     assert forks.finish(forks.train(["--resume", run], output=output)) == 0
     assert "step-00000003 is damaged; going back" in output.read_text()
-    assert left_by(run, "grpo") == undisturbed["grpo"]
+    assert left_by(run) == undisturbed["grpo"]

@@ -5,28 +5,17 @@ import json
 import pytest
 import torch
 
-import rlenv
 from rlenv.errors import RunFailed
 from rlenv.stage import Context
 from trainers import algorithms
 from trainers.on_policy import Loop
 from trainers.settings import OnPolicySettings
 
-from .support import SETTINGS
+from .support import SETTINGS, Numbers, Varied, hash_of
 
 
 def settings(**changes):
     return OnPolicySettings(**{**SETTINGS.model_dump(exclude_unset=True), **changes})
-
-
-class Numbers(rlenv.SingleTurnEnv):
-    """Each task is a number."""
-
-    def generate(self, rng):
-        return rlenv.Task(f"{rng.randrange(1000)} + 1 = ?", metadata={"luck": rng.random()})
-
-    def score(self, task, reply):
-        return 0.0
 
 
 class SometimesEqual(Numbers):
@@ -34,10 +23,6 @@ class SometimesEqual(Numbers):
 
     def score(self, task, reply):
         return 0.0 if task.metadata["luck"] < 0.5 else hash_of(reply)
-
-
-def hash_of(text):
-    return sum(ord(c) * 31**n for n, c in enumerate(text)) % 997 / 997
 
 
 class Crashing(Numbers):
@@ -72,6 +57,14 @@ def test_groups_of_equal_rewards_are_refilled_up_to_the_limit(loop):
     short, _ = loop(SometimesEqual, groups=10, max_refills=1).step(0, looking=False)
     assert short["groups/refills"] == 1
     assert short["groups/trained"] < filled["groups/trained"]
+
+
+def test_a_critic_needs_no_difference_within_a_group(loop):
+    varied, _ = loop(Varied, algorithm="ppo", group_size=1).step(0, looking=False)
+    assert varied["frac_reward_zero_std"] == 0
+    assert varied["groups/trained"] == SETTINGS.groups
+    equal, _ = loop(Numbers, algorithm="ppo", group_size=1).step(0, looking=False)
+    assert equal["frac_reward_zero_std"] == 1
 
 
 def test_a_step_without_a_difference_changes_nothing(loop):

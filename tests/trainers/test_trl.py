@@ -1,5 +1,8 @@
 """Losses and gradients equal TRL's own on the same random batch."""
 
+import inspect
+import json
+import re
 from types import SimpleNamespace
 from unittest import mock
 
@@ -12,6 +15,8 @@ from trainers.kl import divergence
 from trainers.settings import OnPolicySettings
 
 from .support import random_inputs
+
+pytest.importorskip("trl", minversion="1.16")  # Python 3.10 gets an older one
 
 LONGEST = 9
 
@@ -148,3 +153,23 @@ def test_advantages_equal_trls():
     scaled = algorithms.find("grpo").advantages(rewards, mask)
     assert torch.allclose(scaled, centred / (deviation + 1e-4), atol=1e-6)
     assert torch.allclose(algorithms.find("dr_grpo").advantages(rewards, mask), centred, atol=1e-6)
+
+
+# what TRL has no name for
+OURS = {
+    *("held_out/reward", "unparseable", "grader_errors", "groups/trained", "groups/refills"),
+    *("tokens_per_second", "time/rollout", "time/train"),
+}
+OF_TRANSFORMERS = {"loss", "grad_norm", "learning_rate"}
+
+
+def test_metrics_that_trl_has_bear_its_names(finished_run):
+    from trl.trainer import grpo_trainer
+
+    lines = [json.loads(line) for line in (finished_run / "metrics.jsonl").open()]
+    logged = {name for line in lines if line["stage"] == "grpo" for name in line}
+    theirs = inspect.getsource(grpo_trainer)
+    for name in logged - OURS - OF_TRANSFORMERS - {"stage", "step"}:
+        pattern = re.sub(r"^rewards/\w+/", "rewards/{reward_func_name}/", name)
+        assert f'"{pattern}"' in theirs, name
+    assert len(logged) > 25

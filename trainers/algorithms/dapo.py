@@ -1,13 +1,14 @@
 """DAPO: decoupled clip and dynamic sampling policy optimization (Yu et al. 2025).
 
-Four changes to GRPO, each a setting of the stage, so that any algorithm can take them up:
+Four changes to GRPO, each a setting of the stage, so that any algorithm can take one up, or this
+one leave it out:
 
 - clip-higher (section 3.1, eq. 10): `clip_high` above `clip_low`;
 - dynamic sampling (section 3.2, eq. 11): `max_refills` rounds of sampling in place of the groups
   whose rewards are all equal;
 - the mean over all tokens of the batch (section 3.3, eq. 12): `aggregate: token`;
-- overlong reward shaping (section 3.4, eq. 13): `overlong`, and overlong filtering:
-  `drop_truncated`.
+- overlong reward shaping (section 3.4, eq. 13): `overlong`. Overlong filtering, which the paper
+  tries in its place, is `drop_truncated`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from trainers.algorithms import advantages, loss
 from trainers.algorithms.grpo import clipped_surrogate, group_normalised
 
 # eq. 8 and 9; the clipping range is that of section 4.1
-advantages("dapo", max_refills=4)(group_normalised)
+advantages("dapo", max_refills=4, overlong={})(group_normalised)
 loss("dapo", aggregate="token", clip_low=0.2, clip_high=0.28)(clipped_surrogate)
 
 

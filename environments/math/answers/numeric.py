@@ -402,6 +402,7 @@ _FUNCTIONS: dict[str, Any] = {
     "degree": lambda a: a * mp.pi / 180,
     "transpose": lambda a: a.T,
     "cis": lambda x: _angle(mp.cos)(x) + mp.mpc(0, 1) * mp.sin(x),
+    "conjugate": mp.conj,
     "Re": mp.re,
     "Im": mp.im,
     "arg": mp.arg,

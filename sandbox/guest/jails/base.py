@@ -11,9 +11,14 @@ class Jail:
 
     Args:
         config: What the host sent: limits, and the paths that the jail needs.
+
+    Attributes:
+        fresh_interpreter: Whether a run starts an interpreter of its own.
+        kept: Descriptors of the warm parent that a run needs to confine itself, and closes.
     """
 
-    fresh_interpreter = False  # whether a run starts an interpreter of its own
+    fresh_interpreter = False
+    kept: tuple = ()
 
     def __init__(self, config):
         self.config = config

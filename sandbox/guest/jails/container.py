@@ -28,15 +28,20 @@ class ContainerJail(LandlockJail):
         os.chdir(self.config["scratch"])
         self.parent = os.getpid()
         hidden = ("proc", "sys", "dev", "tmp", "run")
+        processes = self.config["processes"] > 0
+        self.filter = seccomp.Filter(
+            seccomp.build(own_signals=True, processes=processes, inode=False)
+        )
         self.config["readable"] = [f"/{name}" for name in os.listdir("/") if name not in hidden]
+        if landlock.version() and not processes:
+            self._lock_files(self.config["scratch"])
 
     def enter_run(self):
         """Lock the files where possible, then the system calls."""
-        processes = self.config["processes"] > 0
         linux.die_with_parent(self.parent)
-        if landlock.version() and not processes:
-            self._lock_files(self.config["scratch"])
-        seccomp.install(seccomp.build(os.getpid(), processes=processes, inode=False))
+        if self.kept:
+            self.files.restrict()
+        self.filter.install()
 
     def overfull(self, pid):
         """The tmpfs bounds itself."""

@@ -27,6 +27,7 @@ class LandlockJail(Jail):
             self._become_nobody()
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # a run's parent, once the warm one is gone
 
     def _become_nobody(self):
         reachable = _reachable_as_nobody(self.config["readable"])
@@ -41,29 +42,31 @@ class LandlockJail(Jail):
         linux.set_capabilities(self.capabilities)
 
     def enter_zygote(self):
-        """Refuse to serve without Landlock."""
-        if not landlock.version():
-            raise OSError("the kernel has no Landlock")
-        os.chdir(self.config["scratch"])
+        """Prepare what all runs share, and refuse to serve without Landlock."""
+        scratch = self.config["scratch"]
+        self._lock_files(scratch)
+        level = landlock.version()
+        self.filter = seccomp.Filter(
+            seccomp.build(own_signals=True, inode=False, truncate=level >= 3)
+        )
+        os.environ.update(TMPDIR=scratch, HOME=scratch)
+        os.chdir(scratch)
         self.parent = os.getpid()
 
     def enter_run(self):
         """Lock the files, then the system calls."""
-        scratch = self.config["scratch"]
         linux.die_with_parent(self.parent)
-        os.environ.update(TMPDIR=scratch, HOME=scratch)
-        os.chdir(scratch)
-        self._lock_files(scratch)
+        self.files.restrict()
         linux.set_capabilities(self.capabilities)
         # The warm parent counts its removed files through /proc; nobody else may look, as
         # runs can't reach /proc and can't trace.
         linux.prctl(linux.PR_SET_DUMPABLE, 1)
-        level = landlock.version()
-        seccomp.install(seccomp.build(pid=os.getpid(), inode=False, truncate=level >= 3))
+        self.filter.install()
 
     def _lock_files(self, scratch):
         devices = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
-        landlock.restrict(self.config["readable"], [scratch], devices)
+        self.files = landlock.Ruleset(self.config["readable"], [scratch], devices)
+        self.kept = (self.files.fd,)
 
     def overfull(self, pid):
         """Measure the scratch folder, since nothing else bounds its total."""
@@ -83,7 +86,10 @@ class LandlockJail(Jail):
         empty(self.config["scratch"])
 
     def leave(self):
-        """Remove the scratch folder."""
+        """Wait for the run that the warm parent left, and remove the scratch folder."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
         with contextlib.suppress(OSError):  # the host removes it too, as far as it lives
             empty(self.config["scratch"])
             os.rmdir(self.config["scratch"])

@@ -101,7 +101,7 @@ class NamespaceJail(Jail):
         self._mount_proc()
         self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY)
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
-        self.filter = seccomp.build(processes=self.config["processes"] > 0)
+        self.filter = seccomp.Filter(seccomp.build(processes=self.config["processes"] > 0))
         self.tmpfs = f"size={self.config['disk_bytes']},nr_inodes={self.config['files'] + 1}"
         os.chdir("/tmp")
 
@@ -130,7 +130,7 @@ class NamespaceJail(Jail):
         # No id is mapped in it, so the program is nobody there and can become no one else.
         linux.unshare(linux.CLONE_NEWUSER)
         linux.set_capabilities(0)
-        seccomp.install(self.filter)
+        self.filter.install()
 
 
 def _write(path, text, create=False):

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+from sandbox.guest import linux
 from sandbox.guest.jails.base import Jail
 from sandbox.guest.jails.landlock import LandlockJail
 
@@ -24,9 +25,12 @@ class UnsafeJail(LandlockJail):
 
     def enter_zygote(self):
         """Nothing is confined."""
+        self.parent = os.getpid()
 
     def enter_run(self):
         """Lead a process group, so that it can be killed as one."""
+        if sys.platform.startswith("linux"):
+            linux.die_with_parent(self.parent)
         os.setsid()
         os.chdir(self.config["scratch"])
 

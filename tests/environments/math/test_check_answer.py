@@ -119,6 +119,7 @@ SAME = [
     ("{}_5C_2", "10"),
     (r"^{10}P_3", "720"),
     (r"\overline{AB}", "AB"),
+    (r"\overline{3+4i}", "3 - 4i"),
     ("x^2 + C", "x^2 + c"),
     (r"\log 100", "2"),
     (r"\frac34 = 0.75", "0.75"),
@@ -172,6 +173,7 @@ DIFFERENT = [
     (r"\log 100", "3"),
     (r"\overline{AB}", r"\overline{CD}"),
     ("3 + 4j", "3 + 4i"),
+    (r"\overline{3+4i}", "3 + 4i"),
 ]
 
 
@@ -217,6 +219,20 @@ def test_a_gold_answer_that_cannot_be_judged_is_no_verdict_on_the_reply() -> Non
     assert check_answer(r"\boxed{5}", "9^{9^{9^{9}}}").status == "grader_error"
     deep = "(" * 70 + "5" + ")" * 70
     assert check_answer(rf"\boxed{{{deep}}}", "21!!!").status == "timeout"  # the answer's own fault
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        r"1\pm\sqrt{9}\cup[3,\infty)",
+        r"\begin{pmatrix}\pm 1\\2\end{pmatrix}",
+        r"\sum_{k=1}^{3} \pm k",
+        r"(1\pm 2,2]\cup[3,\infty)",
+    ],
+)
+def test_a_plus_minus_that_stands_for_no_two_values_is_refused(answer: str) -> None:
+    assert check_answer(rf"\boxed{{{answer}}}", "5").status == "timeout"
+    assert check_answer(r"\boxed{5}", answer).status == "grader_error"
 
 
 def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:

@@ -1,0 +1,12 @@
+"""What the supervisor and the warm parent say to each other."""
+
+import struct
+
+# From the supervisor: what to do, processor seconds, wall seconds. With RUN come five
+# descriptors: job, stdin, stdout, stderr, results.
+ORDER = struct.Struct("<cdd")
+RUN, KILL = b"R", b"K"
+# To the supervisor: why the run ended, wait status, processor seconds, wall seconds, max RSS
+# (KiB), a note. All messages are of one length, so a stream carries them.
+REPORT = struct.Struct("<16sqddq256s")
+READY, HEARTBEAT = (REPORT.pack(why, 0, 0, 0, 0, b"") for why in (b"ready", b"alive"))
