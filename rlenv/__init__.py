@@ -21,7 +21,7 @@ _PUBLIC = {
     "decontaminate": "rlenv.decontamination",
     "SingleTurnEnv": "rlenv.env",
     "TextEnv": "rlenv.env",
-    "UnicodeText": "rlenv.env",
+    "UnicodeText": "rlenv.spaces",
     "done": "rlenv.env",
     "turn": "rlenv.env",
     "EnvSpec": "rlenv.registry",
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from rlenv.engines.base import Sampling as Sampling
     from rlenv.env import SingleTurnEnv as SingleTurnEnv
     from rlenv.env import TextEnv as TextEnv
-    from rlenv.env import UnicodeText as UnicodeText
     from rlenv.env import done as done
     from rlenv.env import turn as turn
     from rlenv.errors import UserError as UserError
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from rlenv.registry import spec as spec
     from rlenv.reward import Reward as Reward
     from rlenv.reward import Rubric as Rubric
+    from rlenv.spaces import UnicodeText as UnicodeText
     from rlenv.task import GeneratedTasks as GeneratedTasks
     from rlenv.task import RowTasks as RowTasks
     from rlenv.task import Task as Task
