@@ -36,6 +36,9 @@ _PUBLIC = {
     "Task": "rlenv.task",
     "TaskSet": "rlenv.task",
     "split_of": "rlenv.task",
+    "ToolEnv": "rlenv.tools",
+    "ToolFailed": "rlenv.tools",
+    "tool": "rlenv.tools",
     "Group": "rlenv.trajectory",
     "Trajectory": "rlenv.trajectory",
 }
@@ -69,6 +72,9 @@ if TYPE_CHECKING:
     from rlenv.task import Task as Task
     from rlenv.task import TaskSet as TaskSet
     from rlenv.task import split_of as split_of
+    from rlenv.tools import ToolEnv as ToolEnv
+    from rlenv.tools import ToolFailed as ToolFailed
+    from rlenv.tools import tool as tool
     from rlenv.trajectory import Group as Group
     from rlenv.trajectory import Trajectory as Trajectory
 

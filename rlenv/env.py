@@ -195,6 +195,12 @@ class TextEnv(gymnasium.Env[str, str]):
         """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
         raise NotImplementedError(f"{type(self).__name__} needs respond(task, reply)")
 
+    def score(self, task: Task, reply: str) -> Reward | float | bool:
+        """Judge the reply that answers the task: by the rubric's components, unless overridden."""
+        if self.rubric is None:
+            raise NotImplementedError(f"{type(self).__name__} needs score(task, reply) or a rubric")
+        return self.rubric.judge(self, task, reply)
+
     def demonstrate(self, task: Task, messages: Sequence[Message]) -> str | None:
         """Return what an expert would reply here, or None where nobody knows.
 
@@ -336,12 +342,6 @@ class SingleTurnEnv(TextEnv):
     Args:
         **kwargs: see `TextEnv`.
     """
-
-    def score(self, task: Task, reply: str) -> Reward | float | bool:
-        """Judge a reply: by the rubric's components, unless a subclass says otherwise."""
-        if self.rubric is None:
-            raise NotImplementedError(f"{type(self).__name__} needs score(task, reply) or a rubric")
-        return self.rubric.judge(self, task, reply)
 
     def respond(self, task: Task, reply: str) -> Response:
         """Score the reply and end the episode."""
