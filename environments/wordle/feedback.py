@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,13 +29,13 @@ def feedback(guess: str, secret: str) -> str:
         >>> feedback("lever", "hello")
         'YGXXX'
     """
-    left = Counter(b for a, b in zip(guess, secret, strict=True) if a != b)
+    left = [b for a, b in zip(guess, secret, strict=True) if a != b]
     marks = []
     for a, b in zip(guess, secret, strict=True):
         if a == b:
             marks.append(GREEN)
-        elif left[a] > 0:
-            left[a] -= 1
+        elif a in left:
+            left.remove(a)
             marks.append(YELLOW)
         else:
             marks.append(GREY)

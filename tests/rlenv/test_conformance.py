@@ -52,7 +52,7 @@ PLAIN = ["rlenv/Arithmetic-v0", "rlenv/Countdown-v0"]
 QUESTIONS = [{"prompt": f"What is half of {2 * n}?", "answer": f"#### {n}"} for n in range(200)]
 MIXED = {"members": {"rlenv/Arithmetic-v0": 1, f"{ROOT / 'tests/broken_envs.py'}:Sum-v0": 1}}
 MADE_OF_OTHERS = ["rlenv/Mix-v0", "rlenv/MathWord-v0", "rlenv/GSM8K-v0"]
-SEVERAL_TURNS = ["rlenv/PythonTool-v0", "rlenv/Wordle-v0"]
+SEVERAL_TURNS = ["rlenv/PythonTool-v0", "rlenv/SearchQA-v0", "rlenv/Wordle-v0"]
 FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
 # a task of these takes so long to make that their checks run with the slow tests
 LONG = {
