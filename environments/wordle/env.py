@@ -207,13 +207,16 @@ def read_guess(reply: str, length: int) -> str | None:
         reply: a policy's whole reply. What it thinks in `<think>` tags does not count.
         length: of the words.
     """
-    said = parsing.after_thinking(reply)
-    if said is None:
-        return None
-    tagged = parsing.tag(said.text, "guess")
-    if tagged is not None and set(tagged.problems) - {"repeated"}:
-        return None
-    word = (said.text if tagged is None else tagged.text).strip().lower()
+    word = reply
+    if "<" in reply:
+        said = parsing.after_thinking(reply)
+        if said is None:
+            return None
+        tagged = parsing.tag(said.text, "guess")
+        if tagged is not None and set(tagged.problems) - {"repeated"}:
+            return None
+        word = said.text if tagged is None else tagged.text
+    word = word.strip().lower()
     return word if len(word) == length and word.isascii() and word.isalpha() else None
 
 

@@ -29,17 +29,20 @@ def feedback(guess: str, secret: str) -> str:
         >>> feedback("lever", "hello")
         'YGXXX'
     """
-    left = [b for a, b in zip(guess, secret, strict=True) if a != b]
-    marks = []
+    left = ""
+    for a, b in zip(guess, secret, strict=True):
+        if a != b:
+            left += b
+    marks = ""
     for a, b in zip(guess, secret, strict=True):
         if a == b:
-            marks.append(GREEN)
+            marks += GREEN
         elif a in left:
-            left.remove(a)
-            marks.append(YELLOW)
+            left = left.replace(a, "", 1)
+            marks += YELLOW
         else:
-            marks.append(GREY)
-    return "".join(marks)
+            marks += GREY
+    return marks
 
 
 def encode(marks: str) -> int:
