@@ -70,11 +70,11 @@ class ChatTemplate:
         Raises:
             UserError: the template refuses the conversation.
         """
-        tools = json.loads(messages[0].get("tools", "[]"))
+        offered = str(messages[0].get("tools", "[]"))
+        tools = json.loads(offered)
         plain = [self._plain(message) for message in messages]
         if tools and not self.knows_tools:
-            schemas = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
-            plain, tools = _instructed(plain, _HOW_TO_CALL.format(tools=schemas)), []
+            plain, tools = _instructed(plain, how_to_call(offered)), []
         if not self.knows_tool_messages:
             plain = _results_of_user(plain)
         if not self.knows_system:
@@ -145,6 +145,16 @@ class ChatTemplate:
                 lambda token: f"{token[0][0]} {token[0][1:]}", rest["content"]
             )
         return rest
+
+
+def how_to_call(tools: str) -> str:
+    """Return what a policy is told of its tools where the chat template knows none.
+
+    Args:
+        tools: their schemas as JSON.
+    """
+    schemas = [json.dumps(tool, ensure_ascii=False) for tool in json.loads(tools)]
+    return _HOW_TO_CALL.format(tools="\n".join(schemas))
 
 
 def _user(text: str) -> Message:

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
+import numpy as np
 
 from rlenv.data import Rows, column, load_rows
 from rlenv.errors import UserError, did_you_mean

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from rlenv.chat_template import how_to_call
 from rlenv.config import EnvSettings, Settings
 from rlenv.demonstrations import demonstrate
 from rlenv.env import TextEnv
@@ -67,4 +68,5 @@ def _conversations(env: TextEnv, count: int = 1000) -> list[str]:
         shown = demonstrate(env, task, seed=number)
         messages = env.opening(task) if shown is None else shown.messages
         texts += [str(message["content"]) for message in messages]
+        texts += [how_to_call(message["tools"]) for message in messages if "tools" in message]
     return texts

@@ -96,7 +96,7 @@ class Wordle(rlenv.TextEnv):
         self._expert_words = expert
         self._history: list[tuple[str, str]] = []
         self._used = 0
-        self._luck = 0
+        self._luck: int | None = None  # decides how the expert plays this episode
 
     def make_tasks(self, split: str) -> TaskSet:
         """Return a task for each secret of a split."""
@@ -122,7 +122,7 @@ class Wordle(rlenv.TextEnv):
         """Begin a game."""
         self._history = []
         self._used = 0
-        self._luck = self.random.getrandbits(32)
+        self._luck = None
 
     def respond(self, task: rlenv.Task, reply: str) -> Response:
         """Mark a guess."""
@@ -178,6 +178,8 @@ class Wordle(rlenv.TextEnv):
         used = sum(message["role"] == "assistant" for message in messages)
         if used == self.guesses - 1:
             return str(task.answer)
+        if self._luck is None:
+            self._luck = self.random.getrandbits(32)
         rng = random.Random(f"{self._luck}/{used}")
         words = self.words.training
         if self._expert_words == "allowed":
