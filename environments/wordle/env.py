@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from rich.text import Text
@@ -93,7 +93,7 @@ class Wordle(rlenv.TextEnv):
         self.length, self.guesses = length, guesses
         self.end_on_invalid, self.instructions = end_on_invalid, instructions
         self.words: Words = wordle_words.load(length, secrets, allowed)
-        self._expert_words = expert
+        self._expert = partial(_solver, expert, length, secrets, allowed)
         self._history: list[tuple[str, str]] = []
         self._used = 0
         self._luck: int | None = None  # decides how the expert plays this episode
@@ -181,10 +181,7 @@ class Wordle(rlenv.TextEnv):
         if self._luck is None:
             self._luck = self.random.getrandbits(32)
         rng = random.Random(f"{self._luck}/{used}")
-        words = self.words.training
-        if self._expert_words == "allowed":
-            words = tuple(sorted(self.words.allowed))
-        return _expert(words)(history, rng) or str(task.answer)
+        return self._expert()(history, rng) or str(task.answer)
 
     def text(self, task: rlenv.Task) -> str:
         """Return the secret alone."""
@@ -231,9 +228,11 @@ def read_marks(text: str) -> tuple[str, str] | None:
     return "".join(p[0] for p in pairs), "".join(p[1] for p in pairs)
 
 
-@lru_cache(maxsize=4)
-def _expert(words: tuple[str, ...]) -> Solver:
-    return Solver(words, breadth=_WEIGHED)
+@lru_cache(maxsize=4)  # shared by all environments of a process
+def _solver(which: str, *lists: Any) -> Solver:
+    words = wordle_words.load(*lists)
+    known = words.training if which == "training" else sorted(words.allowed)
+    return Solver(known, breadth=_WEIGHED)
 
 
 def _solved_at(rubric: rlenv.Rubric) -> float:
