@@ -2,7 +2,7 @@
 
     python benchmarks/wordle.py
 
-Three measurements, each on one core (nothing here starts a thread):
+Three measurements, in processor time of one core (nothing here starts a thread):
 
 - feedbacks a second: `feedback` on one pair at a time, `feedback_codes` for one guess on all
   secrets and for the whole table, and textarena's `_evaluate_guess`;
@@ -108,9 +108,9 @@ def rates(contenders: dict[str, Callable[[], int]]) -> None:
     for _ in range(ROUNDS):
         for name, run in contenders.items():
             gc.collect()
-            begun = time.perf_counter()
+            begun = time.process_time()
             count = run()
-            seconds[name].append((time.perf_counter() - begun) / count)
+            seconds[name].append((time.process_time() - begun) / count)
     first = next(iter(seconds.values()))
     for name, values in seconds.items():
         ratio = statistics.median(v / f for v, f in zip(values, first, strict=True))

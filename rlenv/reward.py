@@ -147,14 +147,14 @@ class Rubric:
         Raises:
             ValueError: a component is missing or unknown.
         """
-        if set(components) != set(self.weights):
+        if components.keys() != self.weights.keys():
             raise ValueError(
                 f"the rubric has components {sorted(self.weights)}, got {sorted(components)}"
             )
         values = {name: float(components[name]) for name in self.weights}
         if self.gate is not None and values[self.gate] <= 0:
             return Reward(0.0, values, status, detail or f"gate {self.gate} not passed")
-        total = sum(weight * values[name] for name, weight in self.weights.items())
+        total = sum([weight * values[name] for name, weight in self.weights.items()])
         return Reward(total, values, status, detail)
 
     def __repr__(self) -> str:
