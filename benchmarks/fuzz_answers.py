@@ -73,7 +73,7 @@ def one_input(data: bytes) -> None:
     forward, backward = decide(answer, gold), decide(gold, answer)
     if {forward.status, backward.status} == {"ok"} and forward.right != backward.right:
         raise AssertionError(f"not symmetric: {answer!r} {gold!r} {forward} {backward}")
-    own = decide(answer + " ", answer) if answer.strip() else None
+    own = decide(" " + answer, answer) if answer.strip() else None
     if own is not None and own.status == "ok" and not own.right:
         raise AssertionError(f"not equal to itself: {answer!r} {own}")
     if time.process_time() - began > SECONDS:
