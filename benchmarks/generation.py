@@ -9,6 +9,9 @@ The bound is what this machine needs for the matrix products of the linear layer
 shapes, plus the time to read the cache once a token at the bandwidth of a plain sum, both measured
 in the same run. A prompt's cache is read once for its group.
 
+On one thread `--clock cpu` counts the processor's time, which is the wall clock's where nothing
+else runs, and stays nearly the same where something does.
+
     python benchmarks/generation.py [--threads 1] [--rounds 5] [--sizes 1M 6M] [--groups 4 32]
 """
 
@@ -16,16 +19,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
-import resource
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rlenv.engines.base import Engine, Request, Sampling
@@ -39,6 +46,7 @@ SAID = 20  # tokens that the environment says between two turns
 PRESETS = {"1M": "micro", "6M": "small"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 VOCABULARY = 1024
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass
@@ -122,14 +130,14 @@ def with_transformers(model: LlamaForCausalLM, work: Work) -> None:
             talk += said[:length] + [1] * SAID
 
 
-def bandwidth() -> float:
+def bandwidth(clock: Callable[[], float]) -> float:
     """Return bytes a second that a plain sum reads from memory."""
     block = torch.ones(2**26)
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = clock()
         block.sum()
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
     return block.nbytes / min(times)
 
 
@@ -190,24 +198,50 @@ def contenders(size: str, dtype: str, groups: int, turns: int) -> dict[str, Call
     }
 
 
+def memory_of(name: str, *case: Any) -> float:
+    """Return what generating takes at its peak beyond what the process held before, in MB."""
+    run = contenders(*case)[name]
+    Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
+    before = resident("VmHWM")
+    run()
+    return resident("VmHWM") - before
+
+
+def resident(field: str) -> float:
+    """Return a figure of this process's memory, in MB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 1024
+
+
 def peak(*case: object) -> float:
-    """Return the peak memory of one contender in a process of its own, in MB."""
+    """Return `memory_of` in a process of its own."""
     command = [sys.executable, __file__, "--peak", json.dumps(case)]
     return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
-def compare(size: str, dtype: str, groups: int, turns: int, rounds: int, *, memory: bool) -> None:
+def profiled(*case: Any) -> None:
+    """Print the operations that the native engine spends most of a case's time in."""
+    run = contenders(*case)["native"]
+    run()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        run()
+    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15), flush=True)
+
+
+def compare(
+    size: str, dtype: str, groups: int, turns: int, *, rounds: int, clock: str, memory: bool
+) -> None:
     """Measure one case and print it."""
-    runs = contenders(size, dtype, groups, turns)
+    runs, now = contenders(size, dtype, groups, turns), CLOCKS[clock]
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     speeds = []
     for number in range(rounds + 1):
         for name, run in runs.items():
-            began = time.perf_counter()
+            began = now()
             run()
             if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-        speeds.append(bandwidth())
+                seconds[name].append(now() - began)
+        speeds.append(bandwidth(now))
     work, model = Work.draw(groups, turns), build(size, dtype)
     read = cache_bytes(model, work) / statistics.median(speeds)
     ratios = [t / n for t, n in zip(seconds["transformers"], seconds["native"], strict=True)]
@@ -225,7 +259,7 @@ def compare(size: str, dtype: str, groups: int, turns: int, rounds: int, *, memo
     if memory:
         case = (size, dtype, groups, turns)
         ours, theirs = peak("native", *case), peak("transformers", *case)
-        print(f"    peak memory: native {ours:,.0f} MB, transformers {theirs:,.0f} MB", flush=True)
+        print(f"    memory added: native {ours:,.0f} MB, transformers {theirs:,.0f} MB", flush=True)
 
 
 def main() -> None:
@@ -237,22 +271,35 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES))
     parser.add_argument("--groups", nargs="+", type=int, default=[4, 32])
     parser.add_argument("--turns", nargs="+", type=int, default=[1, 6])
+    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
     parser.add_argument("--memory", action="store_true", help="measure peak memory too")
+    parser.add_argument("--profile", action="store_true", help="show where the engine's time goes")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.peak:
-        name, *case = json.loads(arguments.peak)
-        contenders(*case)[name]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(memory_of(*json.loads(arguments.peak)))
         return
-    print(f"torch {torch.__version__}, {arguments.threads} thread(s)")
+    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
+    print(
+        f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.clock} clock, "
+        f"load average {load}"
+    )
     for turns in arguments.turns:
         for dtype in arguments.dtypes:
             for size in arguments.sizes:
                 for groups in arguments.groups:
-                    rounds = arguments.rounds
-                    compare(size, dtype, groups, turns, rounds, memory=arguments.memory)
+                    compare(
+                        size,
+                        dtype,
+                        groups,
+                        turns,
+                        rounds=arguments.rounds,
+                        clock=arguments.clock,
+                        memory=arguments.memory,
+                    )
+                    if arguments.profile:
+                        profiled(size, dtype, groups, turns)
 
 
 if __name__ == "__main__":

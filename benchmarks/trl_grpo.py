@@ -9,6 +9,10 @@ wall-clock to the same pass@1 on held-out sums, against TRL's own generation; th
 environment of several turns, against a `rollout_func` that calls `transformers.generate` at each
 turn; and one optimizer step on the same tokens. Batches and hyper-parameters are equal. Prints a
 table, and writes JSON.
+
+On one thread `--clock cpu` counts the processor's time, which is the wall clock's where nothing
+else runs, and stays nearly the same where something does; the shares of the phases are always the
+wall clock's.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +34,7 @@ ROOT = HERE.parent
 GUESS = f"{HERE / 'guess.py'}:bench/Guess-v0"
 WANTED = {"arithmetic": 2.0, "turns": 4.0, "step": 1.5}  # times faster
 SIDES = ("rlenv", "trl")
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 SFT = {"batch_size": 256, "learning_rate": 3e-3, "schedule": "constant", "eval_every": 10}
 STARTS: dict[str, dict[str, Any]] = {
@@ -92,6 +98,8 @@ def main() -> None:
                     print(f"{name}, {side}, round {number + 1} of {arguments.rounds}", flush=True)
                     found = call(f"{name}:{side}", work, arguments)
                     figures.setdefault(name, {}).setdefault(side, []).append(found)
+    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
+    print(f"\n{arguments.threads} thread(s), {arguments.clock} clock, load average {load}")
     show(figures)
     Path(arguments.json).write_text(json.dumps(figures, indent=1))
     print(f"\nall figures are in {arguments.json}")
@@ -104,6 +112,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--preset", default="micro", help="the model of the optimizer step")
+    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--work", help="keep checkpoints and runs in this folder")
     parser.add_argument("--json", default="trl_grpo.json")
@@ -115,6 +124,7 @@ def call(what: str, work: Path, arguments: argparse.Namespace) -> dict[str, Any]
     """Do one thing in a process of its own and return what it found."""
     command = [sys.executable, str(Path(__file__).resolve()), "--child", what, "--work", str(work)]
     command += ["--threads", str(arguments.threads), "--preset", arguments.preset]
+    command += ["--clock", arguments.clock]
     command += ["--profile"] if arguments.profile else []
     environment = {
         **os.environ,
@@ -147,12 +157,15 @@ def child(name: str, side: str, work: Path, arguments: argparse.Namespace) -> No
         import trl_step
 
         take = {"rlenv": trl_step.rlenv_step, "trl": trl_step.trl_step}[side]
-        run = lambda: take(work / "step")  # noqa: E731
+        run = lambda: take(work / "step", CLOCKS[arguments.clock])  # noqa: E731
     else:
         import trl_sides
 
         contest = trl_sides.Contest(
-            name=name, checkpoint=str(work / f"{name}-start" / "sft"), **CONTESTS[name]
+            name=name,
+            checkpoint=str(work / f"{name}-start" / "sft"),
+            now=CLOCKS[arguments.clock],
+            **CONTESTS[name],
         )
         take_side = {"rlenv": trl_sides.rlenv_side, "trl": trl_sides.trl_side}[side]
         folder = Path(tempfile.mkdtemp(dir=work))

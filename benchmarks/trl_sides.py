@@ -45,6 +45,7 @@ class Contest:
         eval_every: steps between evaluations.
         eval_tasks: how many validation tasks they play.
         micro_batch: rows in a forward pass of training.
+        now: the clock.
     """
 
     name: str
@@ -60,26 +61,27 @@ class Contest:
     eval_every: int
     eval_tasks: int = 400
     micro_batch: int = 1024
+    now: Callable[[], float] = time.perf_counter
 
 
 @dataclass
 class Clock:
     """When which pass@1 was reached."""
 
-    target: float
+    contest: Contest
 
     def __post_init__(self) -> None:
-        self.began = time.perf_counter()
+        self.began = self.contest.now()
         self.curve: list[tuple[int, float, float]] = []  # step, seconds, pass@1
 
     def evaluated(self, step: int, value: float) -> bool:
         """Note an evaluation; return whether the target is reached."""
-        self.curve.append((step, time.perf_counter() - self.began, value))
-        return value >= self.target
+        self.curve.append((step, self.contest.now() - self.began, value))
+        return value >= self.contest.target
 
     def result(self, steps: int, phases: dict[str, float]) -> dict[str, Any]:
         """Return what one side has to say for itself."""
-        reached = self.curve and self.curve[-1][2] >= self.target
+        reached = self.curve and self.curve[-1][2] >= self.contest.target
         return {
             "seconds_to_target": self.curve[-1][1] if reached else None,
             "steps": steps,
@@ -114,7 +116,7 @@ class Recorder(Display):
 
 def rlenv_side(contest: Contest, folder: Path) -> dict[str, Any]:
     """Run the grpo stage, through the runner, as `rlenv train` does."""
-    clock = Clock(contest.target)
+    clock = Clock(contest)
     settings = config.parse_run(
         {
             "run_dir": str(folder / "run"),
@@ -151,7 +153,7 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
     from transformers import TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    clock = Clock(contest.target)
+    clock = Clock(contest)
     rows = contest.groups * contest.group_size
     micro = min(rows, contest.micro_batch)
     phases = {"generate and play": 0.0, "score": 0.0, "train": 0.0}

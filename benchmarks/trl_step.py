@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,18 +42,18 @@ def tokens() -> tuple[list[Trajectory], torch.Tensor]:
     return rows, torch.tensor([rng.gauss(0, 1) for _ in rows])
 
 
-def measured(step: Callable[[], float]) -> dict[str, Any]:
+def measured(step: Callable[[], float], now: Callable[[], float]) -> dict[str, Any]:
     """Return the seconds of each round, and the loss of the first step."""
     loss = step()
     seconds = []
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began = now()
         step()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(now() - began)
     return {"loss": loss, "seconds": seconds, "median": statistics.median(seconds)}
 
 
-def rlenv_step(folder: Path) -> dict[str, Any]:
+def rlenv_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
     """Take steps with the learner of the grpo stage."""
     from dataclasses import replace
 
@@ -74,10 +73,10 @@ def rlenv_step(folder: Path) -> dict[str, Any]:
     batch = Batch.of(rows, advantages, pad=policy.pad)
     # sampled by this very policy, as the first step on a rollout batch sees it
     batch = replace(batch, old_logprobs=learner.logprobs(batch))
-    return measured(lambda: learner.step(batch, 1.0)["loss"])
+    return measured(lambda: learner.step(batch, 1.0)["loss"], now)
 
 
-def trl_step(folder: Path) -> dict[str, Any]:
+def trl_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
     """Take steps with TRL's trainer."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
@@ -126,7 +125,7 @@ def trl_step(folder: Path) -> dict[str, Any]:
         trainer.optimizer.zero_grad()
         return loss
 
-    return measured(step)
+    return measured(step, now)
 
 
 def trl_inputs(

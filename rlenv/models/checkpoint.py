@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rlenv.chat import ChatFormat
 from rlenv.config import EngineSettings
 from rlenv.engines.base import Engine
@@ -102,10 +104,20 @@ def engine_for(
         engine.update(model.state_dict())
         return engine
     why_not = unsupported(model)
-    if kind == "native" and why_not:
-        raise UserError(f"the native engine does not run this model ({why_not}); set engine=auto")
-    chosen = TransformersEngine if why_not or kind == "transformers" else NativeEngine
-    return chosen(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
+    half = settings is not None and settings.dtype == "bfloat16"
+    if why_not and (kind == "native" or half):
+        raise UserError(
+            f"the native engine does not run this model ({why_not}); leave engine.kind and "
+            "engine.dtype out"
+        )
+    if why_not or kind == "transformers":
+        return TransformersEngine(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
+    return NativeEngine(
+        model,
+        stop_ids=chat.stop_ids,
+        tokenizer=chat.tokenizer,
+        dtype=torch.bfloat16 if half else None,
+    )
 
 
 def pick_device(device: str) -> str:
@@ -114,8 +126,6 @@ def pick_device(device: str) -> str:
     Raises:
         UserError: the device is not there.
     """
-    import torch
-
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():

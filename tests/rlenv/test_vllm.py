@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, GPT2Config
 
 from rlenv import config, runner
 from rlenv.config import EngineSettings
@@ -245,6 +246,8 @@ def test_the_setting_is_checked_before_a_run_starts(tmp_path, not_installed):
     assert run_with({"kind": "vllm", "url": "http://gpu:1"}, tmp_path).engine.url == "http://gpu:1"
     with pytest.raises(UserError, match=r"engine\.kind"):
         run_with("vlm", tmp_path)
+    with pytest.raises(UserError, match="dtype is read by the native engine"):
+        run_with({"kind": "vllm", "dtype": "bfloat16"}, tmp_path)
 
 
 def test_the_setting_chooses_the_engine(nano, chat, served, tensors_stay):
@@ -253,6 +256,14 @@ def test_the_setting_chooses_the_engine(nano, chat, served, tensors_stay):
     assert isinstance(checkpoint.engine_for(nano, chat), NativeEngine)
     named = EngineSettings(kind="transformers")
     assert isinstance(checkpoint.engine_for(nano, chat, named), TransformersEngine)
+    half = checkpoint.engine_for(nano, chat, EngineSettings(dtype="bfloat16"))
+    assert isinstance(half, NativeEngine)
+    assert half.dtype == torch.bfloat16
+    gpt2 = AutoModelForCausalLM.from_config(GPT2Config(n_layer=1, n_head=1, n_embd=8))
+    assert isinstance(checkpoint.engine_for(gpt2, chat), TransformersEngine)
+    for settings in ({"kind": "native"}, {"dtype": "bfloat16"}):
+        with pytest.raises(UserError, match="gpt2"):
+            checkpoint.engine_for(gpt2, chat, EngineSettings(**settings))
     policy = copy.deepcopy(nano)
     torch.nn.init.normal_(policy.model.norm.weight)
     engine = checkpoint.engine_for(OnGPU(policy), chat, at(served))

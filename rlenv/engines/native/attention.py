@@ -23,10 +23,15 @@ def additive(hidden: Tensor) -> Tensor:
     return torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, _HIDDEN)
 
 
-def scores(q: Tensor, keys: Tensor, scale: float) -> Tensor:
-    """Return scaled products (B, M, T) of q (B, M, D) and keys (B, D, T), in float32."""
-    unread = q.new_empty(())  # with beta=0 it only gives the shape
-    return torch.baddbmm(unread, q, keys, beta=0, alpha=scale).float()
+def scores(q: Tensor, keys: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+    """Return scaled products (B, M, T) of q (B, M, D) and keys (B, D, T), in float32.
+
+    A mask, which is broadcast, is added on the way, at the cost of a copy.
+    """
+    if mask is None:
+        unread = q.new_empty(())  # with beta=0 it only gives the shape
+        return torch.baddbmm(unread, q, keys, beta=0, alpha=scale).float()
+    return torch.baddbmm(mask, q, keys, alpha=scale).float()
 
 
 def attend_prompt(
@@ -76,7 +81,7 @@ def attend_own(
     scale: float,
     mask: Tensor | None,
     hidden: slice | None,
-    unwritten: int,
+    tail: Tensor | None,
 ) -> Tensor:
     """Attend to a row's own columns, and add in what the prompt gave.
 
@@ -88,7 +93,7 @@ def attend_own(
         mask: added to the scores of the first part, which it is broadcast to as
             (B, H_kv, S, M / S, columns); its third dimension is S.
         hidden: of all columns, those that no row sees.
-        unwritten: as many columns at the end hold nothing.
+        tail: (columns,) added to the scores of the last part.
 
     Returns:
         (B, H_kv, M, D).
@@ -97,14 +102,13 @@ def attend_own(
     flat = q.reshape(rows * kv_heads, m, d)
     given, l = prompt  # noqa: E741
     pieces = [l.reshape(rows * kv_heads, m, 1)]
-    pieces += [scores(flat, keys, scale) for keys, _ in parts]
+    masks = [*[None] * (len(parts) - 1), tail]
+    pieces += [scores(flat, keys, scale, m) for (keys, _), m in zip(parts, masks, strict=True)]
     if mask is not None:
         pieces[1].view(rows, kv_heads, mask.shape[2], -1, pieces[1].shape[-1]).add_(mask)
     s = torch.cat(pieces, -1)
     if hidden is not None:
         s[..., 1:][..., hidden] = _HIDDEN
-    if unwritten:
-        s[..., -unwritten:] = _HIDDEN
     share, *weights = s.softmax(-1).to(q.dtype).split([p.shape[-1] for p in pieces], -1)
     out = given.reshape(rows * kv_heads, m, d) * share
     for weight, (_, values) in zip(weights, parts, strict=True):

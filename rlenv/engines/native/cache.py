@@ -106,10 +106,6 @@ class Own:
         self.length += 1
         return _BLOCK - 1 - self._room
 
-    def unwritten(self) -> int:
-        """How many columns of the last segment hold nothing yet."""
-        return self._room
-
     def _merge(self) -> None:
         while len(last := self.segments[-_MERGED:]) == _MERGED:
             width = last[0].columns

@@ -152,7 +152,7 @@ class ReadTurn:
         own_mask, prompt_mask = self.masks[layer.window]
         given = self.prompt.attend(number, q, layer.scale, prompt_mask)
         part = keys.transpose(1, 2), values
-        mixed = attend_own(q, given, [part], layer.scale, own_mask, None, 0)
+        mixed = attend_own(q, given, [part], layer.scale, own_mask, None, None)
         mixed = mixed.unflatten(2, (self.span, -1)).transpose(1, 2)
         return mixed.reshape(self.rows * self.span, -1)
 
@@ -180,6 +180,8 @@ class ReadToken:
     ) -> None:
         self.decoder, self.prompt, self.own = decoder, prompt, own
         self.column, self.padding = column, padding
+        columns = torch.arange(own.segments[-1].columns, device=decoder.device)
+        self.tail = additive(columns > column).to(decoder.dtype)  # hides what is not written yet
         self.masks = {
             window: prompt.mask(positions[:, None], window)
             for window in {layer.window for layer in decoder.layers}
@@ -196,5 +198,5 @@ class ReadToken:
         parts = [(segment.keys[number], segment.values[number]) for segment in own.segments]
         beyond = 0 if layer.window is None else max(0, own.length - layer.window)
         hidden = slice(0, beyond) if beyond else None
-        mixed = attend_own(q, given, parts, layer.scale, self.padding, hidden, own.unwritten())
+        mixed = attend_own(q, given, parts, layer.scale, self.padding, hidden, self.tail)
         return mixed.view(len(q), -1)
