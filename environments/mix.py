@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rich.text import Text
+
 import rlenv
 from rlenv import registry
 from rlenv.env import Response
@@ -83,6 +85,7 @@ class Mix(rlenv.TextEnv):
         for member in members:
             self._add(dict(member), split)
         self._playing: rlenv.TextEnv | None = None
+        self._told = 0  # messages of the episode so far
         super().__init__(split=split, tasks=tasks, **kwargs)
         self.reward_range = (  # type: ignore[misc]
             min(env.reward_range[0] for env in self.members.values()),
@@ -119,21 +122,28 @@ class Mix(rlenv.TextEnv):
         """Return what changes the tasks."""
         return {"members": sorted(self.members), "weights": self.weights}
 
+    def opening(self, task: rlenv.Task) -> Sequence[Message]:
+        """Return how the member opens the conversation."""
+        return self.member(task).opening(task)
+
     def start(self, task: rlenv.Task) -> None:
         """Begin the member's episode, with this episode's randomness."""
         env = self._playing = self.member(task)
-        env.reset(seed=self.random.getrandbits(31), options={"task": task})
+        _, info = env.reset(seed=self.random.getrandbits(31), options={"task": task})
+        self._told = len(info["messages"])
 
     def respond(self, task: rlenv.Task, reply: str) -> Response:
         """Play the member's turn; running out of its own turns ends the episode."""
         assert self._playing is not None
         text, _, terminated, truncated, info = self._playing.step(reply)
+        told = info["messages"][self._told + 1 :]  # after the reply
+        self._told = len(info["messages"])
         reward = info["reward"]
         if reward.judged:
             name = task.metadata[_MEMBER]
             reward = replace(reward, components={**reward.components, name: reward.value})
         over = terminated or truncated
-        return rlenv.done(text, reward) if over else rlenv.turn(text, reward)
+        return rlenv.done(text, reward) if over else rlenv.turn(text, reward, messages=told)
 
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str | None:
         """Return what the member's expert would reply."""
@@ -142,3 +152,7 @@ class Mix(rlenv.TextEnv):
     def text(self, task: rlenv.Task) -> str | None:
         """Return the member's solved task."""
         return self.member(task).text(task)
+
+    def styled(self, message: Message) -> Text | None:
+        """Return how the member shows a message."""
+        return None if self._playing is None else self._playing.styled(message)

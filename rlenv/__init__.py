@@ -21,7 +21,7 @@ _PUBLIC = {
     "decontaminate": "rlenv.decontamination",
     "SingleTurnEnv": "rlenv.env",
     "TextEnv": "rlenv.env",
-    "UnicodeText": "rlenv.env",
+    "UnicodeText": "rlenv.spaces",
     "done": "rlenv.env",
     "turn": "rlenv.env",
     "EnvSpec": "rlenv.registry",
@@ -36,6 +36,9 @@ _PUBLIC = {
     "Task": "rlenv.task",
     "TaskSet": "rlenv.task",
     "split_of": "rlenv.task",
+    "ToolEnv": "rlenv.tools",
+    "ToolFailed": "rlenv.tools",
+    "tool": "rlenv.tools",
     "Group": "rlenv.trajectory",
     "Trajectory": "rlenv.trajectory",
 }
@@ -53,7 +56,6 @@ if TYPE_CHECKING:
     from rlenv.engines.base import Sampling as Sampling
     from rlenv.env import SingleTurnEnv as SingleTurnEnv
     from rlenv.env import TextEnv as TextEnv
-    from rlenv.env import UnicodeText as UnicodeText
     from rlenv.env import done as done
     from rlenv.env import turn as turn
     from rlenv.errors import UserError as UserError
@@ -64,11 +66,15 @@ if TYPE_CHECKING:
     from rlenv.registry import spec as spec
     from rlenv.reward import Reward as Reward
     from rlenv.reward import Rubric as Rubric
+    from rlenv.spaces import UnicodeText as UnicodeText
     from rlenv.task import GeneratedTasks as GeneratedTasks
     from rlenv.task import RowTasks as RowTasks
     from rlenv.task import Task as Task
     from rlenv.task import TaskSet as TaskSet
     from rlenv.task import split_of as split_of
+    from rlenv.tools import ToolEnv as ToolEnv
+    from rlenv.tools import ToolFailed as ToolFailed
+    from rlenv.tools import tool as tool
     from rlenv.trajectory import Group as Group
     from rlenv.trajectory import Trajectory as Trajectory
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from rlenv.chat_template import REPLY, ChatTemplate
 from rlenv.errors import UserError
 from rlenv.task import Message
 
-_MARK = "\u2063reply\u2063"  # stands for a reply while the text around it is rendered
-
+log = logging.getLogger(__name__)
 
 _REMEMBERED = 50_000
 
@@ -17,12 +18,17 @@ _REMEMBERED = 50_000
 class ChatFormat:
     """A tokenizer's chat template, as the pieces that a rollout needs.
 
+    A conversation's tokens only ever grow. Where the template would change what was said before,
+    such as take the thinking out of earlier replies, the conversation goes on from the tokens as
+    they were sampled, and a warning says so once.
+
     Args:
         tokenizer: a transformers tokenizer with a chat template.
         source: where it came from, for the error message.
 
     Attributes:
-        stop_ids: the tokens that end a reply.
+        template: the chat template.
+        stop_ids: the tokens that end a reply; the first is the one that the template puts there.
 
     Raises:
         UserError: the tokenizer has no chat template or no end-of-sequence token.
@@ -38,12 +44,15 @@ class ChatFormat:
             raise UserError(f"{source} has no end-of-sequence token, so replies would never end")
         self.tokenizer = tokenizer
         self.source = source
+        self.template = ChatTemplate(tokenizer, source)
         self._encoded: dict[str, list[int]] = {}  # prompts come again and again
-        self.stop_ids = [int(tokenizer.eos_token_id)]
+        self._warned = False
+        ends = (self.template.end_of_turn, int(tokenizer.eos_token_id))
+        self.stop_ids = list(dict.fromkeys(end for end in ends if end is not None))
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the token ids up to where the policy begins to reply."""
-        return self._encode(self._render(messages))
+        return self._encode(self.template.render(messages))
 
     def after_reply(
         self, before: Sequence[Message], new: Sequence[Message], *, ended: bool = True
@@ -55,8 +64,9 @@ class ChatFormat:
             new: what the environment said since.
             ended: the reply's last token is its stop token; otherwise one is put here.
         """
-        text = self._render([*before, {"role": "assistant", "content": _MARK}, *new])
-        ids = self._encode(text.rpartition(_MARK)[2])
+        self._warn()
+        text = self.template.render([*before, {"role": "assistant", "content": REPLY}, *new])
+        ids = self._encode(text.rpartition(REPLY)[2])
         return ids[1:] if ended and ids and ids[0] in self.stop_ids else ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -68,9 +78,33 @@ class ChatFormat:
 
         The mask is 1 on the reply and its stop token, 0 elsewhere.
         """
-        prompt = self.prompt(messages)
-        said = [*self._encode(reply), self.stop_ids[0]]
-        return prompt + said, [0] * len(prompt) + [1] * len(said)
+        said = [*messages, {"role": "assistant", "content": reply}]
+        return self.conversation(said, len(messages))
+
+    def conversation(
+        self, messages: Sequence[Message], opening: int
+    ) -> tuple[list[int], list[int]]:
+        """Return the tokens of a conversation of given replies, and its loss mask.
+
+        They are those of a rollout in which the policy says these replies. The mask is 1 on each
+        reply and its stop token, 0 elsewhere. What follows the last reply is left out, as no
+        policy reads it.
+
+        Args:
+            messages: from the opening on.
+            opening: how many messages come before the first reply.
+        """
+        replies = [n for n, m in enumerate(messages) if n >= opening and m["role"] == "assistant"]
+        ids = self.prompt(messages[:opening])
+        mask = [0] * len(ids)
+        for n, following in zip(replies, [*replies[1:], None], strict=True):
+            said = [*self._encode(str(messages[n]["content"])), self.stop_ids[0]]
+            read = []
+            if following is not None:
+                read = self.after_reply(messages[:n], messages[n + 1 : following])
+            ids += said + read
+            mask += [1] * len(said) + [0] * len(read)
+        return ids, mask
 
     def check_covers(self, text: str) -> None:
         """Raise a `UserError` if the tokenizer can't represent a text it will have to read."""
@@ -84,10 +118,17 @@ class ChatFormat:
                     "train the tokenizer on text that holds it"
                 )
 
-    def _render(self, messages: Sequence[Message]) -> str:
-        return self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True
-        )
+    def _warn(self) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        if self.template.rewrites:
+            log.warning(
+                "the chat template of %s changes %s once a conversation goes on; episodes of "
+                "several turns keep the tokens as they were sampled instead",
+                self.source,
+                " and ".join(self.template.rewrites),
+            )
 
     def _encode(self, text: str) -> list[int]:
         ids = self._encoded.get(text)

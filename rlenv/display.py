@@ -46,6 +46,19 @@ class Display:
         """Print a line."""
         self.console.print(escape(text))
 
+    def message(self, role: str, content: str, styled: Text | None = None) -> None:
+        """Print what somebody said.
+
+        Args:
+            role: who.
+            content: the text.
+            styled: how it looks where there are colours.
+        """
+        if styled is None or self.console.color_system is None:
+            self.say(f"{role}: {content}")
+        else:
+            self.console.print(Text.assemble(f"{role}: ", styled))
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table without lines, the first column bold."""
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")

@@ -13,47 +13,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
-from gymnasium.error import CustomSpaceError
-from gymnasium.vector.utils import create_shared_memory
 
 from rlenv.data import Rows, column, load_rows
 from rlenv.errors import UserError, did_you_mean
 from rlenv.generators import Generators
 from rlenv.reward import Reward, Rubric
+from rlenv.spaces import UnicodeText
 from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 log = logging.getLogger(__name__)
-
-
-class UnicodeText(spaces.Text):
-    """The space of every Unicode string, for observations and actions.
-
-    Sampling draws short printable strings; membership admits any `str`.
-    """
-
-    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(max_length=64, seed=seed)
-
-    def contains(self, x: Any) -> bool:
-        """Return whether x is a string."""
-        return isinstance(x, str)
-
-    def __repr__(self) -> str:
-        return "UnicodeText()"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UnicodeText)
-
-
-@create_shared_memory.register
-def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> Any:
-    # a fixed block of memory can't hold strings of any length
-    raise CustomSpaceError(f"{space} needs AsyncVectorEnv(..., shared_memory=False)")
 
 
 @dataclass(frozen=True)
@@ -63,16 +38,32 @@ class Response:
     text: str
     reward: Reward | None
     final: bool
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """The chat messages that the answer adds to the conversation."""
+        if self.messages or (self.final and not self.text):
+            return self.messages
+        return ({"role": "user", "content": self.text},)
 
 
-def turn(text: str, reward: Reward | float | bool | None = None) -> Response:
+def turn(
+    text: str,
+    reward: Reward | float | bool | None = None,
+    *,
+    messages: Sequence[Message] = (),
+) -> Response:
     """Go on with the episode.
 
     Args:
-        text: what the policy reads next.
+        text: what the policy reads next, and the observation.
         reward: what this turn earned; None for nothing.
+        messages: the same as chat messages, where it is not one message of the user, such as the
+            results of tools.
     """
-    return Response(text, None if reward is None else Reward.of(reward), final=False)
+    earned = None if reward is None else Reward.of(reward)
+    return Response(text, earned, final=False, messages=tuple(messages))
 
 
 def done(text: str = "", reward: Reward | float | bool = 0.0) -> Response:
@@ -98,9 +89,15 @@ class TextEnv(gymnasium.Env[str, str]):
             the rows themselves, see `rlenv.data.load_rows`.
         columns: which columns hold the `prompt` and the `answer`.
         max_turns: after so many replies the episode is truncated; None for no limit.
+        rubric: other weights for the class's components: a `Rubric`, or its arguments as a mapping.
+            An episode then counts as solved when it earns the rubric's maximum.
         render_mode: `ansi` to render the transcript as text.
 
+    Raises:
+        UserError: the rubric names a component that the class does not measure.
+
     Attributes:
+        rubric: the weights of the reward's components, or None.
         solved_at: the total reward from which an episode counts as solved (pass@k).
         reward_range: the lowest and the highest total reward of an episode.
         random: this episode's own `random.Random`, the same in all rollouts of a group.
@@ -115,6 +112,7 @@ class TextEnv(gymnasium.Env[str, str]):
     metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium's own form)
     reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     solved_at: ClassVar[float] = 1.0
+    rubric: Rubric | None = None
 
     def __init__(
         self,
@@ -124,8 +122,14 @@ class TextEnv(gymnasium.Env[str, str]):
         rows: str | Path | Rows | None = None,
         columns: Mapping[str, str] | None = None,
         max_turns: int | None = None,
+        rubric: Rubric | Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
+        if rubric is not None:
+            self.rubric = self._weighed(rubric)
+            lowest, highest = self.rubric.minimum, self.rubric.maximum
+            self.reward_range = (lowest, highest)  # type: ignore[misc]
+            self.solved_at = highest  # type: ignore[misc]
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode is None or 'ansi', not {render_mode!r}")
         self.observation_space = UnicodeText()
@@ -184,9 +188,19 @@ class TextEnv(gymnasium.Env[str, str]):
     def start(self, task: Task) -> None:
         """Set up what an episode needs besides its task; by default nothing."""
 
+    def opening(self, task: Task) -> Sequence[Message]:
+        """Return the messages that open the conversation: by default the task's prompt."""
+        return task.prompt
+
     def respond(self, task: Task, reply: str) -> str | Response:
         """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
         raise NotImplementedError(f"{type(self).__name__} needs respond(task, reply)")
+
+    def score(self, task: Task, reply: str) -> Reward | float | bool:
+        """Judge the reply that answers the task: by the rubric's components, unless overridden."""
+        if self.rubric is None:
+            raise NotImplementedError(f"{type(self).__name__} needs score(task, reply) or a rubric")
+        return self.rubric.judge(self, task, reply)
 
     def demonstrate(self, task: Task, messages: Sequence[Message]) -> str | None:
         """Return what an expert would reply here, or None where nobody knows.
@@ -203,6 +217,10 @@ class TextEnv(gymnasium.Env[str, str]):
         """Return the solved task as plain text for pretraining, or None to leave it out."""
         reply = self.demonstrate(task, task.prompt)
         return None if reply is None else f"{task.question} {reply}"
+
+    def styled(self, message: Message) -> Text | None:
+        """Return how a message looks on a terminal with colours; None for its bare content."""
+        return None
 
     def make_tasks(self, split: str) -> TaskSet:
         """Return the tasks of a split: those of the rows, or those that `generate` makes."""
@@ -239,7 +257,7 @@ class TextEnv(gymnasium.Env[str, str]):
         chosen = (options or {}).get("task")
         task = chosen if chosen is not None else self.tasks.sample(self.random)
         self.task = task
-        self._messages = [dict(message) for message in task.prompt]
+        self._messages = [dict(message) for message in self.opening(task)]
         self._turns = 0
         self._running = True
         self.start(task)
@@ -264,8 +282,7 @@ class TextEnv(gymnasium.Env[str, str]):
         self._turns += 1
         self._messages.append({"role": "assistant", "content": action})
         response = self._ask(self.task, action)
-        if response.text or not response.final:
-            self._messages.append({"role": "user", "content": response.text})
+        self._messages += [dict(message) for message in response.said]
         truncated = not response.final and self._turns == self.max_turns
         self._running = not (response.final or truncated)
         reward = response.reward if response.reward is not None else Reward(0.0)
@@ -276,6 +293,22 @@ class TextEnv(gymnasium.Env[str, str]):
         if self.render_mode is None:
             return None
         return "\n".join(f"{m['role']}: {m['content']}" for m in self._messages)
+
+    def _weighed(self, rubric: Rubric | Mapping[str, Any]) -> Rubric:
+        known = type(self).rubric
+        if known is None:
+            raise UserError(f"{type(self).__name__} has no components that a rubric could weigh")
+        try:
+            made = rubric if isinstance(rubric, Rubric) else Rubric(**rubric)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{rubric!r} is no rubric: {error}") from None
+        for name in made.weights:
+            if name not in known.weights:
+                raise UserError(
+                    f"{type(self).__name__} measures {', '.join(known.weights)}, not {name!r}."
+                    f"{did_you_mean(name, known.weights)}"
+                )
+        return made
 
     def _ask(self, task: Task, reply: str) -> Response:
         """Call the author's `respond`; a bug in there costs this episode, not the run."""
@@ -308,48 +341,8 @@ class SingleTurnEnv(TextEnv):
     `def NAME(self, task, reply) -> float | bool`, plain or async.
 
     Args:
-        rubric: other weights for the class's components: a `Rubric`, or its arguments as a mapping.
-            An episode then counts as solved when it earns the rubric's maximum.
         **kwargs: see `TextEnv`.
-
-    Attributes:
-        rubric: the weights of the components, or None.
-
-    Raises:
-        UserError: the rubric names a component that the class does not measure.
     """
-
-    rubric: Rubric | None = None
-
-    def __init__(self, *, rubric: Rubric | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        if rubric is not None:
-            self.rubric = self._weighed(rubric)
-            lowest, highest = self.rubric.minimum, self.rubric.maximum
-            self.reward_range = (lowest, highest)  # type: ignore[misc]
-            self.solved_at = highest  # type: ignore[misc]
-        super().__init__(**kwargs)
-
-    def _weighed(self, rubric: Rubric | Mapping[str, Any]) -> Rubric:
-        known = type(self).rubric
-        if known is None:
-            raise UserError(f"{type(self).__name__} has no components that a rubric could weigh")
-        try:
-            made = rubric if isinstance(rubric, Rubric) else Rubric(**rubric)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{rubric!r} is no rubric: {error}") from None
-        for name in made.weights:
-            if name not in known.weights:
-                raise UserError(
-                    f"{type(self).__name__} measures {', '.join(known.weights)}, not {name!r}."
-                    f"{did_you_mean(name, known.weights)}"
-                )
-        return made
-
-    def score(self, task: Task, reply: str) -> Reward | float | bool:
-        """Judge a reply: by the rubric's components, unless a subclass says otherwise."""
-        if self.rubric is None:
-            raise NotImplementedError(f"{type(self).__name__} needs score(task, reply) or a rubric")
-        return self.rubric.judge(self, task, reply)
 
     def respond(self, task: Task, reply: str) -> Response:
         """Score the reply and end the episode."""

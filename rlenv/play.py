@@ -70,7 +70,7 @@ def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None
     truncated = over = gave_up = False
     shown = 0
     while not over:
-        shown = _show(display, info["messages"], shown)
+        shown = _show(display, env, info["messages"], shown)
         try:
             reply = policy(info["messages"])
         except EOFError:
@@ -80,7 +80,7 @@ def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None
         earned = info["reward"]
         total = earned if total is None else total + earned
         over = terminated or truncated
-    _show(display, info["messages"], shown)
+    _show(display, env, info["messages"], shown)
     if display is not None:
         _verdict(display, total, truncated, gave_up)
     return {
@@ -130,10 +130,10 @@ def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: in
     return reply
 
 
-def _show(display: Display | None, messages: Sequence[Message], shown: int) -> int:
+def _show(display: Display | None, env: TextEnv, messages: Sequence[Message], shown: int) -> int:
     if display is not None:
         for message in messages[shown:]:
-            display.say(f"{message['role']}: {message['content']}")
+            display.message(message["role"], message["content"], env.styled(message))
     return len(messages)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
+_STATUSES = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Reward:
     detail: str = ""
 
     def __post_init__(self) -> None:
-        if self.status not in get_args(Status):
-            raise ValueError(f"status must be one of {get_args(Status)}, not {self.status!r}")
+        if self.status not in _STATUSES:
+            raise ValueError(f"status must be one of {_STATUSES}, not {self.status!r}")
         object.__setattr__(self, "value", float(self.value))
         if self.status == "grader_error":
             object.__setattr__(self, "value", math.nan)
@@ -146,14 +147,14 @@ class Rubric:
         Raises:
             ValueError: a component is missing or unknown.
         """
-        if set(components) != set(self.weights):
+        if components.keys() != self.weights.keys():
             raise ValueError(
                 f"the rubric has components {sorted(self.weights)}, got {sorted(components)}"
             )
         values = {name: float(components[name]) for name in self.weights}
         if self.gate is not None and values[self.gate] <= 0:
             return Reward(0.0, values, status, detail or f"gate {self.gate} not passed")
-        total = sum(weight * values[name] for name, weight in self.weights.items())
+        total = sum([weight * values[name] for name, weight in self.weights.items()])
         return Reward(total, values, status, detail)
 
     def __repr__(self) -> str:

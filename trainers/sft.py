@@ -1,4 +1,6 @@
-"""Stage `sft`: supervised fine-tuning on demonstrations, with the loss on the reply alone.
+"""Stage `sft`: supervised fine-tuning on demonstrations, with the loss on the replies alone.
+
+A demonstration is a whole episode of a training task, as the environment's expert plays it.
 
 TRL's `SFTTrainer` trains; the tokens and labels it gets are made here by the same `ChatFormat`
 that rollouts use, so that the policy is fine-tuned on exactly the tokens it will be asked with.
@@ -16,7 +18,8 @@ from pydantic import Field
 from rlenv import registry
 from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings, Settings
-from rlenv.engines.base import Sampling
+from rlenv.demonstrations import demonstrate
+from rlenv.engines.base import Sampling, mix
 from rlenv.env import TextEnv
 from rlenv.errors import UserError
 from rlenv.evaluation import mean_reward
@@ -73,7 +76,7 @@ class SFTStage(Stage[SFTSettings]):
         """See `Stage.check`."""
         made = registry.make(env.id, split="train", **env.options)
         task = made.tasks.for_training()[0]
-        if made.demonstrate(task, task.prompt) is None:
+        if demonstrate(made, task, seed=0) is None:
             raise UserError(f"{env.id} demonstrates nothing, so sft has nothing to learn from")
 
     def plan(self) -> tuple[str, str]:
@@ -82,7 +85,7 @@ class SFTStage(Stage[SFTSettings]):
         until = (
             "" if self.settings.stop_at is None else f"until {self.settings.stop_at:g} held-out, "
         )
-        return f"{count:,} demonstrations, loss on the reply", f"{until}{self.steps()} steps"
+        return f"{count:,} demonstrations, loss on the replies", f"{until}{self.steps()} steps"
 
     def steps(self) -> int:
         """See `Stage.steps`."""
@@ -148,13 +151,13 @@ class SFTStage(Stage[SFTSettings]):
 def demonstrations(
     env: TextEnv, chat: ChatFormat, count: int, seed: int
 ) -> list[dict[str, list[int]]]:
-    """Draw tasks of the train split and tokenize what an expert replies.
+    """Draw tasks of the train split and tokenize how an expert plays them.
 
     Args:
         env: the environment, on its train split.
         chat: how conversations become tokens.
         count: how many.
-        seed: of the tasks.
+        seed: of the tasks, and of the episodes.
 
     Returns:
         Rows with `input_ids`, and `labels` that are -100 wherever no loss is taken.
@@ -166,12 +169,12 @@ def demonstrations(
     rng = random.Random(f"demonstrations/{seed}")
     tasks = env.tasks.for_training()
     rows = []
-    for _ in range(count):
+    for number in range(count):
         task = tasks.sample(rng)
-        reply = env.demonstrate(task, task.prompt)
-        if reply is None:
+        shown = demonstrate(env, task, seed=mix(seed, number) % 2**31)
+        if shown is None:
             raise UserError(f"the environment demonstrates no reply to {task.question!r}")
-        ids, mask = chat.solved(task.prompt, reply)
+        ids, mask = chat.conversation(shown.messages, shown.opening)
         labels = [token if on else -100 for token, on in zip(ids, mask, strict=True)]
         rows.append({"input_ids": ids, "labels": labels})
     return rows

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from rlenv.chat_template import how_to_call
 from rlenv.config import EnvSettings, Settings
+from rlenv.demonstrations import demonstrate
 from rlenv.env import TextEnv
 from rlenv.models.tokenizer import character_tokenizer
 from rlenv.run_folder import folder_atomically
@@ -61,8 +63,10 @@ class TokenizerStage(Stage[TokenizerSettings]):
 
 def _conversations(env: TextEnv, count: int = 1000) -> list[str]:
     """Return what the environment and an expert say, so that the vocabulary covers it."""
-    tasks = env.tasks.for_training()
-    drawn = list(itertools.islice(tasks, count))
-    asked = [str(message["content"]) for task in drawn for message in task.prompt]
-    replies = [env.demonstrate(task, task.prompt) for task in drawn]
-    return asked + [reply for reply in replies if reply is not None]
+    texts = []
+    for number, task in enumerate(itertools.islice(env.tasks.for_training(), count)):
+        shown = demonstrate(env, task, seed=number)
+        messages = env.opening(task) if shown is None else shown.messages
+        texts += [str(message["content"]) for message in messages]
+        texts += [how_to_call(message["tools"]) for message in messages if "tools" in message]
+    return texts

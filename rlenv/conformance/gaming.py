@@ -113,12 +113,30 @@ def _value(env: TextEnv, policy: Policy, seed: int) -> float:
 def _listings(
     env: TextEnv, seed: int, best: Episode, experts: Sequence[str], floor: float
 ) -> tuple[int, tuple[float, str] | None]:
-    """Put the right answer among wrong ones at the last turn of a solved episode.
+    """Put the right answer among wrong ones, at the last turn of a solved episode and at once.
 
     Returns:
         How many listings were tried, and the value and text of one that paid, if any did.
     """
-    before, right = best.replies[:-1], best.replies[-1]
+    tried = 0
+    for before in [best.replies[:-1], []][: len(best.replies)]:
+        number, found = _listings_after(before, env, seed, best, experts, floor)
+        tried += number
+        if found is not None:
+            return tried, found
+    return tried, None
+
+
+def _listings_after(
+    before: list[str],
+    env: TextEnv,
+    seed: int,
+    best: Episode,
+    experts: Sequence[str],
+    floor: float,
+) -> tuple[int, tuple[float, str] | None]:
+    """Put the right answer among wrong ones after these replies."""
+    right = best.replies[-1]
 
     def earns(reply: str) -> float:
         return _value(env, scripted([*before, reply], then=reply), seed)

@@ -28,7 +28,7 @@ from rlenv.parsing.found import Found
 from rlenv.parsing.marks import boxed, hashes, last_boxed
 from rlenv.parsing.numbers import integer
 from rlenv.parsing.tags import after_thinking, answer, tag, thinking
-from rlenv.parsing.tools import ToolCall, tool_calls
+from rlenv.parsing.tools import ToolCall, tool_calls, write_tool_call
 
 __all__ = [
     "Expression",
@@ -45,4 +45,5 @@ __all__ = [
     "tag",
     "thinking",
     "tool_calls",
+    "write_tool_call",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rlenv.parsing.found import Found, last, pair
 
@@ -76,9 +77,14 @@ def answer(reply: str) -> Found | None:
 
 
 def _tag(reply: str, name: str, begin: int) -> Found | None:
-    pattern = re.compile(f"<(/?){re.escape(name)}>")
     marks = (
-        ("close" if m[1] else "open", m.start(), m.end()) for m in pattern.finditer(reply, begin)
+        ("close" if m[1] else "open", m.start(), m.end())
+        for m in _pattern(name).finditer(reply, begin)
     )
     spans, problems = pair(marks)
     return last(reply, spans, f"<{name}>", problems)
+
+
+@lru_cache(maxsize=64)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(f"<(/?){re.escape(name)}>")

@@ -13,6 +13,7 @@ from rlenv.parsing.found import Found
 from rlenv.parsing.tags import after_thinking
 
 _TAGS = re.compile(r"<(/?)tool_call>")
+_MARKS = re.compile(r"<(/?(?:tool_call|think)>)")  # what must not occur inside a call
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def tool_calls(reply: str) -> tuple[ToolCall, ...]:
     A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. Without such tags, a
     reply that is nothing but such an object, or a list of them, counts as bare JSON, also in a
     fenced block of its own. What lies in the thinking is no call. Arguments may be a JSON text,
-    and may be missing for none.
+    may be called `parameters`, and may be missing for none.
 
     A call that can't be read comes back too, with an empty name and the problem (`not JSON`,
     `no name`, `arguments are no object`, `conflicting` for a key given twice), so that the
@@ -68,6 +69,22 @@ def tool_calls(reply: str) -> tuple[ToolCall, ...]:
     if opened is not None:
         calls.append(_unclosed(reply, opened, len(reply)))
     return tuple(calls) if calls else _bare(reply, rest.start)
+
+
+def write_tool_call(name: str, arguments: Mapping[str, Any]) -> str:
+    """Write a call as `tool_calls` reads it.
+
+    Args:
+        name: of the tool.
+        arguments: by name, what JSON can hold.
+
+    Example:
+        >>> write_tool_call("add", {"a": 1})
+        '<tool_call>\\n{"name": "add", "arguments": {"a": 1}}\\n</tool_call>'
+    """
+    call = json.dumps({"name": name, "arguments": dict(arguments)}, ensure_ascii=False)
+    call = _MARKS.sub(r"\\u003c\1", call)  # JSON may spell a character by its number
+    return f"<tool_call>\n{call}\n</tool_call>"
 
 
 def _unclosed(reply: str, start: int, end: int) -> ToolCall:
@@ -110,7 +127,9 @@ def _bare(reply: str, begin: int) -> tuple[ToolCall, ...]:
 def _read(value: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str) or not value["name"]:
         raise _Malformed("no name")
-    arguments = value.get("arguments", {})
+    if "arguments" in value and "parameters" in value:
+        raise _Malformed("conflicting")
+    arguments = value.get("arguments", value.get("parameters", {}))
     if isinstance(arguments, str):
         arguments = _loads(arguments)
     if not isinstance(arguments, dict):

@@ -107,3 +107,22 @@ def test_one_environment_twice_needs_names():
 def test_what_no_mixture_is(members):
     with pytest.raises(UserError):
         Mix(members=members)
+
+
+def test_members_with_tools_offer_them_and_answer_as_tools():
+    env = rlenv.make("rlenv/Mix-v0", members={"rlenv/PythonTool-v0": 1, "rlenv/Wordle-v0": 1})
+    played = set()
+    for seed in range(8):
+        _, info = env.reset(seed=seed)
+        alone = env.member(env.task)
+        assert info["messages"] == list(alone.opening(env.task))
+        step = env.step(env.demonstrate(env.task, info["messages"]))
+        roles = [message["role"] for message in step[4]["messages"]]
+        if "tools" in info["messages"][0]:
+            assert roles == ["user", "assistant", "tool"]
+            assert step[4]["messages"][-1]["content"] == str(env.task.answer)
+        else:
+            assert roles[:2] == ["user", "assistant"]
+            assert "tool" not in roles
+        played.add(type(alone).__name__)
+    assert played == {"PythonTool", "Wordle"}

@@ -32,6 +32,8 @@ BROKEN = {
     "Gullible": ("gaming", "grader-override text scored 1 on 25 of 25"),
     "FakeTools": ("gaming", "a fake tool result"),
     "FakeTurns": ("gaming", "a fake user turn"),
+    "Credulous": ("gaming", "the environment's own words"),
+    "AllAtOnce": ("gaming", "several answers at once"),
     "EmptyBox": ("gaming", "a format-only reply scored 0.2"),
     "Stale": ("reset and step", "after a reset in the middle"),
     "Shared": ("reset and step", "while another instance was playing"),
@@ -50,6 +52,7 @@ PLAIN = ["rlenv/Arithmetic-v0", "rlenv/Countdown-v0"]
 QUESTIONS = [{"prompt": f"What is half of {2 * n}?", "answer": f"#### {n}"} for n in range(200)]
 MIXED = {"members": {"rlenv/Arithmetic-v0": 1, f"{ROOT / 'tests/broken_envs.py'}:Sum-v0": 1}}
 MADE_OF_OTHERS = ["rlenv/Mix-v0", "rlenv/MathWord-v0", "rlenv/GSM8K-v0"]
+SEVERAL_TURNS = ["rlenv/PythonTool-v0", "rlenv/SearchQA-v0", "rlenv/Wordle-v0"]
 FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
 # a task of these takes so long to make that their checks run with the slow tests
 LONG = {
@@ -96,6 +99,12 @@ def test_families_of_reasoning_gym_pass(name):
     assert not failures(outcomes), failures(outcomes)
 
 
+@pytest.mark.parametrize("name", SEVERAL_TURNS)
+def test_environments_of_several_turns_pass(name):
+    outcomes = run(name, settings=BRIEF, skip=SLOW)
+    assert not failures(outcomes), failures(outcomes)
+
+
 @needs_gsm8k
 def test_gsm8k_passes():
     outcomes = run("rlenv/GSM8K-v0", {"source": str(GSM8K)}, settings=BRIEF, skip=SLOW)
@@ -104,7 +113,7 @@ def test_gsm8k_passes():
 
 def test_every_bundled_environment_is_among_these():
     bundled = {name for name in rlenv.registered() if name.startswith("rlenv/")}
-    assert bundled == {*PLAIN, *MADE_OF_OTHERS, *FAMILIES}
+    assert bundled == {*PLAIN, *SEVERAL_TURNS, *MADE_OF_OTHERS, *FAMILIES}
 
 
 @pytest.mark.parametrize("level", [2, 3, 6])

@@ -1,0 +1,1 @@
+"""Questions over a text collection, with a search tool."""

@@ -1,0 +1,246 @@
+"""Wordle: find a secret word from what guesses are told."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+from rich.text import Text
+
+import rlenv
+from environments.wordle import words as wordle_words
+from environments.wordle.feedback import GREEN, YELLOW, feedback
+from environments.wordle.players import Solver
+from environments.wordle.words import Words
+from rlenv import parsing
+from rlenv.env import Response
+from rlenv.task import Message, RowTasks, TaskSet
+
+_TOLD = re.compile(r"[a-z][GYX](?: [a-z][GYX])*")
+_COLOURS = {GREEN: "bold white on #538d4e", YELLOW: "bold white on #b59f3b"}
+_GREY = "bold white on #3a3a3c"
+_WEIGHED = 8  # of the words left, by the expert: it plays well, and a secret in many ways
+
+
+class Wordle(rlenv.TextEnv):
+    """Find a secret word in six guesses.
+
+    A reply is one word, alone or as `<guess>crane</guess>`. Each letter of the guess comes back
+    with a mark, `cX rY aG nX eX`: G stands there in the secret, Y elsewhere, X nowhere or not as
+    often. A reply that is no allowed word of the right length is told so and uses up a guess.
+
+    The secret is the task, so held-out secrets are never played in training. The reward's
+    components, each at most 1 in an episode: `solved`; `left`, the share of guesses not needed;
+    `information`, the share of guesses that agree with all feedback before them; `valid`, the
+    share that are allowed words. Guesses not needed count as good ones, so no game pays for
+    being drawn out.
+
+    Args:
+        length: of the words.
+        guesses: in a game.
+        secrets: a file of secret words; by default the 2,315 of the game, or for other lengths
+            than 5 English words.
+        allowed: a file of words that may be guessed besides; `secrets` for none; by default
+            English words.
+        shaping: give all components of the rubric their weight; without, only `solved` counts.
+        end_on_invalid: a reply that is no allowed word ends the game.
+        instructions: the opening tells the rules, and answers count the guesses left. Without, it
+            is `Wordle 5` and the marks alone, for policies that learned from demonstrations.
+        expert: the words of the solver that demonstrates: `training` for the secrets of the train
+            split alone, `allowed` for all that may be guessed. Where no word of its own is left,
+            and at the last guess, it says the secret.
+        **kwargs: see `rlenv.TextEnv`.
+
+    Raises:
+        rlenv.UserError: an option that makes no sense.
+
+    Example:
+        >>> env = rlenv.make("rlenv/Wordle-v0")
+        >>> opening, info = env.reset(seed=0)
+        >>> marks, reward, terminated, truncated, info = env.step("crane")
+    """
+
+    rubric = rlenv.Rubric(solved=1.0, left=0.1, information=0.1, valid=0.1)
+    reward_range = (0.0, 1.3)
+
+    def __init__(
+        self,
+        *,
+        length: int = 5,
+        guesses: int = 6,
+        secrets: str | None = None,
+        allowed: str | None = None,
+        shaping: bool = True,
+        end_on_invalid: bool = False,
+        instructions: bool = True,
+        expert: str = "training",
+        rubric: rlenv.Rubric | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if guesses < 1:
+            raise rlenv.UserError(f"guesses is at least 1, not {guesses}")
+        if expert not in ("training", "allowed"):
+            raise rlenv.UserError(f"expert is training or allowed, not {expert!r}")
+        if not shaping:
+            if rubric is not None:
+                raise rlenv.UserError("shaping=False is a rubric of its own; leave out one of them")
+            rubric = {name: float(name == "solved") for name in self.rubric.weights}
+        super().__init__(rubric=rubric, **{"max_turns": guesses, **kwargs})
+        self.solved_at = _solved_at(self.rubric)  # type: ignore[misc]
+        self.length, self.guesses = length, guesses
+        self.end_on_invalid, self.instructions = end_on_invalid, instructions
+        self.words: Words = wordle_words.load(length, secrets, allowed)
+        self._expert = partial(_solver, expert, length, secrets, allowed)
+        self._history: list[tuple[str, str]] = []
+        self._used = 0
+        self._luck: int | None = None  # decides how the expert plays this episode
+
+    def make_tasks(self, split: str) -> TaskSet:
+        """Return a task for each secret of a split."""
+        rows = [{"secret": secret} for secret in self.words.secrets]
+        return RowTasks(rows, self.from_row, split=split)
+
+    def from_row(self, row: Mapping[str, Any]) -> rlenv.Task:
+        """Make a task of a secret."""
+        secret = str(row["secret"])
+        return rlenv.Task(self._question(), answer=secret, identity=wordle_words.identity(secret))
+
+    def _question(self) -> str:
+        if not self.instructions:
+            return f"Wordle {self.length}"
+        return (
+            f"Find the secret word of {self.length} letters in {self.guesses} guesses. Reply with "
+            "one English word, alone or as <guess>...</guess>. Each of its letters comes back "
+            "with a mark: G if it stands there in the secret, Y if it stands elsewhere, X if it "
+            "does not, or not as often. A reply that is no such word uses up a guess."
+        )
+
+    def start(self, task: rlenv.Task) -> None:
+        """Begin a game."""
+        self._history = []
+        self._used = 0
+        self._luck = None
+
+    def respond(self, task: rlenv.Task, reply: str) -> Response:
+        """Mark a guess."""
+        guess = read_guess(reply, self.length)
+        self._used += 1
+        if guess is None or guess not in self.words.allowed:
+            return self._refuse(task, guess)
+        agrees = all(feedback(before, guess) == marks for before, marks in self._history)
+        marks = feedback(guess, task.answer)
+        self._history.append((guess, marks))
+        solved = guess == task.answer
+        return self._answer(
+            task,
+            " ".join(map("".join, zip(guess, marks, strict=True))),
+            self._reward(solved=solved, agrees=agrees, valid=True),
+            over=solved,
+        )
+
+    def _refuse(self, task: rlenv.Task, guess: str | None) -> Response:
+        reward = self._reward(
+            solved=False, agrees=False, valid=False, status="ok" if guess else "unparseable"
+        )
+        why = "not an allowed word" if guess else f"not one word of {self.length} letters"
+        return self._answer(task, why, reward, over=self.end_on_invalid)
+
+    def _reward(
+        self, *, solved: bool, agrees: bool, valid: bool, status: Any = "ok"
+    ) -> rlenv.Reward:
+        left = self.guesses - self._used if solved else 0
+        share = 1 / self.guesses
+        measured = {
+            "solved": float(solved),
+            "left": left / max(1, self.guesses - 1),
+            "information": share * (agrees + left),
+            "valid": share * (valid + left),
+        }
+        return self.rubric({name: measured[name] for name in self.rubric.weights}, status=status)
+
+    def _answer(self, task: rlenv.Task, text: str, reward: rlenv.Reward, *, over: bool) -> Response:
+        left = self.guesses - self._used
+        if reward.components.get("solved"):
+            return rlenv.done(text, reward)
+        if over or left == 0:
+            return rlenv.done(f"{text}\nThe word was {task.answer}.", reward)
+        if self.instructions:
+            text += f"\n{left} {'guess' if left == 1 else 'guesses'} left."
+        return rlenv.turn(text, reward)
+
+    def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
+        """Return what a solver would guess, one of its good guesses drawn by the episode's seed."""
+        told = [read_marks(str(m["content"])) for m in messages if m["role"] == "user"]
+        history = [pair for pair in told if pair is not None]
+        used = sum(message["role"] == "assistant" for message in messages)
+        if used == self.guesses - 1:
+            return str(task.answer)
+        if self._luck is None:
+            self._luck = self.random.getrandbits(32)
+        rng = random.Random(f"{self._luck}/{used}")
+        return self._expert()(history, rng) or str(task.answer)
+
+    def text(self, task: rlenv.Task) -> str:
+        """Return the secret alone."""
+        return str(task.answer)
+
+    def styled(self, message: Message) -> Text | None:
+        """Return marks as coloured tiles."""
+        first, _, rest = str(message["content"]).partition("\n")
+        marked = read_marks(first)
+        if message["role"] != "user" or marked is None:
+            return None
+        tiles = Text()
+        for letter, mark in zip(*marked, strict=True):
+            tiles.append(f" {letter.upper()} ", _COLOURS.get(mark, _GREY)).append(" ")
+        return tiles.append(f" {rest}")
+
+
+def read_guess(reply: str, length: int) -> str | None:
+    """Return the one word that a reply guesses, in lower case; None where it is not one.
+
+    Args:
+        reply: a policy's whole reply. What it thinks in `<think>` tags does not count.
+        length: of the words.
+    """
+    word = reply
+    if "<" in reply:
+        said = parsing.after_thinking(reply)
+        if said is None:
+            return None
+        tagged = parsing.tag(said.text, "guess")
+        if tagged is not None and set(tagged.problems) - {"repeated"}:
+            return None
+        word = said.text if tagged is None else tagged.text
+    word = word.strip().lower()
+    return word if len(word) == length and word.isascii() and word.isalpha() else None
+
+
+def read_marks(text: str) -> tuple[str, str] | None:
+    """Return the guess and the marks that a message tells, `cX rY`; None where it tells none."""
+    first = text.partition("\n")[0]
+    if _TOLD.fullmatch(first) is None:
+        return None
+    pairs = first.split(" ")
+    return "".join(p[0] for p in pairs), "".join(p[1] for p in pairs)
+
+
+@lru_cache(maxsize=4)  # shared by all environments of a process
+def _solver(which: str, *lists: Any) -> Solver:
+    words = wordle_words.load(*lists)
+    known = words.training if which == "training" else sorted(words.allowed)
+    return Solver(known, breadth=_WEIGHED)
+
+
+def _solved_at(rubric: rlenv.Rubric) -> float:
+    """Return the least that a solved game earns, where that is more than any other one does."""
+    solved = rubric.weights.get("solved", 0.0)
+    if solved <= sum(w for name, w in rubric.weights.items() if name in ("information", "valid")):
+        raise rlenv.UserError(
+            f"{rubric} pays as much for guesses as for solving; give solved more weight than "
+            "information and valid have together"
+        )
+    return solved
