@@ -133,6 +133,7 @@ class Loop:
         """Let a server that generates know the weights as they are."""
         if self.policy.is_served and not self.pushed:
             self.policy.push(self.weights())
+            self.context.processes.wait()  # none may sample from the weights before
         self.pushed = True
 
     def step(self, step: int, *, looking: bool) -> tuple[dict[str, float], list[dict[str, Any]]]:

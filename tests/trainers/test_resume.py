@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import random
 import signal
+import time
 
 import pytest
 
@@ -101,6 +103,27 @@ def test_killed_again_and_again(make_config, undisturbed, tmp_path, name):
         arguments, deaths = ["--resume", run], deaths + 1
     assert deaths == 3
     assert left_by(run) == undisturbed[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_random_moments(make_config, undisturbed, tmp_path, seed):
+    """By the clock, wherever that finds it after each of its steps."""
+    rng, run = random.Random(seed), tmp_path / "run"
+    metrics = run / "metrics.jsonl"
+    arguments = [make_config("grpo", run)]
+    for steps in (1, 2, 3):
+        process = forks.train(arguments)
+        while process.is_alive() and not (
+            metrics.exists() and metrics.read_text().count("\n") >= steps
+        ):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        process.join()
+        arguments = ["--resume", run]
+    assert forks.finish(forks.train(arguments)) == 0
+    assert left_by(run) == undisturbed["grpo"]
 
 
 def flip_a_bit(save):
