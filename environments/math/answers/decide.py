@@ -63,7 +63,7 @@ def decide(answer: str, gold: str) -> Verdict:
             if roman and Comparison().same(trees[0], Number(Fraction(roman))):
                 return Verdict(True, "Roman numeral")
         return Verdict(False, comparison.rule)
-    except Undefined as error:
+    except (Undefined, Unreadable) as error:
         return Verdict(False, f"no value: {error}", "unparseable")
     except TooLarge as error:
         if golds and answers and _too_large(golds[0]) and not any(map(_too_large, answers)):

@@ -235,6 +235,11 @@ def test_a_plus_minus_that_stands_for_no_two_values_is_refused(answer: str) -> N
     assert check_answer(r"\boxed{5}", answer).status == "grader_error"
 
 
+def test_a_unit_inside_an_expression_has_no_value() -> None:
+    reward = check_answer(r"\boxed{x_2=1p=5,q=rt{\$319}W}", "p=5,q=2qpt{19}")
+    assert (reward.value, reward.status) == (0.0, "unparseable")
+
+
 def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     for code in (
