@@ -129,7 +129,8 @@ TRACKERS: dict[str, type[Any]] = {"tensorboard": TensorBoard, "wandb": WandB, "t
 def check_installed(names: Sequence[str]) -> None:
     """Raise a `UserError` where the package of a tracker is not installed."""
     for name in names:
-        if find_spec(name) is None:
+        found = find_spec(name)
+        if found is None or found.origin is None:  # a folder such as ./wandb is no package
             raise UserError(
                 f"report_to is {name} but {name} is not installed; install it with: "
                 f"pip install 'rlenv[{name}]', or leave it out of report_to"

@@ -127,6 +127,14 @@ def test_a_missing_package_is_named_before_anything_starts(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_of_logs_is_not_taken_for_the_package(tmp_path, monkeypatch):
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(UserError, match="not installed"):
+        trackers.check_installed(["wandb"])
+
+
 def test_report_to_is_a_word_or_a_list():
     raw = {"run_dir": "x", "env": "rlenv/Arithmetic-v0", "stages": {"grpo": {}}}
     assert parse_run({**raw, "report_to": "wandb"}, "x").report_to == ["wandb"]

@@ -108,6 +108,22 @@ def test_by_episode_every_turn_gets_the_total():
     assert batch.advantages[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 0, 1 / 3])
 
 
+@pytest.mark.parametrize("by_turn", [True, False])
+@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "rloo", "reinforce_pp", "maxrl"])
+def test_an_unjudged_rollout_moves_no_other(name, by_turn):
+    """Its reward is no number."""
+    judged = [trajectory([1], [[2]], [r]) for r in (1.0, 0.0, 0.5)]
+    failed = trajectory([1], [[2]], [7.0], judged=False)
+    task = judged[0].task
+    function = algorithms.find(name).advantages
+    with_it, without = (
+        credit.group_advantages(function, *credit.turn_grid([Group(task, rows)], by_turn))
+        for rows in ([*judged, failed], judged)
+    )
+    assert with_it[0, :3].tolist() == without[0].tolist()
+    assert with_it[0, 3].tolist() == [0]
+
+
 def test_a_group_teaches_where_its_rollouts_fared_differently():
     alike = Group(two_turns().task, [trajectory([1], [[2]], [0.3]) for _ in range(3)])
     unjudged = Group(
