@@ -13,7 +13,6 @@ from rlenv.demonstrations import demonstrate
 from rlenv.errors import UserError
 from rlenv.tools import Tool
 
-
 small = st.fractions(-(10**12), 10**12, max_denominator=1000)
 
 
