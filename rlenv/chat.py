@@ -62,7 +62,7 @@ class ChatFormat:
         Args:
             before: the messages up to the reply.
             new: what the environment said since.
-            ended: the reply's last token is its stop token; otherwise one is put here.
+            ended: the reply's last token is the one that ends a turn; otherwise one is put here.
         """
         self._warn()
         text = self.template.render([*before, {"role": "assistant", "content": REPLY}, *new])

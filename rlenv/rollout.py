@@ -202,6 +202,7 @@ def _advance(episode: _Episode, completion: Completion, chat: ChatFormat) -> Non
     t.truncated = truncated or not completion.stopped
     episode.over = terminated or t.truncated
     if not episode.over:
-        ended = completion.token_ids[-1] in chat.stop_ids  # else a stop text ended it
+        # else a stop text ended it, or the end of the sequence where a turn ends otherwise
+        ended = completion.token_ids[-1] == chat.stop_ids[0]
         ids = chat.after_reply(before, t.messages[len(before) + 1 :], ended=ended)
         episode.read(ids, t.messages)

@@ -166,9 +166,13 @@ class ToolEnv(TextEnv):
         self._called = 0
 
     def _marked(self) -> list[Callable[..., Any]]:
-        names = [name for cls in type(self).__mro__ for name, value in vars(cls).items()
-                 if getattr(value, _MARK, False)]  # fmt: skip
-        return [getattr(self, name) for name in sorted(set(names))]
+        names = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if getattr(value, _MARK, False)
+        }
+        return [getattr(self, name) for name in sorted(names)]
 
     def opening(self, task: Task) -> Sequence[Message]:
         """Return the task's prompt, with the tools' schemas as JSON in its first message."""

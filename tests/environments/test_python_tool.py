@@ -13,8 +13,10 @@ from rlenv.demonstrations import demonstrate
 from rlenv.errors import UserError
 from rlenv.tools import Tool
 
+small = st.fractions(-(10**12), 10**12, max_denominator=1000)
 
-@given(st.fractions(max_denominator=1000), st.integers(1, 10**12), st.sampled_from("+-*/"))
+
+@given(small, st.integers(1, 10**12), st.sampled_from("+-*/"))
 def test_the_calculator_is_exact(a, b, sign):
     told = calculator(f"({a}) {sign} {b}").partition(" = ")[0]
     right = {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[sign]

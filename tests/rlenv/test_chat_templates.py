@@ -138,6 +138,28 @@ def spans(ids, mask):
     return [(on, [t for t, _ in run]) for on, run in itertools.groupby(pairs, lambda p: p[1])]
 
 
+def test_a_reply_that_ends_the_sequence_gets_the_end_of_its_turn():
+    chat = chat_of("gemma")
+    end, eos = chat.stop_ids
+    engine = Scripted(SimpleNamespace(_encode=chat._encode, stop_ids=[eos]), ["50", "60"])
+    task = rlenv.Task("?", answer=60)
+    (group,) = play(
+        EnvPool(HigherLower),
+        engine,
+        chat,
+        [task],
+        samples=1,
+        sampling=Sampling(max_tokens=10),
+        seed=0,
+        max_length=500,
+    )
+    (trajectory,) = group.trajectories
+    said = [*chat._encode("50"), eos]
+    at = trajectory.turn_ends[0]
+    assert trajectory.token_ids[at - len(said) : at + 1] == [*said, end]
+    assert trajectory.loss_mask[at - len(said) : at + 1] == [1] * len(said) + [0]
+
+
 CALL = parsing.write_tool_call("add", {"a": 1, "b": 2})
 RESULTS = {
     "ours": "<|tool|>3<|end|><|tool|>3<|end|>",
