@@ -214,9 +214,11 @@ def test_a_killed_host_leaves_nothing(backend, how, fork):
 @pytest.fixture
 def busy_machine():
     """Four processes for each core that do nothing but compute."""
-    # Each in a session of its own, since the kernel may share out cores by sessions.
+    # Each in a session of its own, since the kernel may share out cores by sessions; so it has
+    # to see for itself that the tests were killed.
+    burn = f"import os\nwhile os.getppid() == {os.getpid()}: pass"
     burners = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+        subprocess.Popen([sys.executable, "-c", burn], start_new_session=True)
         for _ in range(4 * (os.cpu_count() or 1))
     ]
     yield
