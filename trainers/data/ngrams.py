@@ -102,7 +102,7 @@ class NgramTable:
             found, first = np.unique(values, return_index=True)
             where = first if names is None else names[n][first]
             # most n-grams of a text are in no table: a look at one bit tells
-            bits = max(16, int(len(found)).bit_length() + 4)
+            bits = max(16, len(found).bit_length() + 4)
             mask = np.uint64((1 << bits) - 1)
             present = np.zeros(1 << bits, np.bool_)
             present[found & mask] = True

@@ -83,7 +83,7 @@ def expand(name: str) -> list[str]:
             raise UserError(f"{path} holds no file that ends in {', '.join((*_ROWS, *_TEXT))}")
         return [str(p) for p in found]
     if glob.has_magic(name):
-        found = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
+        found = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 may be absolute
         if not any(p.is_file() for p in found):
             raise UserError(f"no file is named like {name}")
         return [str(p) for p in found if p.is_file()]

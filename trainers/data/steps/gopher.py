@@ -109,7 +109,7 @@ class GopherRepetitionSettings(Settings):
     duplicate_paragraphs: float = 0.30
     duplicate_line_characters: float = 0.20
     duplicate_paragraph_characters: float = 0.20
-    top_ngrams: dict[int, float] = {2: 0.20, 3: 0.18, 4: 0.16}
+    top_ngrams: dict[int, float] = Field(default={2: 0.20, 3: 0.18, 4: 0.16})
     duplicate_ngrams: dict[int, float] = Field(
         default={5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
     )

@@ -13,9 +13,13 @@ from trainers.data.document import Document
 from trainers.data.steps.step import Step
 
 _EMAIL = re.compile(r"[\w.+%'-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24}\b")
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
-_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:.]*\w)")
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]*\w)")
+# not a release ("Firefox/2.0.0.11"), a longer number with points, or a network ("192.0.3.0/24")
+_IPV4 = re.compile(r"(?<![\d.])(?<![A-Za-z]/)(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d|/\d)")
+_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:.]*\w|/\d)")
+_FEWEST_GROUPS = 3  # of an IPv6 address: "it can be::" is none
+_CARD = re.compile(
+    r"(?<![\w.-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{5})(?![\w-]*\w)"
+)
 # with a country code, or in the North American form of 3, 3 and 4 digits with marks between
 _PHONE = re.compile(
     r"(?<![\w+.-])(?:"
@@ -94,6 +98,8 @@ def _replace(
 
 
 def _is_public(text: str) -> bool:
+    if ":" in text and len([group for group in text.split(":") if group]) < _FEWEST_GROUPS:
+        return False
     try:
         return ipaddress.ip_address(text).is_global
     except ValueError:
@@ -105,13 +111,15 @@ def _is_phone(text: str) -> bool:
 
 
 def is_card(text: str) -> bool:
-    """Return whether a number has 13 to 19 digits, an issuer's first digit, and a right check digit.
+    """Return whether a number can be that of a card: an issuer's prefix and a right check digit.
 
     The check is the one of ISO/IEC 7812-1, annex B (Luhn): from the right, every second digit is
     doubled, and the sum of all digits must be a multiple of ten.
     """
     digits = [int(c) for c in text if c.isdigit()]
     if not 13 <= len(digits) <= 19 or digits[0] not in (2, 3, 4, 5, 6):
+        return False
+    if len(digits) == 14 and digits[0] != 3:  # Diners Club alone; others are moments of time
         return False
     doubled = (sum(divmod(2 * d, 10)) for d in digits[-2::-2])
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
