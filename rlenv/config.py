@@ -134,6 +134,8 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
     if first["type"] == "extra_forbidden":
         model: Any = section
         for part in first["loc"][:-1]:
+            if isinstance(part, int):  # the place in a list, whose items are the model
+                continue
             annotation = model.model_fields[str(part)].annotation
             inner = [a for a in getattr(annotation, "__args__", (annotation,)) if _is_model(a)]
             model = inner[0] if inner else model

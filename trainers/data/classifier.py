@@ -115,7 +115,8 @@ def features(folded: NDArray[np.uint64]) -> Features:
     # the high bits of a product of hashes are the well mixed ones
     places, counts = np.unique((both >> np.uint64(46)).astype(np.int64), return_counts=True)
     values = 1 + np.log(counts.astype(np.float32))
-    return places, values / max(1e-12, float(np.linalg.norm(values)))
+    norm = np.float32(max(1e-12, float(np.linalg.norm(values))))
+    return places, (values / norm).astype(np.float32)
 
 
 def train(
@@ -138,11 +139,11 @@ def train(
     labels: dict[bool, list[float]] = {True: [], False: []}
     for label, texts in ((1.0, positive), (0.0, negative)):
         found = 0
-        for passage, held_out in _passages(texts):
+        for passage, kept_out in _passages(texts):
             if found == _MOST:
                 break
-            examples[held_out].append(features(passage))
-            labels[held_out].append(label)
+            examples[kept_out].append(features(passage))
+            labels[kept_out].append(label)
             found += 1
         if found < 10:
             raise UserError(
@@ -196,7 +197,7 @@ def _fit(
         total.backward()
         return total
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return weights.detach().squeeze(1).numpy(), float(bias.detach())
 
 

@@ -176,16 +176,14 @@ def _finished(
             yield number
         return
     context = multiprocessing.get_context("spawn")
-    waiting = iter(todo)
+    waiting = list(reversed(todo))
     running: dict[Future[None], int] = {}
     with ProcessPoolExecutor(min(workers, len(todo)), context, _leave_signals_alone) as pool:
         try:
             while True:
                 # a few ahead of the workers, so that a stop leaves little to wait for
-                while not stop.requested and len(running) < 2 * workers:
-                    number = next(waiting, None)
-                    if number is None:
-                        break
+                while waiting and not stop.requested and len(running) < 2 * workers:
+                    number = waiting.pop()
                     running[pool.submit(work, phase, number, chunks[number])] = number
                 if not running:
                     return
@@ -224,7 +222,8 @@ def _judge(phase: Phase, chunks: int) -> None:
         verdicts[alive[dropped]] = number
     parts = np.split(verdicts, np.cumsum(sizes)[:-1])
     temporary = phase.verdicts_path.with_suffix(".new.npz")
-    np.savez(temporary, **{f"chunk_{i}": part for i, part in enumerate(parts)})
+    arrays: dict[str, Any] = {f"chunk_{i}": part for i, part in enumerate(parts)}
+    np.savez(temporary, **arrays)
     temporary.replace(phase.verdicts_path)
 
 

@@ -192,7 +192,7 @@ def pieces(text: str, most: int) -> Iterator[str]:
 def texts(names: Iterable[str], column: str = "text") -> Iterator[str]:
     """Yield the texts of files, folders or data sets, see `InputSettings.path`."""
     for name in names:
-        source = InputSettings(path=name, text=column)
+        source = InputSettings(path=name, text=column, cut=None)
         for chunk in chunks(source, 1 << 26):
             for document in read(chunk):
                 yield document.text
@@ -200,7 +200,7 @@ def texts(names: Iterable[str], column: str = "text") -> Iterator[str]:
 
 def rows(name: str) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of a file, folder or data set; of a text file one with the column `text`."""
-    for chunk in chunks(InputSettings(path=name), 1 << 26):
+    for chunk in chunks(InputSettings(path=name, cut=None), 1 << 26):
         for _, row in _rows(chunk):
             yield row
 

@@ -118,7 +118,8 @@ def work(phase: Phase, number: int, chunk: Chunk) -> None:
     if dropped:
         write_atomically(phase.dropped_path(number), "".join(dropped))
     if signatures:
-        np.savez(phase.signatures_path(number), **{k: np.array(v) for k, v in signatures.items()})
+        arrays: dict[str, Any] = {name: np.array(found) for name, found in signatures.items()}
+        np.savez(phase.signatures_path(number), **arrays)
     record = {
         "read": vars(read),
         "kept": len(kept),

@@ -64,10 +64,11 @@ def detect(text: str, characters: int = 1500) -> tuple[str, float]:
     Raises:
         UserError: the extra `language` is not installed.
     """
-    found = detector().detect(" ".join(_pieces(text, characters).split()), k=1)
-    if not found:
+    looked_at = " ".join(_pieces(text, characters).split())
+    if not any(map(str.isalpha, looked_at)):
         return "?", 0.0
-    return str(found[0]["lang"]), min(1.0, float(found[0]["score"]))
+    found = detector().detect(looked_at, k=1)[0]
+    return str(found["lang"]), min(1.0, float(found["score"]))
 
 
 def _pieces(text: str, characters: int) -> str:
