@@ -180,7 +180,7 @@ def recall(dropped: list[int], planted: list[tuple[int, float]]) -> dict[str, An
     return table
 
 
-def whole_pipeline(data: Path, held_out: list[str]) -> dict[str, Any]:
+def whole_pipeline(data: Path) -> dict[str, Any]:
     """Run all steps of the pipeline on one process, classifiers included."""
     from rich.console import Console
 
@@ -204,7 +204,7 @@ def whole_pipeline(data: Path, held_out: list[str]) -> dict[str, Any]:
             k: v for k, v in last.items() if k not in ("decontaminate", "exact", "minhash")
         }
         raw["steps"] |= {"quality": learn, "safety": {"words": str(words)}}
-        raw["steps"] |= {"decontaminate": {"environments": held_out}, "exact": {}, "minhash": {}}
+        raw["steps"] |= {"decontaminate": {"environments": "all"}, "exact": {}, "minhash": {}}
         quiet = Display(Console(quiet=True))
         began = time.process_time()
         first = settings.parse(raw, "text.yaml")
@@ -244,7 +244,7 @@ def main() -> None:
     result: dict[str, Any] = {}
     if not arguments.whole:
         result = compare(arguments.data, arguments.datatrove)
-    result["whole_pipeline"] = whole_pipeline(arguments.data, [])
+    result["whole_pipeline"] = whole_pipeline(arguments.data)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.json:

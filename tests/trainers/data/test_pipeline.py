@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 from rich.console import Console
@@ -195,6 +195,7 @@ def test_every_kind_of_source(tmp_path, size, monkeypatch):
     sources.load_dataset.cache_clear()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=12), st.integers(1, 80)
 )
@@ -206,6 +207,7 @@ def test_chunks_of_jsonl_miss_nothing_and_repeat_nothing(tmp_path_factory, texts
     assert [d.text for d in read_all(path, size)] == texts
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab \n"), max_size=400), st.integers(100, 200))
 def test_pieces_join_to_the_text(text, most):
     parts = list(sources.pieces(text, most))

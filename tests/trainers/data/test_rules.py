@@ -84,7 +84,7 @@ def brute_repeated(words, n):
     return sum(len(words[i]) for i in marked)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(SMALL)
 def test_repeated_ngrams_as_counted_by_hand(words):
     found = {
@@ -160,6 +160,7 @@ def test_fineweb_at_its_thresholds():
     assert reasons("fineweb", "") == ["empty"]
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_no_rule_stumbles_over_any_text(text):
     for name in ("normalise", "gopher_quality", "gopher_repetition", "c4", "fineweb", "personal"):
@@ -169,6 +170,7 @@ def test_no_rule_stumbles_over_any_text(text):
             assert all(isinstance(reason, str) for reason in step.reasons(document))
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_normalising_twice_is_normalising_once(text):
     step = steps.make("normalise")
@@ -184,12 +186,14 @@ def test_normalise():
     assert step.edit(Document("d", text), Counter()).text == "café\nline one\n\n\nend"
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_folded_words_are_those_of_the_text_in_lower_case(text):
     expected = [word_hash(w) for word in text.split() for w in re.findall(r"\w+", word.lower())]
     assert Words(text.split()).folded.tolist() == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(1, 6))
 def test_equal_ngrams_have_equal_hashes(values, n):
     hashes = np.array([word_hash(str(v)) for v in values], np.uint64)
@@ -200,6 +204,7 @@ def test_equal_ngrams_have_equal_hashes(values, n):
     assert len(set(zip(found, grams, strict=True))) == len(set(grams))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
 def test_groups(values):
     found = group(np.array(values, np.uint64))
@@ -211,6 +216,7 @@ def test_groups(values):
     assert (place, number) == (values.index(value), most)
 
 
+@settings(deadline=None)
 @given(SMALL, SMALL)
 def test_a_table_finds_what_occurs(held_out, text):
     n = 3
