@@ -58,6 +58,7 @@ def run(settings: PipelineSettings, display: Display) -> Report:
         finished = out / "report.json"
         if finished.exists():
             display.say(f"{out} is finished already")
+            _clear_up(out)
             return json.loads(finished.read_text(encoding="utf-8"))
         notes = {}
         for name, step in steps.items():
@@ -71,8 +72,14 @@ def run(settings: PipelineSettings, display: Display) -> Report:
         report = _report(phases, len(chunks), {k: v for k, v in notes.items() if v})
         report["seconds"] = round(time.monotonic() - started, 2)
         write_atomically(finished, json.dumps(report, indent=1))
-        shutil.rmtree(out / "work", ignore_errors=True)
+        _clear_up(out)
         return report
+
+
+def _clear_up(out: Path) -> None:
+    shutil.rmtree(out / "work", ignore_errors=True)
+    for counts in out.glob(".counts-*"):
+        counts.unlink()
 
 
 def _chunks(settings: PipelineSettings) -> Iterator[Chunk]:
@@ -209,22 +216,27 @@ def _judge(phase: Phase, chunks: int) -> None:
     """Decide which documents are duplicates, over all chunks of a phase."""
     if phase.last or phase.verdicts_path.exists():
         return
-    loaded = [np.load(phase.signatures_path(i)) for i in range(chunks)]
     sizes = [json.loads(phase.tally_path(i).read_text())["kept"] for i in range(chunks)]
     verdicts = np.full(sum(sizes), -1, np.int8)
     for number, (name, step) in enumerate(phase.deduplications.items()):
         alive = np.flatnonzero(verdicts < 0)
-        filled = [arrays[name] for arrays, size in zip(loaded, sizes, strict=True) if size]
-        if not filled:
+        if not len(alive):
             break
-        signatures = np.concatenate(filled)[alive]
-        dropped = step.originals(signatures) != np.arange(len(alive))
+        signatures = np.concatenate(
+            [_signatures(phase, i, name) for i, size in enumerate(sizes) if size]
+        )
+        dropped = step.originals(signatures[alive]) != np.arange(len(alive))
         verdicts[alive[dropped]] = number
     parts = np.split(verdicts, np.cumsum(sizes)[:-1])
     temporary = phase.verdicts_path.with_suffix(".new.npz")
     arrays: dict[str, Any] = {f"chunk_{i}": part for i, part in enumerate(parts)}
     np.savez(temporary, **arrays)
     temporary.replace(phase.verdicts_path)
+
+
+def _signatures(phase: Phase, number: int, name: str) -> Any:
+    with np.load(phase.signatures_path(number)) as arrays:
+        return arrays[name]
 
 
 def _report(phases: Sequence[Phase], chunks: int, notes: dict[str, Any]) -> Report:

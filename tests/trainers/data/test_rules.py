@@ -170,6 +170,18 @@ def test_no_rule_stumbles_over_any_text(text):
             assert all(isinstance(reason, str) for reason in step.reasons(document))
 
 
+RUNS = ["a", " ", "\n", ".", "1 ", "1", "@", "a@b.", "(", "#", "- ", "'", ":", "\t", "[", "é"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_long_runs_cost_no_more_than_text(run):
+    # a pattern that is quadratic in the length of a run would take hours here
+    text = f"ann@example.org, (212) 555-2368 \n{run * 300_000}x"
+    for name in ("normalise", "gopher_quality", "gopher_repetition", "c4", "fineweb", "personal"):
+        step = steps.make(name)
+        list(step.reasons(step.edit(Document("d", text), Counter())))
+
+
 @settings(deadline=None)
 @given(TEXT)
 def test_normalising_twice_is_normalising_once(text):

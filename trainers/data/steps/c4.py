@@ -14,7 +14,7 @@ from trainers.data.steps.step import Step
 _END_MARKS = (".", "?", "!", '"', "”")
 _ELLIPSES = ("...", "…")
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
-_SENTENCE_END = re.compile(r"[.?!]+[\"'”’)\]]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<![.?!])[.?!]+[\"'”’)\]]*(?=\s|$)")
 _LONG_WORD = re.compile(r"\S{1001}")
 _POLICIES = (
     "terms of use",

@@ -16,7 +16,7 @@ from trainers.data.steps.step import Step
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?|\x0c|\x0b|\x85|\u2028|\u2029")
 _BLANKS = tuple(c for c in map(chr, range(0x3001)) if c.isspace() and c != "\n")
-_TRAILING = re.compile(r"[^\S\n]+(?=\n|\Z)")
+_TRAILING = re.compile(r"(?<![^\S\n])[^\S\n]+(?=\n|\Z)")
 
 
 class NormaliseSettings(Settings):

@@ -12,7 +12,11 @@ from rlenv.config import Settings
 from trainers.data.document import Document
 from trainers.data.steps.step import Step
 
-_EMAIL = re.compile(r"[\w.+%'-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24}\b")
+# every pattern is bounded, or begins at the beginning of a run: a megabyte of letters costs no more
+_EMAIL = re.compile(
+    r"(?<![\w.+%'-])[\w.+%'-]{1,64}@"  # RFC 5321 allows 64 and, below, 63 a label
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,9}[A-Za-z]{2,24}\b"
+)
 # not a release ("Firefox/2.0.0.11"), a longer number with points, or a network ("192.0.3.0/24")
 _IPV4 = re.compile(r"(?<![\d.])(?<![A-Za-z]/)(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d|/\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:.]*\w|/\d)")
