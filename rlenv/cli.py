@@ -10,6 +10,7 @@ from rlenv.errors import did_you_mean
 COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
+    "data": ("rlenv.text:main", "clean training text, or look into it"),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),
     "list": ("rlenv.browse:list_main", "list the environments"),
     "show": ("rlenv.browse:show_main", "show an environment's tasks, sizes and reward"),

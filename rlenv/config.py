@@ -134,6 +134,8 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
     if first["type"] == "extra_forbidden":
         model: Any = section
         for part in first["loc"][:-1]:
+            if isinstance(part, int):  # the place in a list, whose items are the model
+                continue
             annotation = model.model_fields[str(part)].annotation
             inner = [a for a in getattr(annotation, "__args__", (annotation,)) if _is_model(a)]
             model = inner[0] if inner else model
@@ -167,17 +169,31 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
     Raises:
         UserError: the file is missing, is no YAML, or holds what no run has.
     """
+    raw = read_mapping(path, "stages:")
+    for override in overrides:
+        apply_override(raw, override)
+    return parse_run(raw, str(path))
+
+
+def read_mapping(path: Path, example: str) -> dict[str, Any]:
+    """Read a YAML file that holds settings.
+
+    Args:
+        path: the file.
+        example: a setting such a file has, for the message.
+
+    Raises:
+        UserError: the file is missing, is no YAML, or holds something else.
+    """
     if not path.is_file():
-        raise UserError(f"{path} does not exist; give the path of a YAML file that holds a run")
+        raise UserError(f"{path} does not exist; give the path of a YAML file with {example!r}")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path} must hold settings such as 'stages:', not {type(raw).__name__}")
-    for override in overrides:
-        apply_override(raw, override)
-    return parse_run(raw, str(path))
+        raise UserError(f"{path} must hold settings such as {example!r}, not {type(raw).__name__}")
+    return raw
 
 
 # sections that may be given as one word, and what that word then is

@@ -32,7 +32,7 @@ def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
     if not isinstance(source, (str, Path)):
         return source
     path = Path(source).expanduser()
-    if path.suffix not in _READERS and _ID.match(str(source)) and not path.exists():
+    if path.suffix not in _READERS and is_dataset_id(str(source)) and not path.exists():
         return _from_datasets(str(source), part)
     if not path.is_file():
         raise UserError(f"{path} does not exist; give a file of rows or the id of a data set")
@@ -98,16 +98,35 @@ _READERS: dict[str, Callable[[Path], Rows]] = {
 }
 
 
+def is_dataset_id(name: str) -> bool:
+    """Return whether a name has the form of the id of a data set; a path may have it too."""
+    return _ID.match(name) is not None
+
+
 @lru_cache(maxsize=8)
 def _from_datasets(name: str, part: str | None) -> Rows:
+    loaded = load_dataset(name, part)
+    if isinstance(loaded, Mapping):
+        return [row for one in loaded.values() for row in one]
+    return list(loaded)
+
+
+@lru_cache(maxsize=8)
+def load_dataset(name: str, part: str | None) -> Any:
+    """Load a data set with `datasets`.
+
+    Args:
+        name: its id, with `:name` after it where it has several configurations.
+        part: such as `train`; all parts, in a mapping, if None.
+
+    Raises:
+        UserError: it could not be loaded.
+    """
     import datasets
 
     name, _, configuration = name.partition(":")
     try:
-        loaded = datasets.load_dataset(name, configuration or None, split=part)
+        return datasets.load_dataset(name, configuration or None, split=part)
     except Exception as error:  # noqa: BLE001 whatever a hub or a loader may raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"the data set {name!r} could not be loaded: {reason}") from None
-    if isinstance(loaded, Mapping):
-        return [row for one in loaded.values() for row in one]
-    return list(loaded)

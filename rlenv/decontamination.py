@@ -45,7 +45,11 @@ class Decontaminator:
         self._questions: set[str] = set()
         for tasks in held_out:
             self._questions |= _questions(tasks, most)
-        self._sizes = sorted({len(question) for question in self._questions})
+        self._shortest = min(map(len, self._questions), default=0)
+        # beginning of a question -> lengths of those that begin so
+        self._sizes: dict[str, set[int]] = {}
+        for question in self._questions:
+            self._sizes.setdefault(question[: self._shortest], set()).add(len(question))
 
     def __call__(self, text: str) -> str:
         """Return the text without the lines that hold a task's question, white space aside."""
@@ -56,8 +60,8 @@ class Decontaminator:
         squeezed = _squeeze(line)
         return any(
             squeezed[start : start + size] in self._questions
-            for size in self._sizes
-            for start in range(len(squeezed) - size + 1)
+            for start in range(len(squeezed) - self._shortest + 1)
+            for size in self._sizes.get(squeezed[start : start + self._shortest], ())
         )
 
 

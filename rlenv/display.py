@@ -22,6 +22,7 @@ SHOWN = {
     "kl": ("KL", "{:.3f}"),
     "entropy": ("entropy", "{:.2f}"),
     "tokens_per_second": ("tok/s", "{:,.0f}"),
+    "megabytes_per_second": ("MB/s", "{:.1f}"),
 }
 
 

@@ -53,18 +53,7 @@ class RunFolder:
                     f"{self.path} holds files that are no run ({', '.join(sorted(strange)[:3])}); "
                     "give another run_dir"
                 )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("a+")
-        except PermissionError:
-            raise UserError(f"{self.path} can't be written to; give another run_dir") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise UserError(
-                f"{self.path} is in use by another run; wait for it or give another run_dir"
-            ) from None
+        self._lock = lock(self.path, "run_dir")
         try:
             if kept.exists():
                 self._check_same(kept)
@@ -132,6 +121,31 @@ class RunFolder:
         if path.exists():
             kept = [r for r in self.read_log(name) if r.get("stage") != stage or r["step"] <= step]
             write_atomically(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept))
+
+
+def lock(path: Path, setting: str) -> IO[str]:
+    """Make a folder if need be, and lock it for as long as the file that is returned stays open.
+
+    Args:
+        path: the folder.
+        setting: what names it in a configuration, for messages.
+
+    Raises:
+        UserError: it can't be written to, or another process holds the lock.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / ".lock").open("a+")
+    except PermissionError:
+        raise UserError(f"{path} can't be written to; give another {setting}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UserError(
+            f"{path} is in use by another run; wait for it or give another {setting}"
+        ) from None
+    return file
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

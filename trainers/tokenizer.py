@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from typing import ClassVar, Literal
+import json
+from dataclasses import asdict
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,7 +13,7 @@ from rlenv.chat_template import how_to_call
 from rlenv.config import EnvSettings, Settings
 from rlenv.demonstrations import demonstrate
 from rlenv.env import TextEnv
-from rlenv.models.tokenizer import character_tokenizer
+from rlenv.models.tokenizer import byte_tokenizer, character_tokenizer, tokenizer_report
 from rlenv.run_folder import folder_atomically
 from rlenv.stage import Artifact, Context, Stage
 from trainers.data import corpus
@@ -21,12 +23,13 @@ class TokenizerSettings(Settings):
     """Settings of the stage.
 
     Attributes:
-        vocabulary: `characters` makes one token a character.
+        vocabulary: `characters` makes one token a character; a number from 256 to 100,000 learns
+            byte-level byte-pair encoding with so many tokens, the special ones on top.
         corpus: the sources to learn it from.
         max_length: the longest sequence, in tokens, of the models that will use it.
     """
 
-    vocabulary: Literal["characters"] = "characters"
+    vocabulary: Literal["characters"] | Annotated[int, Field(ge=256, le=100_000)] = "characters"
     corpus: list[str] = Field(default=["python_topics", "tasks"], min_length=1)
     max_length: int = Field(256, ge=8)
 
@@ -45,20 +48,38 @@ class TokenizerStage(Stage[TokenizerSettings]):
 
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""
-        return f"one token a character, from {', '.join(self.settings.corpus)}", "-"
+        s = self.settings
+        kind = (
+            "one token a character" if s.vocabulary == "characters" else f"{s.vocabulary:,} tokens"
+        )
+        return f"{kind}, from {', '.join(s.corpus)}", "-"
 
     def run(self, context: Context) -> None:
         """See `Stage.run`."""
+        s = self.settings
         texts = [
             text
-            for name in self.settings.corpus
+            for name in s.corpus
             for text in corpus.documents(name, context.env, seed=context.seed, tasks=1000)
         ]
         texts += _conversations(context.make_env("train"))
-        tokenizer = character_tokenizer(texts, max_length=self.settings.max_length)
+        if s.vocabulary == "characters":
+            tokenizer, tried = character_tokenizer(texts, max_length=s.max_length), texts
+        else:
+            learn, tried = _hold_out(texts)
+            tokenizer = byte_tokenizer(learn, vocabulary=s.vocabulary, max_length=s.max_length)
+        report = asdict(tokenizer_report(tokenizer, tried))
         with folder_atomically(context.out) as folder:
             tokenizer.save_pretrained(folder)
-        context.log(1, {"vocabulary": len(tokenizer), "characters": sum(map(len, texts))})
+            (folder / "tokenizer_report.json").write_text(json.dumps(report, indent=1))
+        context.log(1, {**report, "characters": sum(map(len, texts))})
+
+
+def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Split off every twentieth text for the report; all serve twice where they are fewer."""
+    if len(texts) < 20:
+        return texts, texts
+    return [text for i, text in enumerate(texts) if i % 20], texts[::20]
 
 
 def _conversations(env: TextEnv, count: int = 1000) -> list[str]:

@@ -11,6 +11,7 @@ from rlenv import registry
 from rlenv.config import EnvSettings
 from rlenv.decontamination import decontaminate
 from rlenv.errors import UserError
+from trainers.data import sources
 
 BUILT_IN = ("python_topics", "tasks")
 
@@ -20,7 +21,8 @@ def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str
 
     Args:
         name: `python_topics` (the English help texts that come with every Python), `tasks`
-            (solved tasks of the environment's train split, as text), or the path of a text file.
+            (solved tasks of the environment's train split, as text), or a source of documents
+            such as the folder that `rlenv data run` leaves, see `sources.InputSettings.path`.
         env: the run's environment.
         seed: of the tasks drawn.
         tasks: how many tasks to draw for `tasks`.
@@ -30,23 +32,34 @@ def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str
     """
     if name == "tasks":
         return solved_tasks(env, seed=seed, count=tasks)
-    changed = 0 if name in BUILT_IN else Path(name).stat().st_mtime_ns
-    return list(_clean(name, env.model_dump_json(), changed))
+    return list(_clean(name, env.model_dump_json(), _changed(name)))
 
 
 @functools.lru_cache(maxsize=8)  # several stages of a run read the same text
 def _clean(name: str, env_json: str, changed: int) -> tuple[str, ...]:
     env = EnvSettings.model_validate_json(env_json)
-    texts = _python_topics() if name == "python_topics" else [_read(Path(name))]
+    texts = _python_topics() if name == "python_topics" else sources.texts([name])
     return tuple(decontaminate(texts, env.id, **env.options))
 
 
 def check_source(name: str) -> None:
     """Raise a `UserError` if there is no such source."""
-    if name not in BUILT_IN and not Path(name).is_file():
+    if name in BUILT_IN:
+        return
+    if not Path(name).exists() and "/" not in name:
         raise UserError(
-            f"there is no corpus {name!r}; give {', '.join(BUILT_IN)} or the path of a text file"
+            f"there is no corpus {name!r}; give {', '.join(BUILT_IN)} or the path of a file or "
+            "folder of text"
         )
+    sources.expand(name)
+
+
+def _changed(name: str) -> int:
+    """Return a number that changes when the files of a source do."""
+    if name in BUILT_IN:
+        return 0
+    paths = [Path(found) for found in sources.expand(name)]
+    return max(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 
 def solved_tasks(env: EnvSettings, *, seed: int, count: int) -> list[str]:
@@ -77,10 +90,3 @@ def _python_topics() -> list[str]:
             "it); install that, or give a text file as the corpus"
         ) from None
     return [topics[name] for name in sorted(topics)]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text") from None
