@@ -9,6 +9,8 @@ PART_OF = "rlenv"  # tells this package from another of its name
 
 
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")
+register("rlenv/Code-v0", "environments.code.env:Code")
+register("rlenv/CodeRepair-v0", "environments.code.env:CodeRepair")
 register("rlenv/Countdown-v0", "environments.countdown:Countdown")
 register("rlenv/GSM8K-v0", "environments.gsm8k:GSM8K")
 register("rlenv/MathWord-v0", "environments.math_word:MathWord")
