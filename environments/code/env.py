@@ -10,7 +10,14 @@ from typing import Any
 import rlenv
 from environments.code import family
 from environments.code.grader import Grader, Judgement, shared_grader
-from environments.code.problem import Problem, called_by, plan, read_tests, require_known
+from environments.code.problem import (
+    Problem,
+    called_by,
+    plan,
+    read_tests,
+    require_known,
+    turns_whole,
+)
 from rlenv import parsing
 from rlenv.data import Rows, column
 from rlenv.env import Response
@@ -73,7 +80,7 @@ class Code(rlenv.SingleTurnEnv):
             raise rlenv.UserError(f"level is {min(family.LEVELS)} to {last}, not {level}")
         if shown < 0 or seconds <= 0 or memory_mb < 1:
             raise rlenv.UserError("shown is at least 0, seconds above 0, memory_mb at least 1")
-        require_known({}, columns or {})
+        require_known(columns or {})
         self.level, self.shown, self.instructions = level, shown, instructions
         self.limits = (float(seconds), int(memory_mb), backend)
         super().__init__(rows=rows, columns=columns, **kwargs)
@@ -121,13 +128,15 @@ class Code(rlenv.SingleTurnEnv):
         text = str(column(row, self.columns["prompt"])).strip()
         solution = _lines(part("solution"))
         entry_point = str(part("entry_point"))
+        asserts = [test for test in part("tests", ()) if isinstance(test, str)]
+        if asserts and not entry_point and solution:
+            entry_point = called_by(asserts, solution)
         tests, runs = read_tests(part("tests", None), entry_point)
         examples, example_runs = read_tests(part("examples", None), entry_point)
-        if tests and not entry_point and solution:
-            entry_point = called_by(tests, solution)
         if not (examples or example_runs) and len(tests or runs) > self.shown:
-            examples, tests = tests[: self.shown], tests[self.shown :]
             example_runs, runs = runs[: self.shown], runs[self.shown :]
+            if all(turns_whole(test, entry_point) for test in tests[: self.shown]):
+                examples, tests = tests[: self.shown], tests[self.shown :]
         problem = Problem(
             entry_point,
             _lines(part("prelude")),

@@ -14,7 +14,7 @@ from environments.code import checks, trusted
 from environments.code.asserts import Expectation
 from environments.code.problem import Problem, plan
 from environments.code.running import Outcome, SandboxFailed, run_calls
-from sandbox import Limits, RunResult, Sandbox, ScriptJob, Verdict
+from sandbox import Limits, Sandbox, ScriptJob, Verdict
 
 _REMEMBERED = 4096  # verdicts; policies say the same thing over and over
 _LIMITS = ("timeout", "memory", "output_limit")

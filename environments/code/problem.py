@@ -175,22 +175,29 @@ def called_by(tests: Sequence[str], solution: str) -> str:
     Raises:
         UserError: they call none.
     """
-    defined = [
-        s.name
-        for s in ast.parse(solution).body
-        if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
-    for test in tests:
-        for node in ast.walk(ast.parse(test)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if node.func.id in defined:
-                    return node.func.id
+    try:
+        defined = [s.name for s in ast.parse(solution).body if isinstance(s, ast.FunctionDef)]
+        called = [node for test in tests for node in ast.walk(ast.parse(test))]
+    except SyntaxError as error:
+        raise UserError(f"a solution or a test is no Python: {error}") from None
+    for node in called:
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in defined:
+                return name
     raise UserError(
         f"the tests call none of the functions {', '.join(defined)}: name one as entry_point"
     )
 
 
-def require_known(row: Mapping[str, Any], columns: Mapping[str, str]) -> None:
+def turns_whole(test: str, entry_point: str) -> bool:
+    """Whether a test can be judged without the trusted checker."""
+    try:
+        return not split(test, entry_point).rest
+    except SyntaxError:
+        return False
+
+
+def require_known(columns: Mapping[str, str]) -> None:
     """Raise a `UserError` where `columns` names what no task has."""
     known = [*(field.name for field in fields(Problem)), "prompt"]
     for name in columns:
