@@ -163,7 +163,8 @@ def _taken_apart(test: ast.expr, entry_point: str) -> tuple[ast.expr | None, ast
         subjects = [reach(call, test) for call in calls]
         if len({ast.unparse(subject) for subject in subjects}) == 1:
             check = _Replaced(ast.unparse(subjects[0])).visit(deepcopy(test))
-            return subjects[0], ast.fix_missing_locations(check)
+            if not [*_calls(check, entry_point)]:
+                return subjects[0], ast.fix_missing_locations(check)
     return None, None
 
 

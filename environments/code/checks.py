@@ -110,30 +110,30 @@ def holds(check: ast.expr, value: Any) -> bool:
 
 def require_supported(check: ast.expr) -> None:
     """Raise `Unsupported` unless `holds` can work out the expression for every value."""
-    for node in ast.walk(check):
-        match node:
-            case ast.Name(id=name) if name not in (VALUE, *TYPES) and name not in _FUNCTIONS:
-                raise Unsupported(f"the name {name}")
-            case ast.Call() if _called(node) not in _FUNCTIONS:
-                raise Unsupported(f"the call of {ast.unparse(node.func)}")
-            case ast.Call(keywords=keywords) if any(k.arg is None for k in keywords):
+    parts: list[ast.expr | None] = []
+    match check:
+        case ast.Constant():
+            return
+        case ast.Name(id=name) if name == VALUE or name in TYPES:
+            return
+        case ast.Call(args=parts, keywords=keywords) if _called(check) in _FUNCTIONS:
+            if any(keyword.arg is None for keyword in keywords):
                 raise Unsupported("keywords in a mapping")
-            case ast.Attribute() if ast.unparse(node) not in _FUNCTIONS:
-                raise Unsupported(f"the attribute {node.attr}")
-            case ast.Slice() | ast.Starred():
-                raise Unsupported(type(node).__name__)
-            case ast.Dict(keys=keys) if None in keys:
-                raise Unsupported("** in a dict")
-            case ast.expr() if not isinstance(node, _KNOWN):
-                raise Unsupported(type(node).__name__)
-            case ast.BinOp(op=op) if type(op) not in _ARITHMETIC:
-                raise Unsupported(type(op).__name__)
-
-
-_KNOWN = (
-    *(ast.Attribute, ast.BinOp, ast.BoolOp, ast.Call, ast.Compare, ast.Constant, ast.Dict),
-    *(ast.List, ast.Name, ast.Set, ast.Subscript, ast.Tuple, ast.UnaryOp),
-)
+            parts = [*parts, *(keyword.value for keyword in keywords)]
+        case ast.BinOp(op=op) if type(op) in _ARITHMETIC:
+            parts = [check.left, check.right]
+        case ast.Dict():
+            parts = [*check.keys, *check.values]
+        case ast.Compare() | ast.BoolOp() | ast.UnaryOp() | ast.Subscript() | ast.List():
+            parts = [node for node in ast.iter_child_nodes(check) if isinstance(node, ast.expr)]
+        case ast.Tuple() | ast.Set():
+            parts = list(check.elts)
+        case _:
+            raise Unsupported(ast.unparse(check))
+    for part in parts:
+        if part is None:
+            raise Unsupported("** in a dict")
+        require_supported(part)
 
 
 def evaluate(node: ast.expr, value: Any = None) -> Any:
