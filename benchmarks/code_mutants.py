@@ -72,6 +72,7 @@ def _changes(node: ast.AST) -> Iterator:
 
 
 def main() -> None:
+    """Judge the mutants and print how many passed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mbpp", help="mbpp.jsonl, or a datasets id")
     parser.add_argument("--least", type=int, default=2000, help="mutants that differ (2000)")
@@ -88,7 +89,9 @@ def main() -> None:
     for task in tasks:
         problem = Problem.of(task.metadata)
         whole = f"{problem.prelude}{problem.solution}"
-        made = [text for text in dict.fromkeys(mutants(whole)) if text != ast.unparse(ast.parse(whole))]
+        made = [
+            text for text in dict.fromkeys(mutants(whole)) if text != ast.unparse(ast.parse(whole))
+        ]
         pool += [(task, problem, text) for text in rng.sample(made, min(len(made), 12))]
     rng.shuffle(pool)
     begun = time.perf_counter()
@@ -114,9 +117,11 @@ def main() -> None:
         if sum(n for (right, _), n in table.items() if not right) >= arguments.least:
             break
     grader.close()
-    print(f"{sum(table.values())} mutants in {time.perf_counter() - begun:.0f} s, {broken} not judged")
-    print(f"  differ on the tests: {table[False, False] + table[False, True]}, passed here: {table[False, True]}")
-    print(f"  same on the tests:   {table[True, True] + table[True, False]}, failed here: {table[True, False]}")
+    judged, seconds = sum(table.values()), time.perf_counter() - begun
+    differ = table[False, False] + table[False, True]
+    print(f"{judged} mutants in {seconds:.0f} s, and {broken} that could not be judged")
+    print(f"  {differ} differ on the tests, of which {table[False, True]} passed here")
+    print(f"  {judged - differ} do not, of which {table[True, False]} failed here")
 
 
 def _official(problem: Problem, text: str, seconds: float) -> FunctionJob:
@@ -124,7 +129,9 @@ def _official(problem: Problem, text: str, seconds: float) -> FunctionJob:
     tests = "\n".join((*problem.examples, *problem.tests))
     if "def check(" in tests:
         tests += f"\ncheck({problem.entry_point})"
-    program = f"{text}\n{problem.setup}\ndef all_tests():\n    exec(TESTS, globals())\nTESTS = {tests!r}"
+    program = (
+        f"{text}\n{problem.setup}\ndef all_tests():\n    exec(TESTS, globals())\nTESTS = {tests!r}"
+    )
     count = len(problem.examples) + len(problem.tests)
     return FunctionJob(program, "all_tests", [[]], [None], cpu_seconds=seconds * max(2, count))
 

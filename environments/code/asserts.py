@@ -15,6 +15,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 
 from environments.code import checks
 
@@ -54,6 +55,7 @@ class Split:
     rest: str
 
 
+@lru_cache(maxsize=16384)
 def split(program: str, entry_point: str) -> Split:
     """Take a test program apart.
 
@@ -138,7 +140,7 @@ class _Renamed(ast.NodeTransformer):
     def __init__(self, entry_point: str) -> None:
         self.entry_point = entry_point
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 ast's own form
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id != CANDIDATE:
             return node
         return ast.parse(self.entry_point, mode="eval").body

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 VALUE = "value"  # the name that stands for what the candidate returned
@@ -110,7 +110,7 @@ def holds(check: ast.expr, value: Any) -> bool:
 
 def require_supported(check: ast.expr) -> None:
     """Raise `Unsupported` unless `holds` can work out the expression for every value."""
-    parts: list[ast.expr | None] = []
+    parts: Sequence[ast.expr | None] = ()
     match check:
         case ast.Constant():
             return
@@ -160,11 +160,11 @@ def evaluate(node: ast.expr, value: Any = None) -> Any:
             return _SIGNS[type(node.op)](evaluate(node.operand, value))
         case ast.BinOp():
             return _arithmetic(node.op, evaluate(node.left, value), evaluate(node.right, value))
-        case ast.BoolOp(op=op, values=parts):
+        case ast.BoolOp(op=junction, values=parts):
             result: Any = None
             for part in parts:
                 result = evaluate(part, value)
-                if bool(result) is isinstance(op, ast.Or):
+                if bool(result) is isinstance(junction, ast.Or):
                     break
             return result
         case ast.Compare(left=left, ops=ops, comparators=comparators):

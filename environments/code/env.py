@@ -135,8 +135,10 @@ class Code(rlenv.SingleTurnEnv):
         examples, example_runs = read_tests(part("examples", None), entry_point)
         if not (examples or example_runs) and len(tests or runs) > self.shown:
             example_runs, runs = runs[: self.shown], runs[self.shown :]
-            if all(turns_whole(test, entry_point) for test in tests[: self.shown]):
-                examples, tests = tests[: self.shown], tests[self.shown :]
+            first = tests[: self.shown]
+            rest = tuple(test for test in tests if test not in first)
+            if rest and all(turns_whole(test, entry_point) for test in first):
+                examples, tests = first, rest
         problem = Problem(
             entry_point,
             _lines(part("prelude")),

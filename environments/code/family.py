@@ -98,12 +98,37 @@ _CONDITIONAL = (
     ),
 )
 _LIST = (
-    Step("keep the even ones", "v = [x for x in v if x % 2 == 0]", lambda v, c: [x for x in v if x % 2 == 0]),
-    Step("keep the odd ones", "v = [x for x in v if x % 2 == 1]", lambda v, c: [x for x in v if x % 2 == 1]),
-    Step("keep those above {c}", "v = [x for x in v if x > {c}]", lambda v, c: [x for x in v if x > c], range(-9, 10)),
-    Step("keep those below {c}", "v = [x for x in v if x < {c}]", lambda v, c: [x for x in v if x < c], range(-9, 10)),
-    Step("add {c} to each", "v = [x + {c} for x in v]", lambda v, c: [x + c for x in v], range(1, 20)),
-    Step("multiply each by {c}", "v = [x * {c} for x in v]", lambda v, c: [x * c for x in v], range(2, 13)),
+    Step(
+        "keep the even ones",
+        "v = [x for x in v if x % 2 == 0]",
+        lambda v, c: [x for x in v if x % 2 == 0],
+    ),
+    Step(
+        "keep the odd ones",
+        "v = [x for x in v if x % 2 == 1]",
+        lambda v, c: [x for x in v if x % 2 == 1],
+    ),
+    Step(
+        "keep those above {c}",
+        "v = [x for x in v if x > {c}]",
+        lambda v, c: [x for x in v if x > c],
+        range(-9, 10),
+    ),
+    Step(
+        "keep those below {c}",
+        "v = [x for x in v if x < {c}]",
+        lambda v, c: [x for x in v if x < c],
+        range(-9, 10),
+    ),
+    Step(
+        "add {c} to each", "v = [x + {c} for x in v]", lambda v, c: [x + c for x in v], range(1, 20)
+    ),
+    Step(
+        "multiply each by {c}",
+        "v = [x * {c} for x in v]",
+        lambda v, c: [x * c for x in v],
+        range(2, 13),
+    ),
     Step("square each", "v = [x * x for x in v]", lambda v, c: [x * x for x in v]),
     Step("negate each", "v = [-x for x in v]", lambda v, c: [-x for x in v]),
     Step("reverse", "v = v[::-1]", lambda v, c: v[::-1]),
@@ -125,7 +150,12 @@ _TEXT = (
     Step("swap case", "s = s.swapcase()", lambda s, c: s.swapcase()),
     Step("sort the characters", 's = "".join(sorted(s))', lambda s, c: "".join(sorted(s))),
     Step("remove every {c}", 's = s.replace("{c}", "")', lambda s, c: s.replace(c, ""), "abcdeABC"),
-    Step("turn every {c} into _", 's = s.replace("{c}", "_")', lambda s, c: s.replace(c, "_"), "abcdeABC"),
+    Step(
+        "turn every {c} into _",
+        's = s.replace("{c}", "_")',
+        lambda s, c: s.replace(c, "_"),
+        "abcdeABC",
+    ),
     Step("append {c}", 's = s + "{c}"', lambda s, c: s + c, "abcdexyzABC"),
     Step("prepend {c}", 's = "{c}" + s', lambda s, c: c + s, "abcdexyzABC"),
     Step("drop the first {c}", "s = s[{c}:]", lambda s, c: s[c:], range(1, 5)),

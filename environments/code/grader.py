@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -103,6 +103,10 @@ class Grader:
             return self._judge_script(problem, program)
         return self._judge_function(problem, program)
 
+    def judge_many(self, programs: Iterable[tuple[Problem, str]]) -> list[Judgement]:
+        """Judge programs on all workers at once, whether or not they were judged before."""
+        return list(self._threads.map(lambda pair: self.judge(*pair), programs))
+
     def audit(self, problem: Problem, program: str) -> bool:
         """Say whether a program passes the tests that no reward uses, too."""
         if not problem.audit:
@@ -121,9 +125,7 @@ class Grader:
         expected = (*asked.examples, *asked.tests)
         calls = dict.fromkeys(e.call for e in expected)
         for tests in asked.rest:
-            calls.update(
-                dict.fromkeys(trusted.expected_calls(sandbox, problem, tests, seconds))
-            )
+            calls.update(dict.fromkeys(trusted.expected_calls(sandbox, problem, tests, seconds)))
         ran = run_calls(sandbox, program, [*calls], seconds)
         if ran.loaded.kind != "value":
             return _broken(ran.loaded, len(asked.examples), len(asked.tests) + len(asked.rest))

@@ -13,7 +13,7 @@ LOAD, CALL = "load", "call"
 # serve(LOAD, program) loads the candidate, serve(CALL, expression) works out a call. What comes
 # back: ("value", it), ("object", name of its type) for what is no plain data, or
 # ("raised", names of the exception's classes, traceback, whether the program compiled).
-BESIDE_CANDIDATE = '''
+BESIDE_CANDIDATE = """
 import sys, types
 _module = types.ModuleType("solution")
 sys.modules["solution"] = _module
@@ -65,12 +65,12 @@ def serve(kind, text):
         raise
     except BaseException as error:
         return _raised(error, compiled)
-'''
+"""
 
 # serve(world, tests, entry_point, answers) runs tests with answers in the candidate's place: each
 # is a call and what the candidate made of it. With None in the place of the answers the reference
 # answers. Returns what came of it, and the calls that were made.
-WITH_TESTS = '''
+WITH_TESTS = """
 import builtins, copy, random
 
 class _Unknown(BaseException):
@@ -122,4 +122,4 @@ def serve(world, tests, entry_point, answers):
     except Exception as error:
         return "failed", calls, f"{type(error).__name__}: {error}"[:500]
     return "passed", calls, ""
-'''
+"""

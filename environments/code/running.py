@@ -9,9 +9,7 @@ from typing import Any, Literal
 from environments.code.guest import BESIDE_CANDIDATE, CALL, LOAD
 from sandbox import FunctionJob, Sandbox, TestResult, Verdict
 
-Kind = Literal[
-    "value", "object", "raised", "error", "timeout", "memory", "output_limit", "not_run"
-]
+Kind = Literal["value", "object", "raised", "error", "timeout", "memory", "output_limit", "not_run"]
 
 
 class SandboxFailed(Exception):
@@ -100,9 +98,7 @@ _ENDS = ("error", "timeout", "memory", "not_run")
 def _serve(sandbox: Sandbox, program: str, calls: Sequence[str], seconds: float) -> Verdict:
     inputs = [(LOAD, program), *((CALL, call) for call in calls)]
     # nothing is expected on the sandbox's side: what comes back is judged by the caller
-    job = FunctionJob(
-        BESIDE_CANDIDATE, "serve", inputs, [None] * len(inputs), cpu_seconds=seconds
-    )
+    job = FunctionJob(BESIDE_CANDIDATE, "serve", inputs, [None] * len(inputs), cpu_seconds=seconds)
     verdict = sandbox.judge_job(job)
     if verdict.status == "infrastructure":
         raise SandboxFailed(verdict.detail)

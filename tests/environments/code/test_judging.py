@@ -84,7 +84,8 @@ def test_right_and_wrong(grader):
             )
         ),
         "def solve(n): return ('value', n * n + 1)",
-        "import sys\nsys.modules['__main__'].serve = lambda *a: ('value', 1)\ndef solve(n): return 1",
+        "import sys\nsys.modules['program'].serve = lambda *a: ('value', 1)\n"
+        "def solve(n): return 1",
         "import builtins\nbuiltins.eval = lambda *a: 10\ndef solve(n): return -1",
         "_as_plain = lambda v: 10\ndef solve(n): return -1",
     ],
@@ -220,9 +221,7 @@ def test_the_same_program_is_judged_once(grader):
     grader.judge = lambda *arguments: calls.append(1) or original(*arguments)
     try:
         code = f"{RIGHT}  # judged once"
-        threads = [
-            threading.Thread(target=judge, args=(grader, SQUARES, code)) for _ in range(8)
-        ]
+        threads = [threading.Thread(target=judge, args=(grader, SQUARES, code)) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
