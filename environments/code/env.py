@@ -57,7 +57,7 @@ class Code(rlenv.SingleTurnEnv):
     Example:
         >>> env = rlenv.make("rlenv/Code-v0", level=1, instructions=False)
         >>> env.reset(seed=0)[0]
-        'f(x): take the remainder by 17'
+        'f(x): square'
     """
 
     rubric = rlenv.Rubric(correct=1.0, share=0.0, compiles=0.0, format=0.0)

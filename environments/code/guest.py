@@ -13,59 +13,75 @@ LOAD, CALL = "load", "call"
 # serve(LOAD, program) loads the candidate, serve(CALL, expression) works out a call. What comes
 # back: ("value", it), ("object", name of its type) for what is no plain data, or
 # ("raised", names of the exception's classes, traceback, whether the program compiled).
+# It is compiled in every run, so what is seldom needed is compiled when it is.
 BESIDE_CANDIDATE = """
-import sys, types
-_module = types.ModuleType("solution")
-sys.modules["solution"] = _module
-_name = "<solution>"
-_plain = (int, str, float, bool, type(None), complex, bytes)
-
-def _as_plain(value):
-    kind = type(value)
-    if kind in _plain:
-        return value
-    for base in (list, tuple, set, frozenset):
-        if isinstance(value, base):
-            return base([_as_plain(item) for item in base.__iter__(value)])
-    if isinstance(value, dict):
-        return {_as_plain(k): _as_plain(v) for k, v in dict.items(value)}
-    for base in (int, float, str, complex, bytes):
-        if isinstance(value, base):
-            return base(value)
-    raise _NotPlain(kind.__name__)
-
-class _NotPlain(Exception):
-    pass
-
-def _raised(error, compiled=True):
-    import traceback
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != _name:
-        trace = trace.tb_next
-    text = "".join(traceback.format_exception(type(error), error, trace, limit=-6))
-    return "raised", [c.__name__ for c in type(error).__mro__], text[-4000:], compiled
+import sys
+module = sys.modules["solution"] = type(sys)("solution")
+space = module.__dict__
+simple = {{int, str, float, bool, type(None)}}
 
 def serve(kind, text):
-    compiled = False
+    compiled = kind != "load"
     try:
-        if kind == "load":
-            cache = sys.modules["linecache"].cache if "linecache" in sys.modules else {}
-            cache[_name] = (len(text), None, text.splitlines(True), _name)
-            code = compile(text, _name, "exec", dont_inherit=True)
-            compiled = True
-            exec(code, _module.__dict__)
-            return "value", None
+        if compiled:
+            value = eval(text, space)
+            if type(value) in simple:
+                return "value", value
+            if type(value) in (list, tuple) and simple.issuperset(map(type, value)):
+                return "value", value
+            return late().as_value(value)
+        serve.source = text
+        code = compile(text, "<solution>", "exec", 0, True)
         compiled = True
-        value = eval(text, _module.__dict__)
-        try:
-            return "value", _as_plain(value)
-        except _NotPlain as error:
-            return "object", str(error)
+        exec(code, space)
+        return "value", None
     except MemoryError:
         raise
     except BaseException as error:
-        return _raised(error, compiled)
+        return late().raised(error, compiled, serve.source)
+
+def late(made=[]):
+    if not made:
+        made.append(type(sys)("late"))
+        exec(LATE, made[0].__dict__)
+    return made[0]
+
+LATE = {late!r}
 """
+_LATE = """
+import linecache, traceback
+
+class NotPlain(Exception):
+    pass
+
+def as_value(value):
+    try:
+        return "value", plain(value)
+    except NotPlain as error:
+        return "object", str(error)
+
+def plain(value):
+    for base in (list, tuple, set, frozenset):
+        if isinstance(value, base):
+            return base([plain(item) for item in base.__iter__(value)])
+    if isinstance(value, dict):
+        return {plain(k): plain(v) for k, v in dict.items(value)}
+    for base in (bool, int, float, str, complex, bytes, type(None)):
+        if type(value) is base:
+            return value
+        if isinstance(value, base):
+            return base(value)
+    raise NotPlain(type(value).__name__)
+
+def raised(error, compiled, source):
+    linecache.cache["<solution>"] = (len(source), None, source.splitlines(True), "<solution>")
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != "<solution>":
+        trace = trace.tb_next
+    text = "".join(traceback.format_exception(type(error), error, trace, limit=-6))
+    return "raised", [c.__name__ for c in type(error).__mro__], text[-4000:], compiled
+"""
+BESIDE_CANDIDATE = BESIDE_CANDIDATE.format(late=_LATE)
 
 # serve(world, tests, entry_point, answers) runs tests with answers in the candidate's place: each
 # is a call and what the candidate made of it. With None in the place of the answers the reference

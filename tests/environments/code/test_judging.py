@@ -134,7 +134,7 @@ def test_feedback_is_about_shown_tests_only(grader):
     wrong = judge(grader, SQUARES, "def solve(n): return n")
     assert wrong.feedback == "This test failed:\nassert solve(3) == 10\nsolve(3) returned 3"
     raising = judge(grader, SQUARES, "def solve(n):\n    return n / 0")
-    assert "line 2, in solve" in raising.feedback
+    assert "line 2, in solve\n    return n / 0" in raising.feedback
     assert "ZeroDivisionError" in raising.feedback
     assert "serve" not in raising.feedback
     broken = judge(grader, SQUARES, "def solve(n)\n    return n")
