@@ -12,13 +12,17 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import itertools
 import random
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import rlenv
 from environments.code import Grader, Problem
+from environments.code.running import SandboxFailed
 from environments.code.trusted import TestsBroken
 from sandbox import FunctionJob
 
@@ -42,18 +46,30 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }
 
 
-def mutants(solution: str) -> Iterator[str]:
-    """Yield programs that differ from the solution in one place."""
-    tree = ast.parse(solution)
-    for at, node in enumerate(ast.walk(tree)):
-        for change in _changes(node):
-            other = copy.deepcopy(tree)
-            change(next(n for i, n in enumerate(ast.walk(other)) if i == at))
-            ast.fix_missing_locations(other)
-            yield ast.unparse(other)
+def mutants(program: str, most: int, rng: random.Random) -> list[str]:
+    """Return up to so many programs that differ from this one in one place.
+
+    None of one with a `while`: most of its mutants only take time.
+    """
+    tree = ast.parse(program)
+    if any(isinstance(node, ast.While) for node in ast.walk(tree)):
+        return []
+    places = [
+        (at, which)
+        for at, node in enumerate(ast.walk(tree))
+        for which, _ in enumerate(_changes(node))
+    ]
+    made = []
+    for at, which in rng.sample(places, min(len(places), most)):
+        other = copy.deepcopy(tree)
+        node = next(itertools.islice(ast.walk(other), at, None))
+        [*_changes(node)][which](node)
+        made.append(ast.unparse(ast.fix_missing_locations(other)))
+    return made
 
 
-def _changes(node: ast.AST) -> Iterator:
+def _changes(node: ast.AST) -> Iterator[Callable[[Any], object]]:
+    """Yield ways to change a node in place."""
     if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)) and type(node.op) in _SWAPS:
         yield lambda n: setattr(n, "op", _SWAPS[type(n.op)]())
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
@@ -63,11 +79,11 @@ def _changes(node: ast.AST) -> Iterator:
         yield lambda n: setattr(n, "value", n.value - 1)
     if isinstance(node, ast.Constant) and type(node.value) is str and len(node.value) < 20:
         yield lambda n: setattr(n, "value", n.value + "?")
-    if isinstance(node, (ast.If, ast.While, ast.IfExp)):
+    if isinstance(node, (ast.If, ast.IfExp)):
         yield lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))
     if isinstance(node, ast.Return) and node.value is not None:
         yield lambda n: setattr(n, "value", ast.Constant(None))
-    if isinstance(node, (ast.For, ast.While, ast.If)) and len(node.body) > 1:
+    if isinstance(node, (ast.For, ast.If)) and len(node.body) > 1:
         yield lambda n: n.body.pop()
 
 
@@ -77,6 +93,7 @@ def main() -> None:
     parser.add_argument("--mbpp", help="mbpp.jsonl, or a datasets id")
     parser.add_argument("--least", type=int, default=2000, help="mutants that differ (2000)")
     parser.add_argument("--seconds", type=float, default=0.4, help="for each test (0.4)")
+    parser.add_argument("--budget", type=float, default=3600.0, help="stop after so many seconds")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     tasks = list(rlenv.make("rlenv/HumanEval-v0", split="test").tasks)
@@ -84,21 +101,18 @@ def main() -> None:
         for split in ("train", "validation", "test"):
             tasks += rlenv.make("rlenv/MBPP-v0", split=split, source=arguments.mbpp).tasks
     rng = random.Random(arguments.seed)
+    rng.shuffle(tasks)
     grader = Grader(arguments.seconds)
-    pool = []
-    for task in tasks:
-        problem = Problem.of(task.metadata)
-        whole = f"{problem.prelude}{problem.solution}"
-        made = [
-            text for text in dict.fromkeys(mutants(whole)) if text != ast.unparse(ast.parse(whole))
-        ]
-        pool += [(task, problem, text) for text in rng.sample(made, min(len(made), 12))]
-    rng.shuffle(pool)
     begun = time.perf_counter()
     table: Counter[tuple[bool, bool]] = Counter()
     broken = 0
-    for first in range(0, len(pool), 200):
-        part = pool[first : first + 200]
+    for first in range(0, len(tasks), 20):
+        problems = [Problem.of(task.metadata) for task in tasks[first : first + 20]]
+        part = [
+            (task, problem, text)
+            for task, problem in zip(tasks[first : first + 20], problems, strict=True)
+            for text in mutants(f"{problem.prelude}{problem.solution}", 12, rng)
+        ]
         jobs = [_official(problem, text, arguments.seconds) for _, problem, text in part]
         official = grader.sandbox.judge_many(jobs)
         ours = [grader.submit(problem, text) for _, problem, text in part]
@@ -107,14 +121,16 @@ def main() -> None:
                 continue
             try:
                 passed = future.result().passed
-            except TestsBroken:
+            except (SandboxFailed, TestsBroken):
                 broken += 1
                 continue
             table[theirs.passed, passed] += 1
             if theirs.passed != passed:
                 print(task.metadata["task_id"], theirs.status, theirs.detail, future.result())
                 print(text)
-        if sum(n for (right, _), n in table.items() if not right) >= arguments.least:
+        differ = table[False, False] + table[False, True]
+        print(f"{sum(table.values())} mutants, {differ} differ", file=sys.stderr, flush=True)
+        if differ >= arguments.least or time.perf_counter() - begun > arguments.budget:
             break
     grader.close()
     judged, seconds = sum(table.values()), time.perf_counter() - begun
