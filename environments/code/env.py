@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,9 @@ class Code(rlenv.SingleTurnEnv):
         examples: Sequence[str],
     ) -> rlenv.Task:
         parts = [text]
+        name = problem.entry_point.rpartition(".")[2]
+        if not re.search(rf"\b{name}\b", " ".join((text, *examples))):
+            parts.append(f"The function is called {name}.")
         if examples:
             parts.append("\n".join(examples) if problem.entry_point else "\n\n".join(examples))
         if self.instructions:

@@ -101,7 +101,8 @@ def test_subclasses_of_plain_data_count_as_what_they_hold(grader):
 
 
 @pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"needs the hostile programs in {HOSTILE}")
-def test_hostile_programs(grader):
+def test_hostile_programs():
+    grader = Grader(seconds=0.25, workers=2)
     # c10 answers True and 10.0, which to an assert are 1 and 10
     honest = re.compile(r"# EXPECT: \S*\bpass\b|.* 10\.0 where 10 expected")
     for path in sorted(HOSTILE.glob("*.py")):
@@ -109,6 +110,7 @@ def test_hostile_programs(grader):
         if not honest.match(source):
             assert not judge(grader, SQUARES, source).passed, path.name
     assert judge(grader, SQUARES, RIGHT).passed
+    grader.close()
 
 
 def test_limits_hold_for_each_test(grader):
@@ -117,7 +119,7 @@ def test_limits_hold_for_each_test(grader):
         "    while time.process_time() < end: pass\n    return n * n + 1"
     )
     # together more than the limit of one, each below it
-    assert judge(grader, SQUARES, burn.format(0.25)).passed
+    assert judge(grader, SQUARES, burn.format(0.2)).passed
     slow = judge(grader, SQUARES, burn.format(5))
     assert slow.stopped == "timeout"
     assert not any(slow.tests)

@@ -112,8 +112,10 @@ def test_mbpps_splits(mbpp):
 def test_shown_tests_of_mbpp_are_not_hidden(mbpp):
     for task in mbpp["test"][:50]:
         problem = Problem.of(task.metadata)
-        assert len(problem.examples) == 1
-        assert problem.examples[0] in task.question
+        # one task has the same test three times; it shows none
+        assert len(problem.examples) == 1 or len(set(problem.tests)) == 1
+        assert all(test in task.question for test in problem.examples)
+        assert problem.entry_point in task.question
         assert not any(test in task.question for test in problem.tests)
 
 
