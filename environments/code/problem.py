@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -61,13 +62,8 @@ class Problem:
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the problem as JSON can hold it."""
-        return {
-            name: [list(v) if isinstance(v, tuple) else v for v in value]
-            if isinstance(value, (list, tuple))
-            else value
-            for name, value in asdict(self).items()
-            if value
-        }
+        plain = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in plain.items() if value}
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Problem:
