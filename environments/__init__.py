@@ -9,8 +9,12 @@ PART_OF = "rlenv"  # tells this package from another of its name
 
 
 register("rlenv/Arithmetic-v0", "environments.arithmetic:Arithmetic")
+register("rlenv/Code-v0", "environments.code.env:Code")
+register("rlenv/CodeRepair-v0", "environments.code.env:CodeRepair")
 register("rlenv/Countdown-v0", "environments.countdown:Countdown")
 register("rlenv/GSM8K-v0", "environments.gsm8k:GSM8K")
+register("rlenv/HumanEval-v0", "environments.code.suites:HumanEval")
+register("rlenv/MBPP-v0", "environments.code.suites:MBPP")
 register("rlenv/MathWord-v0", "environments.math_word:MathWord")
 register("rlenv/Mix-v0", "environments.mix:Mix")
 register("rlenv/PythonTool-v0", "environments.python_tool:PythonTool")

@@ -132,6 +132,11 @@ class Mix(rlenv.TextEnv):
         _, info = env.reset(seed=self.random.getrandbits(31), options={"task": task})
         self._told = len(info["messages"])
 
+    def announce(self, reply: str) -> None:
+        """Pass on what the member's next step will bring."""
+        if self._playing is not None:
+            self._playing.announce(reply)
+
     def respond(self, task: rlenv.Task, reply: str) -> Response:
         """Play the member's turn; running out of its own turns ends the episode."""
         assert self._playing is not None

@@ -192,6 +192,14 @@ class TextEnv(gymnasium.Env[str, str]):
         """Return the messages that open the conversation: by default the task's prompt."""
         return task.prompt
 
+    def announce(self, reply: str) -> None:
+        """Be told the reply that the next `step` will bring; by default nothing comes of it.
+
+        Rollouts announce all replies they have before they take the first step. An environment
+        that judges in other processes can begin here, so that many replies are judged at once.
+        What a step returns must not depend on it.
+        """
+
     def respond(self, task: Task, reply: str) -> str | Response:
         """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
         raise NotImplementedError(f"{type(self).__name__} needs respond(task, reply)")

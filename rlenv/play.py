@@ -97,15 +97,17 @@ def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None
 def ask(display: Display) -> str:
     """Read a reply from standard input: up to an empty line, or one line in a pipe.
 
+    A line that opens a code block begins a reply that ends where the block is closed.
+
     Raises:
         EOFError: the input ended.
     """
-    if not sys.stdin.isatty():
-        return input()
-    lines = [input("you> ")]
-    while lines[-1]:
-        lines.append(input("...> "))
-    return "\n".join(lines[:-1])
+    asks = sys.stdin.isatty()
+    lines = [input("you> " if asks else "")]
+    fenced = lines[0].startswith("```")
+    while lines[-1] != "```" if fenced else asks and lines[-1]:
+        lines.append(input("...> " if asks else ""))
+    return "\n".join(lines if fenced or not asks else lines[:-1])
 
 
 def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: int) -> Policy:

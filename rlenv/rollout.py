@@ -106,6 +106,13 @@ class _Episode:
         self.trajectory.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
         self.over = self.failed = True
 
+    def announce(self, reply: str) -> None:
+        """Let the environment begin to judge; what goes wrong here goes wrong again in `step`."""
+        try:
+            self.env.announce(reply)
+        except Exception:  # noqa: BLE001 the step reports it
+            log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
+
     def read(self, ids: Sequence[int], messages: list[Message]) -> None:
         """Append what the environment says."""
         t = self.trajectory
@@ -176,11 +183,14 @@ def _finish(
             if not turns:
                 return
             completions = session.generate([request for _, request in turns], sampling)
-            for (episode, _), completion in zip(turns, completions, strict=True):
-                _advance(episode, completion, chat)
+            replies = [chat.decode(completion.token_ids) for completion in completions]
+            for (episode, _), reply in zip(turns, replies, strict=True):
+                episode.announce(reply)
+            for (episode, _), completion, reply in zip(turns, completions, replies, strict=True):
+                _advance(episode, completion, reply, chat)
 
 
-def _advance(episode: _Episode, completion: Completion, chat: ChatFormat) -> None:
+def _advance(episode: _Episode, completion: Completion, reply: str, chat: ChatFormat) -> None:
     """Hand a completion to the environment and take down what came of it."""
     t = episode.trajectory
     t.token_ids += completion.token_ids
@@ -189,7 +199,7 @@ def _advance(episode: _Episode, completion: Completion, chat: ChatFormat) -> Non
     t.turn_ends.append(len(t.token_ids))
     before = t.messages
     try:
-        _, value, terminated, truncated, info = episode.env.step(chat.decode(completion.token_ids))
+        _, value, terminated, truncated, info = episode.env.step(reply)
         t.messages, earned = info["messages"], info["reward"]
     except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
         t.turn_rewards.append(0.0)

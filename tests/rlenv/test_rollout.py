@@ -214,3 +214,22 @@ def test_a_prompt_that_leaves_no_room_is_no_verdict_on_the_policy(chat):
     (t,) = run(Reverse, chat, Scripted(chat, ["ba"]), task, max_length=10).trajectories
     assert t.reward.status == "grader_error"
     assert "no room" in t.reward.detail
+
+
+def test_all_replies_are_announced_before_the_first_step(chat):
+    heard = []
+
+    class Listening(Reverse):
+        def announce(self, reply):
+            heard.append(("announced", reply))
+            raise RuntimeError("the step does not need it")
+
+        def score(self, task, reply):
+            heard.append(("scored", reply))
+            return super().score(task, reply)
+
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    group = run(Listening, chat, Scripted(chat, ["ba", "ab"]), task, samples=2)
+    assert [t.reward.value for t in group.trajectories] == [1.0, 0.0]
+    words = ["ba", "ab"]
+    assert heard == [("announced", w) for w in words] + [("scored", w) for w in words]
