@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from rlenv.engines.base import Sampling
 
+_RUN = 32  # tokens whose probabilities are added up at a time
+_BELOW_ONE = 1 - 2.0**-23
 _LIKELY = 256  # a nucleus is mostly smaller, and finding so many costs less than sorting all
 
 
@@ -36,40 +38,46 @@ def uniforms(seeds: Sequence[int] | np.ndarray, length: int, start: int = 0) -> 
     return torch.from_numpy(((bits >> np.uint64(40)) / np.float64(1 << 24)).astype(np.float32))
 
 
-def filtered_logprobs(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Return the log of the distribution that is sampled from.
+def distribution(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Return the probabilities that are sampled with.
 
     Args:
         logits: (B, V).
         sampling: temperature above 0, top_k, top_p, min_p, applied in this order.
 
     Returns:
-        (B, V) float32 logprobs; -inf where a filter removed the token.
+        (B, V) float32; 0 where a filter removed the token.
     """
     logits = logits.float()
     if sampling.temperature != 1.0:
         logits = logits / sampling.temperature
-    logprobs = logits.log_softmax(-1)
+    shares = logits.softmax(-1)
     top_k = 0 < sampling.top_k < logits.shape[-1]
     if not top_k and sampling.top_p == 1.0 and sampling.min_p == 0.0:
-        return logprobs
-    floor = torch.full_like(logprobs[:, :1], -torch.inf)  # what is less likely is removed
+        return shares
+    floor = torch.zeros_like(shares[:, :1])  # what is less likely is removed
     if top_k:
-        floor = logprobs.topk(sampling.top_k, dim=-1).values[:, -1:]
+        floor = shares.topk(sampling.top_k, dim=-1).values[:, -1:]
     if sampling.top_p < 1.0:
-        left = logprobs.masked_fill(logprobs < floor, -torch.inf).log_softmax(-1)
-        floor = floor.maximum(logprobs.gather(-1, _least_likely(left, sampling.top_p)))
+        last = _least_likely(_at_least(floor, shares), sampling.top_p)
+        floor = floor.maximum(shares.gather(-1, last))
     if sampling.min_p > 0.0:
-        floor = floor.maximum(logprobs.amax(-1, keepdim=True) + math.log(sampling.min_p))
-    return logprobs.masked_fill(logprobs < floor, -torch.inf).log_softmax(-1)
+        floor = floor.maximum(shares.amax(-1, keepdim=True) * sampling.min_p)
+    return _at_least(floor, shares)
 
 
-def _least_likely(logprobs: Tensor, top_p: float) -> Tensor:
+def _at_least(floor: Tensor, shares: Tensor) -> Tensor:
+    """Return the distribution (B, V) of what is no less likely than a floor (B, 1)."""
+    kept = shares.masked_fill(shares < floor, 0.0)
+    return kept / kept.sum(-1, keepdim=True)
+
+
+def _least_likely(shares: Tensor, top_p: float) -> Tensor:
     """Return the last token (B, 1) of the nucleus, which holds `top_p` of the probability."""
-    vocabulary = logprobs.shape[-1]
+    vocabulary = shares.shape[-1]
     for width in (min(_LIKELY, vocabulary), vocabulary):
-        largest, order = logprobs.topk(width, dim=-1)
-        held = largest.exp().cumsum(-1)
+        largest, order = shares.topk(width, dim=-1)
+        held = largest.cumsum(-1)
         if width == vocabulary or bool((held[:, -1] >= top_p).all()):
             break
     # the nucleus ends with the first token that brings what is held to top_p
@@ -91,10 +99,33 @@ def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> tuple[Tensor,
     if sampling.temperature == 0:
         logprobs = logits.float().log_softmax(-1)
         tokens = logits.argmax(-1, keepdim=True)
-    else:
-        logprobs = filtered_logprobs(logits, sampling)
-        cumulative = logprobs.exp().cumsum(-1)
-        target = uniform[:, None] * cumulative[:, -1:]
-        tokens = torch.searchsorted(cumulative, target, right=True)
-        tokens = tokens.clamp_(max=logits.shape[-1] - 1)
-    return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
+        return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
+    shares = distribution(logits, sampling)
+    tokens = _invert(shares, uniform[:, None])
+    return tokens[:, 0], shares.gather(-1, tokens)[:, 0].log()
+
+
+def _invert(shares: Tensor, uniform: Tensor) -> Tensor:
+    """Return the tokens (B, 1) that hold given places (B, 1) of distributions (B, V).
+
+    Adding up the vocabulary would take longer than all else that choosing does; so the place is
+    looked for among sums over runs of tokens, then in one run.
+    """
+    missing = -shares.shape[-1] % _RUN
+    runs = (F.pad(shares, (0, missing)) if missing else shares).unflatten(-1, (-1, _RUN))
+    run, left = _place(runs.sum(-1), uniform)
+    within, _ = _place(runs.take_along_dim(run[:, :, None], 1)[:, 0], left)
+    return run * _RUN + within
+
+
+def _place(weights: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Find where the sum of weights (B, N) from the first on exceeds a target (B, 1).
+
+    Returns:
+        the place (B, 1), always one with some weight, and how much of it the target takes (B, 1).
+    """
+    upto = weights.cumsum(-1)
+    target = target.minimum(upto[:, -1:] * _BELOW_ONE)  # rounding must not lead beyond the end
+    place = torch.searchsorted(upto, target, right=True)
+    left = target - upto.gather(-1, place) + weights.gather(-1, place)
+    return place, left.clamp_(min=0.0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenv.engines.base import Request, Sampling, mix
-from rlenv.engines.sampling import choose, filtered_logprobs, uniforms
+from rlenv.engines.sampling import choose, distribution, uniforms
 from rlenv.engines.stops import Stops
 
 
@@ -19,6 +19,26 @@ def test_draws_follow_the_distribution():
     # four standard deviations of a share
     assert torch.all((found - expected).abs() < 4 * (expected * (1 - expected) / 20_000).sqrt())
     assert torch.allclose(logprobs, expected.log()[tokens])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    logits=st.lists(st.floats(-12, 12), min_size=1, max_size=140),
+    top_k=st.integers(0, 5),
+    places=st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=1, max_size=8),
+)
+def test_a_draw_inverts_the_cumulative_distribution(logits, top_k, places):
+    """Also at both ends, where rounding could lead to a token that a filter removed."""
+    places += [0.0, 1 - 2.0**-24]
+    rows = torch.tensor([logits]).expand(len(places), -1)
+    sampling = Sampling(top_k=top_k)
+    tokens, logprobs = choose(rows, sampling, torch.tensor(places))
+    shares = distribution(rows[:1], sampling)[0].double()
+    upto = shares.cumsum(0)
+    for place, token, logprob in zip(places, tokens.tolist(), logprobs.tolist(), strict=True):
+        assert shares[token] > 0
+        assert logprob == pytest.approx(shares[token].log().item(), abs=1e-5)
+        assert upto[token] - shares[token] - 1e-6 <= place <= upto[token] + 1e-6
 
 
 def test_uniforms_depend_on_seed_and_position_alone():
@@ -55,7 +75,7 @@ def test_filters_against_brute_force(logits, top_k, top_p, min_p, temperature):
     expected = np.array([probabilities[i] if i in kept else 0.0 for i in range(len(logits))])
     expected /= expected.sum()
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    found = filtered_logprobs(torch.tensor([logits]), sampling).exp()[0].numpy()
+    found = distribution(torch.tensor([logits]), sampling)[0].numpy()
     ties = len({round(p, 5) for p in probabilities}) < len(logits)
     edges = any(abs(p - min_p * probabilities.max()) < 1e-4 for p in probabilities)
     if not ties and not edges and not np.any(np.abs(np.cumsum(expected) - top_p) < 1e-4):
