@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -95,12 +96,12 @@ def their_minhash(folder: Path) -> tuple[list[int], float]:
             1,
         ),
     ]
-    began = time.process_time()
+    began = sum(os.times()[:4])  # it starts processes of its own
     for number, (stage, tasks) in enumerate(stages):
         LocalPipelineExecutor(
             stage, tasks=tasks, workers=1, logging_dir=str(work / f"logs{number}")
         ).run()
-    spent = time.process_time() - began
+    spent = sum(os.times()[:4]) - began
     lines = [line for file in sorted((work / "dropped").rglob("*.jsonl")) for line in file.open()]
     return sorted(int(json.loads(line)["id"]) for line in lines), spent
 
