@@ -7,6 +7,7 @@ from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 from tests.conftest import ROOT
+from trainers.data import settings
 
 ACCELERATE = sorted((ROOT / "configs/accelerate").glob("*.yaml"))
 
@@ -42,3 +43,11 @@ def test_the_fsdp_plugin_takes_the_settings():
     assert plugin.fsdp_version == 2
     assert plugin.reshard_after_forward is True
     assert plugin.state_dict_type.name == "FULL_STATE_DICT"
+
+
+def test_the_text_pipeline_loads():
+    found = settings.read(ROOT / "configs/text.yaml", ["processes=1"])
+    assert found.workers == 1
+    # what changes the text comes first, what compares documents last
+    assert list(found.steps)[0] == "normalise"
+    assert list(found.steps)[-2:] == ["exact", "minhash"]
