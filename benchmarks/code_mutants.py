@@ -46,8 +46,8 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }
 
 
-def mutants(program: str, most: int, rng: random.Random) -> list[str]:
-    """Return up to so many programs that differ from this one in one place.
+def mutants(program: str, given: int, most: int, rng: random.Random) -> list[str]:
+    """Return up to so many programs that differ from this one in one place, after the given lines.
 
     None of one with a `while`: most of its mutants only take time.
     """
@@ -57,6 +57,7 @@ def mutants(program: str, most: int, rng: random.Random) -> list[str]:
     places = [
         (at, which)
         for at, node in enumerate(ast.walk(tree))
+        if getattr(node, "lineno", 0) > given
         for which, _ in enumerate(_changes(node))
     ]
     made = []
@@ -93,6 +94,8 @@ def main() -> None:
     parser.add_argument("--mbpp", help="mbpp.jsonl, or a datasets id")
     parser.add_argument("--least", type=int, default=2000, help="mutants that differ (2000)")
     parser.add_argument("--seconds", type=float, default=0.4, help="for each test (0.4)")
+    parser.add_argument("--each", type=int, default=12, help="mutants of one reference (12)")
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("I", "OF"))
     parser.add_argument("--budget", type=float, default=3600.0, help="stop after so many seconds")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -101,7 +104,8 @@ def main() -> None:
         for split in ("train", "validation", "test"):
             tasks += rlenv.make("rlenv/MBPP-v0", split=split, source=arguments.mbpp).tasks
     rng = random.Random(arguments.seed)
-    rng.shuffle(tasks)
+    random.Random(0).shuffle(tasks)
+    tasks = tasks[arguments.part[0] :: arguments.part[1]]
     grader = Grader(arguments.seconds)
     begun = time.perf_counter()
     table: Counter[tuple[bool, bool]] = Counter()
@@ -111,7 +115,12 @@ def main() -> None:
         part = [
             (task, problem, text)
             for task, problem in zip(tasks[first : first + 20], problems, strict=True)
-            for text in mutants(f"{problem.prelude}{problem.solution}", 12, rng)
+            for text in mutants(
+                f"{problem.prelude}{problem.solution}",
+                problem.prelude.count("\n"),
+                arguments.each,
+                rng,
+            )
         ]
         jobs = [_official(problem, text, arguments.seconds) for _, problem, text in part]
         official = grader.sandbox.judge_many(jobs)
