@@ -49,5 +49,5 @@ def test_the_text_pipeline_loads():
     found = settings.read(ROOT / "configs/text.yaml", ["processes=1"])
     assert found.workers == 1
     # what changes the text comes first, what compares documents last
-    assert list(found.steps)[0] == "normalise"
+    assert next(iter(found.steps)) == "normalise"
     assert list(found.steps)[-2:] == ["exact", "minhash"]
