@@ -9,7 +9,7 @@ from .cursor import Cursor
 from .errors import Unreadable
 from .lexer import Style, Token, tokenize
 from .nodes import Apply, Node, Number, Row, Several, Symbol
-from .vocabulary import ALIASES, CONSTANT_WORDS, FUNCTIONS
+from .vocabulary import ALIASES, CONSTANT_WORDS, FUNCTIONS, OF_SEVERAL
 
 
 class Forms(Cursor):
@@ -186,6 +186,9 @@ class Forms(Cursor):
             arguments = (self.bare_argument(),)
         if base is not None:
             arguments = (*arguments, base)
+        most = 2 if name == "log" else 1
+        if not arguments or (len(arguments) > most and name not in OF_SEVERAL):
+            raise Unreadable(f"{name} of {len(arguments)} values")
         negative = isinstance(power, Number) and power.value == -1
         negative = negative or power == Apply("neg", (Number(Fraction(1)),))
         if power is not None and negative and name in ("sin", "cos", "tan", "cot"):

@@ -184,8 +184,8 @@ _EXACT: dict[str, Any] = {
     "binom": _binomial,
     "gcd": _whole(math.gcd),
     "lcm": _whole(math.lcm),
-    "max": max,
-    "min": min,
+    "max": lambda *a: max(a),
+    "min": lambda *a: min(a),
 }
 
 

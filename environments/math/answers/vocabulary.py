@@ -8,6 +8,7 @@ FUNCTIONS = {
     "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "arsinh", "arcosh", "artanh",
     "Re", "Im", "sgn", "arg", "factorial", "sech", "csch", "cis",
 }  # fmt: skip
+OF_SEVERAL = {"max", "min", "gcd", "lcm"}  # all others take one value
 ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",

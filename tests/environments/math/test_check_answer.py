@@ -117,6 +117,9 @@ SAME = [
     (r"\$1.2M", "1,200,000 dollars"),
     ("25¢", r"\$0.25"),
     ("{}_5C_2", "10"),
+    (r"\max(3)", "3"),
+    (r"\gcd(12, 18)", "6"),
+    (r"\log(8, 2)", "3"),
     (r"^{10}P_3", "720"),
     (r"\overline{AB}", "AB"),
     (r"\overline{3+4i}", "3 - 4i"),
@@ -233,6 +236,11 @@ def test_a_gold_answer_that_cannot_be_judged_is_no_verdict_on_the_reply() -> Non
 def test_a_plus_minus_that_stands_for_no_two_values_is_refused(answer: str) -> None:
     assert check_answer(rf"\boxed{{{answer}}}", "5").status == "timeout"
     assert check_answer(r"\boxed{5}", answer).status == "grader_error"
+
+
+@pytest.mark.parametrize("answer", ["sqrt{0,3}", r"\sin(1,2)", r"\max()", r"\ln()", "gcd()"])
+def test_a_function_of_too_many_or_no_values_cannot_be_read(answer: str) -> None:
+    assert check_answer(rf"\boxed{{{answer}}}", "5").status == "unparseable"
 
 
 def test_a_unit_inside_an_expression_has_no_value() -> None:
