@@ -123,7 +123,6 @@ _PREFIXED = re.compile(r"(?<![A-Za-z0-9_\\.])0([xb])([0-9A-Fa-f]{1,60})(?![0-9A-
 _UNDERSCORES = re.compile(r"(?<![\w.])\d{1,3}(?:_\d{3})+(?!\w)")
 _CYCLE_IN_BRACKETS = re.compile(r"(?<!\d)(\d{0,30})\.(\d{0,30})\((\d{1,20})\)(?!\^)")
 _TEMPERATURE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\}?")
-_SCALES = {"C": "celsius", "F": "fahrenheit"}
 _UNIT_VECTOR = re.compile(r"\\(?:mathbf|boldsymbol|bm)\s*\{\s*(?:\\hat\s*)?([ijk])\s*\}")
 _BASED_GROUP = re.compile(r"\((\d[0-9A-Za-z]*)\)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Za-z.])")
 _INDIAN = re.compile(r"(?<![\d.,])(\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
@@ -133,16 +132,8 @@ _UPRIGHT_UNITS = re.compile(
     r"\\(?:mathrm|text|textrm|rm)\s*\{(?![ied]\})"
     r"((?:[A-Za-z/ ]|\\[,;:]|\\cdot|\^\{?-?\d\}?){1,60})\}"
 )
-_SIZES = {"h": "hour", "hr": "hour", "m": "minute", "min": "minute", "s": "second"}
-_SIZES |= {
-    "sec": "second",
-    "ft": "foot",
-    "in": "inch",
-    "'": "foot",
-    '"': "inch",
-    "lb": "pound_mass",
-}
-_SIZES |= {"lbs": "pound_mass", "oz": "ounce", "d": "day", "''": "inch"}
+# what the letters of a compound measure name, where `units` reads them otherwise or not at all
+_SIZES = {"m": "min", "mins": "min", "d": "day", "'": "ft", '"': "in", "''": "in"}
 _MEASURE = r"(\d+(?:\.\d+)?)\s*(%s)"
 _CLOCK = (_MEASURE % "h|hrs?|d", _MEASURE % "h|hrs?|m|mins?", _MEASURE % "m|mins?|s|secs?")
 _COMPOUNDS = (
@@ -152,7 +143,10 @@ _COMPOUNDS = (
     re.compile(_MEASURE % "lbs?" + r"\s*" + _MEASURE % "oz"),
 )
 _MONEY = re.compile(r"(?<=[$€£¥])\s*(\d[\d,]*(?:\.\d+)?)\s*([kKMB]|[mb]n)\b")
-_THOUSANDS = {"k": "thousand", "K": "thousand", "M": "million", "mn": "million"}
+_THOUSANDS = {
+    "k": "thousand", "K": "thousand", "M": "million", "mn": "million", "B": "billion",
+    "bn": "billion",
+}  # fmt: skip
 _CHOOSE = re.compile(
     r"(?<![\w}])(?:\{\}\s*)?[_^]\s*\{?(\d{1,6})\}?\s*([CP])\s*_\s*(?:\{(\d{1,6})\}|(\d))"
 )
@@ -226,13 +220,13 @@ def _compound(text: str) -> str:
         match = pattern.fullmatch(text)
         if match:
             found = [g for g in match.groups() if g is not None]
-            sizes = [_SIZES[name] if name in _SIZES else _SIZES[name[:-1]] for name in found[1::2]]
+            sizes = [_SIZES.get(name, name) for name in found[1::2]]
             return " ".join(f"{n} \\text{{{u}}}" for n, u in zip(found[::2], sizes, strict=True))
     return text
 
 
 def _money(match: re.Match[str]) -> str:
-    return rf"{match[1]} \text{{{_THOUSANDS.get(match[2], 'billion')}}}"
+    return rf"{match[1]} \text{{{_THOUSANDS[match[2]]}}}"
 
 
 def _choose(match: re.Match[str]) -> str:
@@ -318,9 +312,7 @@ def tokenize(text: str, style: Style = Style()) -> list[Token]:
                 continue
             kind, piece = _command(name)
         elif kind == "sign":
-            if piece == "$":
-                piece = "$"
-            elif piece == "**":
+            if piece == "**":
                 piece = "^"
             elif piece in ("==", ":="):
                 piece = "="
