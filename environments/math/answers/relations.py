@@ -101,6 +101,8 @@ class Relations(Values):
                     value = evaluate(node, values, self.budget)
                 except Undefined:
                     continue
+                except Unreadable:
+                    return False
                 if not isinstance(value, (mp.mpf, mp.mpc)) or abs(value) > mp.mpf(10) ** -35:
                     return False
                 seen += 1

@@ -243,9 +243,11 @@ def test_a_function_of_too_many_or_no_values_cannot_be_read(answer: str) -> None
     assert check_answer(rf"\boxed{{{answer}}}", "5").status == "unparseable"
 
 
-def test_a_unit_inside_an_expression_has_no_value() -> None:
+def test_a_unit_inside_an_equation_equals_nothing_as_in_an_expression() -> None:
     reward = check_answer(r"\boxed{x_2=1p=5,q=rt{\$319}W}", "p=5,q=2qpt{19}")
-    assert (reward.value, reward.status) == (0.0, "unparseable")
+    assert (reward.value, reward.status) == (0.0, "ok")
+    reward = check_answer(r"\boxed{rt{\$319}W}", "2qpt{19}")
+    assert (reward.value, reward.status) == (0.0, "ok")
 
 
 def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
