@@ -91,7 +91,7 @@ def state(sandbox):
         "processes": len(guest_processes()),
         "descriptors": sorted(len(os.listdir(f"/proc/{p}/fd")) for p in readable),
         "mounts": sorted(mounts(p, sandbox.backend) for p in readable),
-        "files": len(list(Path(tempfile.gettempdir()).glob("rlenv-sandbox-*"))),
+        "files": len(list(Path(tempfile.gettempdir()).iterdir())),
         "namespaces": len(
             {
                 os.readlink(f"/proc/{p}/ns/{kind}")
@@ -125,6 +125,15 @@ def soak(sandbox, count):
         assert memory_after[pid] - size < allowed, (memory_before, memory_after)
 
 
+@pytest.fixture
+def temporary(monkeypatch):
+    """A temporary folder of this test's own: tests beside it make sandboxes, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # a guest that is nobody passes through it
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("backend", "count"),
     [
@@ -136,11 +145,11 @@ def soak(sandbox, count):
         pytest.param("docker", 20_000, marks=[pytest.mark.slow, pytest.mark.docker]),
     ],
 )
-def test_soak(backend, count):
+def test_soak(backend, count, temporary):
     outside = guest_processes()
     limits = Limits(cpu_seconds=1.0, memory_bytes=256 << 20)
     # Containers are replaced by the same soak often enough to see that they go away.
     with open_sandbox(backend, workers=3, limits=limits, recycle=200) as sandbox:
         soak(sandbox, count)
     assert guest_processes() == outside
-    assert not list(Path(tempfile.gettempdir()).glob("rlenv-sandbox-*"))
+    assert not list(temporary.iterdir())
