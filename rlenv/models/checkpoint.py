@@ -110,6 +110,11 @@ def engine_for(
             f"the native engine does not run this model ({why_not}); leave engine.kind and "
             "engine.dtype out"
         )
+    if half and not has_bfloat16(model.device):
+        raise UserError(
+            f"{model.device.type} has no bfloat16 instructions here, so that it would be slower; "
+            "leave engine.dtype out"
+        )
     if why_not or kind == "transformers":
         return TransformersEngine(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
     return NativeEngine(
@@ -118,6 +123,16 @@ def engine_for(
         tokenizer=chat.tokenizer,
         dtype=torch.bfloat16 if half else None,
     )
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16 by instructions of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return True
 
 
 def pick_device(device: str) -> str:

@@ -250,15 +250,20 @@ def test_the_setting_is_checked_before_a_run_starts(tmp_path, not_installed):
         run_with({"kind": "vllm", "dtype": "bfloat16"}, tmp_path)
 
 
-def test_the_setting_chooses_the_engine(nano, chat, served, tensors_stay):
+def test_the_setting_chooses_the_engine(nano, chat, served, tensors_stay, monkeypatch):
     from rlenv.engines.hf import TransformersEngine
 
     assert isinstance(checkpoint.engine_for(nano, chat), NativeEngine)
     named = EngineSettings(kind="transformers")
     assert isinstance(checkpoint.engine_for(nano, chat, named), TransformersEngine)
+    can = {"avx512_bf16": True, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can)
     half = checkpoint.engine_for(nano, chat, EngineSettings(dtype="bfloat16"))
     assert isinstance(half, NativeEngine)
     assert half.dtype == torch.bfloat16
+    can["avx512_bf16"] = False
+    with pytest.raises(UserError, match="cpu has no bfloat16 instructions"):
+        checkpoint.engine_for(nano, chat, EngineSettings(dtype="bfloat16"))
     gpt2 = AutoModelForCausalLM.from_config(GPT2Config(n_layer=1, n_head=1, n_embd=8))
     assert isinstance(checkpoint.engine_for(gpt2, chat), TransformersEngine)
     for settings in ({"kind": "native"}, {"dtype": "bfloat16"}):

@@ -14,8 +14,9 @@ def relative_to_success(rewards: Tensor, mask: Tensor) -> Tensor:
     """How much better than its group, in units of the group's mean reward (algorithm 1).
 
     With rewards of 0 and 1 the mean estimates the chance of success p, and the gradient of log p
-    is that of p divided by p: rare successes weigh more. rewards, mask: (P, G), rewards not
-    negative. Returns advantages (P, G); 0 throughout a group without a success.
+    (eq. 4, as a series eq. 5) is that of p divided by p: rare successes weigh more. Over G samples
+    it is the first G - 1 terms of the series. rewards, mask: (P, G), rewards not negative. Returns
+    advantages (P, G); 0 throughout a group without a success.
     """
     mean = (rewards * mask).sum(1, keepdim=True) / count(mask)
     return torch.where(mean > 0, centred(rewards, mask) / mean.clamp(min=1e-6), 0.0)
