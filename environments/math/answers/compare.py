@@ -1,4 +1,4 @@
-"""Whether two answers are the same.
+r"""Whether two answers are the same.
 
 The rules, by what the two answers are:
 
@@ -11,12 +11,14 @@ The rules, by what the two answers are:
   other; an inequality in one variable is the set of its solutions.
 - A list or a set holds the same members in any order; a tuple, a vector and a matrix have an
   order; an interval knows which of its ends belong to it.
+- The letter of a family of solutions (`2k\\pi`) and a constant of integration may have any name.
 - A unit may be missing on one side; two units must convert into each other. A percentage is its
   figure or a hundredth of it.
 """
 
 from __future__ import annotations
 
+from .families import renamings
 from .members import Members
 from .nodes import (
     Apply,
@@ -51,9 +53,16 @@ class Comparison(Relations, Members, Quantities):
         Raises:
             TooLarge: that takes more work or larger numbers than the limits allow.
         """
+        read = a, b
         a, b = tidy(a), tidy(b)
         if self._same(a, b):
             return True
+        rule = self.rule
+        for renamed in renamings(*read):
+            if self._same(a, tidy(renamed)):
+                self.rule = "the letter's name does not matter"
+                return True
+        self.rule = rule
         common = [_with_common_logarithms(n) for n in (a, b)]
         if common == [a, b]:
             return False

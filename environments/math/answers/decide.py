@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from . import words
 from .compare import Comparison
 from .errors import TooLarge, Undefined, Unreadable
+from .families import stated
 from .lexer import Style, plain
 from .nodes import Node, Number, Several
 from .parser import parse
@@ -39,13 +40,13 @@ def decide(answer: str, gold: str) -> Verdict:
         gold: the true answer.
     """
     try:
-        theirs = words.mathematics(clean(gold))
+        theirs = words.mathematics(stated(clean(gold)))
         golds = _read(theirs)
     except TooLarge as error:
         return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
     answers: list[Node] = []
     try:
-        ours = words.mathematics(clean(answer))
+        ours = words.mathematics(stated(clean(answer)))
         if ours == theirs:
             return Verdict(True, "same text")
         by_words = _by_words(ours, theirs)

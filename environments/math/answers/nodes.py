@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 
@@ -177,9 +177,17 @@ def variables(node: Node) -> frozenset[str]:
 
 
 def substitute(node: Node, name: str, value: Node) -> Node:
-    """Put a value for a variable, in sums, products and functions."""
+    """Put a value for a variable: in sums, products, functions, relations, lists and tuples."""
     if node == Symbol(name):
         return value
     if isinstance(node, Apply):
-        return Apply(node.name, tuple(substitute(a, name, value) for a in node.arguments))
+        return replace(node, arguments=_each(node.arguments, name, value))
+    if isinstance(node, Relation):
+        return replace(node, sides=_each(node.sides, name, value))
+    if isinstance(node, (Row, Several)):
+        return replace(node, items=_each(node.items, name, value))
     return node
+
+
+def _each(nodes: tuple[Node, ...], name: str, value: Node) -> tuple[Node, ...]:
+    return tuple(substitute(node, name, value) for node in nodes)

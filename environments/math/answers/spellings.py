@@ -58,6 +58,7 @@ _THOUSANDS = {
 _CHOOSE = re.compile(
     r"(?<![\w}])(?:\{\}\s*)?[_^]\s*\{?(\d{1,6})\}?\s*([CP])\s*_\s*(?:\{(\d{1,6})\}|(\d))"
 )
+_CHOOSE_OF = re.compile(r"(?<![\w\\}])([CP])\(\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\)")
 _MINUTES = re.compile(r"(?<=\d)(\s*)min\b(?!\s*[({\\])")
 
 
@@ -72,7 +73,8 @@ def spelled(text: str, *, thousands: bool) -> str:
     text = _UPRIGHT_UNITS.sub(_upright, text)
     text = _MINUTES.sub(r"\1\\text{minute}", text)
     text = _MONEY.sub(_money, text)
-    text = _CHOOSE.sub(_choose, text)
+    text = _CHOOSE.sub(lambda m: _choose(m[2], m[1], m[3] or m[4]), text)
+    text = _CHOOSE_OF.sub(lambda m: _choose(*m.groups()), text)
     text = text.replace("{,}\\!", "{,}").replace("\\!", "")
     text = re.sub(r"(?<=\d)\{,\}(?=\d{3})", ",", text)
     text = re.sub(r"(?<=\d)\{,\}(?=\d)", ".", text)
@@ -151,11 +153,10 @@ def _money(match: re.Match[str]) -> str:
     return rf"{match[1]} \text{{{_THOUSANDS[match[2]]}}}"
 
 
-def _choose(match: re.Match[str]) -> str:
-    r"""Write the school notation of combinations and permutations as a binomial."""
-    count, taken = match[1], match[3] or match[4]
+def _choose(kind: str, count: str, taken: str) -> str:
+    r"""Write the school notation of combinations (C) and permutations (P) as a binomial."""
     binomial = rf"\binom{{{count}}}{{{taken}}}"
-    return binomial if match[2] == "C" else rf"({binomial}\cdot {taken}!)"
+    return binomial if kind == "C" else rf"({binomial}\cdot {taken}!)"
 
 
 def _upright(match: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .errors import TooLarge
+from .families import is_any_whole
 from .labels import is_label, label, labelled
 from .nodes import (
     Apply,
@@ -12,7 +13,6 @@ from .nodes import (
     Row,
     SetOperation,
     Several,
-    Symbol,
     variables,
     walk,
 )
@@ -30,7 +30,7 @@ def tidy(node: Node) -> Node:
     if isinstance(node, Several):
         items: list[Node] = []
         for item in node.items:
-            if len(node.items) > 1 and _is_any_whole(item):
+            if len(node.items) > 1 and is_any_whole(item):
                 continue  # `..., k an integer` only says what the letter is
             item = tidy(item)
             # the signs of a plus-minus are members of the list that they stand in
@@ -57,11 +57,6 @@ def tidy(node: Node) -> Node:
                 return right
             return Relation((left, right), ("=",))
     return node
-
-
-def _is_any_whole(node: Node) -> bool:
-    whole = {Symbol("set:integers"), Symbol("set:naturals")}
-    return isinstance(node, Relation) and node.signs == ("in",) and node.sides[1] in whole
 
 
 def _conditions(node: Several) -> Node:

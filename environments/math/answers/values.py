@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import random
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
@@ -262,7 +264,14 @@ def near(a: Value, b: Value, limit: Value) -> bool:
 def assignments(names: Sequence[str]) -> Iterable[dict[str, Value]]:
     """Yield values for the variables, in the working precision."""
     for start, step in _POINTS:
+        values = [start + step * _place(i) for i in range(len(names))]
         yield {
-            name: mp.mpf((start + step * i).numerator) / (start + step * i).denominator
-            for i, name in enumerate(names)
+            name: mp.mpf(value.numerator) / value.denominator
+            for name, value in zip(names, values, strict=True)
         }
+
+
+@functools.cache
+def _place(i: int) -> Fraction:
+    """Return where the i-th variable lies: unevenly spaced, or a + d would always be b + c."""
+    return i + Fraction(random.Random(i).getrandbits(40), 1 << 40)

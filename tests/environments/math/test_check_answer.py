@@ -49,6 +49,15 @@ def test_hostile_cases_end_in_a_stated_status() -> None:
 
 
 SAME = [
+    (r"2n\pi", r"2k\pi"),
+    (r"x = \frac{\pi}{4} + n\pi (n \in \mathbb{Z})", r"\frac{\pi}{4} + k\pi, k \in \mathbb{Z}"),
+    (r"\frac{\pi}{4} - k\pi, k \text{ an integer}", r"x = \frac{\pi}{4} + k\pi, k \in \mathbb{Z}"),
+    (r"-\frac{3\pi}{4} + m\pi", r"\frac{\pi}{4} + k\pi \text{ for any integer } k"),
+    (r"\{2n + 1 \mid n \in \mathbb{Z}\}", r"2k - 1, \text{ where } k \text{ is an integer}"),
+    ("x^2 + K", "x^2 + C"),
+    (r"y = \ln|x| + c", r"\ln|x| + C"),
+    ("C(5,2)", "10"),
+    ("P(5, 2)", "20"),
     ("1,234,567", "1234567"),
     (r"1{,}000", "1000"),
     ("1.234,5", "1234.5"),
@@ -132,6 +141,12 @@ SAME = [
 ]
 
 DIFFERENT = [
+    ("a + d", "b + c"),  # at evenly spaced points they would agree
+    ("2k + 1", "2n + 1"),  # no word of whole numbers: two quantities
+    (r"\frac{\pi}{4} + 2k\pi", r"\frac{\pi}{4} + k\pi, k \in \mathbb{Z}"),
+    (r"\frac{\pi}{3} + n\pi", r"-\frac{\pi}{3} + n\pi"),
+    ("x^2 + y", "x^2 + C"),
+    ("Cx^2", "Kx^2"),
     ("10^{-30}", "2 \\cdot 10^{-30}"),
     ("10^{20}", "10^{20} + 1"),
     ("0.333", r"\frac13"),
@@ -171,7 +186,6 @@ DIFFERENT = [
     ("5 m", "5 cm"),
     ("3x", r"3 \text{ m}"),
     ("x + C", "x"),
-    ("x^2 + C", "x^2 + K"),
     (r"2 + 2 = 5", "5"),
     (r"\log 100", "3"),
     (r"\overline{AB}", r"\overline{CD}"),

@@ -53,6 +53,16 @@ def same(answer: str, gold: str) -> bool:
     return check_answer(rf"\boxed{{{answer}}}", gold).value == 1.0
 
 
+MANY_LETTERS = st.lists(st.sampled_from("abdghjpqrstuvwxyz"), min_size=1, max_size=4)
+
+
+@given(MANY_LETTERS, MANY_LETTERS)
+def test_sums_of_letters_are_equal_if_their_letters_are(
+    first: list[str], second: list[str]
+) -> None:
+    assert same("+".join(first), "+".join(second)) == (sorted(first) == sorted(second))
+
+
 @given(ANSWERS)
 def test_reflexive(answer: str) -> None:
     assert same(f" {answer}", answer + " ")
