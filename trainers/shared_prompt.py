@@ -8,6 +8,8 @@ the work is saved.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from trainers.batch import Batch
 
-_LONGEST = 1024  # the mask grows with the square of the sequence
+_LONGEST = 512  # attention's cost and the mask grow with the square of the sequence
 _FAMILIES = ("llama", "qwen2", "qwen3")
 
 
@@ -65,10 +67,7 @@ def can_share(config: Any) -> bool:
 
 def pays(layout: Layout, batch: Batch) -> bool:
     """Whether sharing saves enough to be worth its mask."""
-    return (
-        layout.input_ids.shape[1] <= _LONGEST
-        and layout.input_ids.numel() <= 0.8 * batch.input_ids.numel()
-    )
+    return layout.input_ids.numel() <= 0.8 * batch.input_ids.numel()
 
 
 def unshared(batch: Batch) -> Layout:
@@ -79,22 +78,26 @@ def unshared(batch: Batch) -> Layout:
     return Layout(batch.input_ids, source, target, positions)
 
 
-def shared(batch: Batch) -> Layout:
-    """Lay the rows of a batch out behind their shared prompts."""
+def shared(batch: Batch, longest: int = _LONGEST) -> Layout:
+    """Lay the rows of a batch out behind their shared prompts.
+
+    Args:
+        batch: the rows.
+        longest: a group whose sequence would be longer is cut into several, each with the prompt.
+    """
     ids, mask = batch.input_ids.tolist(), batch.mask.int().tolist()
-    rows_of: dict[int, list[int]] = {}
-    for row, (prompt, _) in enumerate(batch.prompts.tolist()):
-        rows_of.setdefault(prompt, []).append(row)
+    # nothing after the last sampled token is trained on
+    ends = [len(row) - row[::-1].index(1) for row in mask]
     tokens: list[list[int]] = []
     positions: list[list[int]] = []
     owner: list[list[int]] = []
     source: list[tuple[int, int]] = []
     target: list[tuple[int, int]] = []
-    for sequence, rows in enumerate(rows_of.values()):
+    for sequence, rows in enumerate(_sequences(batch, ends, longest)):
         start = int(batch.prompts[rows[0], 1])
         line, places, owners = ids[rows[0]][:start], list(range(start)), [-1] * start
         for row in rows:
-            end = len(mask[row]) - mask[row][::-1].index(1)  # nothing after it is trained on
+            end = ends[row]
             offset = len(line) - start
             for column in range(start, end):
                 if mask[row][column]:
@@ -107,10 +110,10 @@ def shared(batch: Batch) -> Layout:
         tokens.append(line)
         positions.append(places)
         owner.append(owners)
-    longest = max(map(len, tokens))
+    width = max(map(len, tokens))
 
     def padded(lines: list[list[int]], fill: int) -> Tensor:
-        return torch.tensor([line + [fill] * (longest - len(line)) for line in lines])
+        return torch.tensor([line + [fill] * (width - len(line)) for line in lines])
 
     return Layout(
         padded(tokens, 0),
@@ -119,3 +122,21 @@ def shared(batch: Batch) -> Layout:
         padded(positions, 0),
         padded(owner, -2),
     )
+
+
+def _sequences(batch: Batch, ends: list[int], longest: int) -> Iterator[list[int]]:
+    """Yield the rows that go into each sequence, about as many tokens in all those of a prompt."""
+    rows_of: dict[int, list[int]] = {}
+    for row, (prompt, _) in enumerate(batch.prompts.tolist()):
+        rows_of.setdefault(prompt, []).append(row)
+    for rows in rows_of.values():
+        start = int(batch.prompts[rows[0], 1])
+        own = sum(ends[row] - start for row in rows)
+        fair = own / math.ceil(own / max(1, longest - start))
+        parts: dict[int, list[int]] = {}
+        before = 0
+        for row in rows:
+            length = ends[row] - start
+            parts.setdefault(int((before + length / 2) / fair), []).append(row)  # by its middle
+            before += length
+        yield from parts.values()

@@ -36,7 +36,14 @@ def test_sharing_the_prompt_changes_neither_logprobs_nor_gradient(nano, tokenize
     batch = Batch.of(grouped(len(tokenizer), seed))
     monkey = torch.linspace(-1, 1, batch.mask.numel()).view_as(batch.mask)
     results, gradients = [], []
-    for layout in (shared_prompt.unshared(batch), shared_prompt.shared(batch)):
+    layouts = (
+        shared_prompt.unshared(batch),
+        shared_prompt.shared(batch),
+        shared_prompt.shared(batch, longest=12),
+        shared_prompt.shared(batch, longest=1),
+    )
+    assert len(layouts[1].input_ids) < len(layouts[3].input_ids) == len(batch)
+    for layout in layouts:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("trainers.forward._layout", lambda *_, layout=layout: layout)
             nano.zero_grad()
@@ -45,9 +52,10 @@ def test_sharing_the_prompt_changes_neither_logprobs_nor_gradient(nano, tokenize
         results.append(found)
         gradients.append(gradient_of(nano))
     nano.zero_grad()
-    assert torch.allclose(results[0].logprobs, results[1].logprobs, atol=1e-5)
-    assert torch.allclose(results[0].entropy, results[1].entropy, atol=1e-4)
-    assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
+    for found, gradient in zip(results[1:], gradients[1:], strict=True):
+        assert torch.allclose(found.logprobs, results[0].logprobs, atol=1e-5)
+        assert torch.allclose(found.entropy, results[0].entropy, atol=1e-4)
+        assert torch.allclose(gradient, gradients[0], atol=1e-4)
 
 
 def test_the_values_of_a_critic_do_not_depend_on_the_layout(nano, tokenizer):
@@ -70,6 +78,17 @@ def test_sharing_is_used_where_it_saves_work_and_only_there(tokenizer):
     assert shared_prompt.pays(layout, together)
     alone = together.rows(torch.tensor([0]))
     assert not shared_prompt.pays(shared_prompt.shared(alone), alone)
+
+
+def test_a_long_group_is_cut_into_sequences_of_about_one_length():
+    prompt = list(range(8, 40))
+    group = Batch.of([trajectory(prompt, [[50 + i] * (10 + i % 3)]) for i in range(16)])
+    layout = shared_prompt.shared(group, longest=32 + 60)
+    owned = [set(row.tolist()) - {-1, -2} for row in layout.owner]
+    assert sorted(row for part in owned for row in part) == list(range(16))
+    lengths = (layout.owner > -2).sum(1)
+    assert lengths.max() <= 32 + 60 + 12  # by a row at most
+    assert lengths.max() - lengths.min() <= 12
 
 
 def test_only_models_with_plain_attention_share(nano):
