@@ -127,6 +127,10 @@ class ChatTemplate:
         ids = self.tokenizer(after, add_special_tokens=False)["input_ids"]
         return ids[0] if ids and ids[0] in self.special_ids else None
 
+    def spells_special(self, text: str) -> bool:
+        """Return whether a text spells a special token, which it would be taken for."""
+        return self._special.search(text) is not None
+
     def _apply(self, messages: Sequence[Message], *, ask: bool, tools: Any = None) -> str:
         return self.tokenizer.apply_chat_template(
             list(messages), tools=tools, tokenize=False, add_generation_prompt=ask

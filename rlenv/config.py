@@ -81,7 +81,8 @@ class RunSettings(Settings):
     Attributes:
         seed: governs everything random.
         run_dir: the folder that holds the run.
-        env: id of the environment, or a mapping with `id` and its options.
+        env: id of the environment, or a mapping with `id` and its options; stages that only read
+            text and conversations need none.
         model: a checkpoint folder or hub id to start from, where no stage makes one.
         threads: CPU threads for torch. One is the fastest for models below a million parameters
             and the only safe choice on a busy machine; `auto` takes all cores.
@@ -95,7 +96,7 @@ class RunSettings(Settings):
 
     seed: int = Field(0, ge=0, lt=2**31)
     run_dir: str
-    env: EnvSettings
+    env: EnvSettings | None = None
     model: str | None = None
     threads: int | Literal["auto"] = "auto"
     device: str = "auto"
@@ -103,6 +104,12 @@ class RunSettings(Settings):
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = []
     stages: dict[str, dict[str, Any]] = Field(min_length=1)
     evaluate: EvaluateSettings | None = None
+
+    @model_validator(mode="after")
+    def _evaluation_has_an_environment(self) -> RunSettings:
+        if self.evaluate is not None and self.env is None:
+            raise ValueError("evaluate needs an env to evaluate on")
+        return self
 
 
 Section = TypeVar("Section", bound=BaseModel)

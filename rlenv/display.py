@@ -18,6 +18,7 @@ SHOWN = {
     "loss": ("loss", "{:.3f}"),
     "mean_token_accuracy": ("accuracy", "{:.2f}"),
     "reward": ("reward", "{:.2f}"),
+    "held_out/loss": ("held-out loss", "{:.3f}"),
     "held_out/reward": ("held-out", "{:.2f}"),
     "kl": ("KL", "{:.3f}"),
     "entropy": ("entropy", "{:.2f}"),
@@ -76,6 +77,10 @@ class Display:
         if self.console.is_terminal and not self.console.quiet:
             self._live = Live(self._line(0), console=self.console, refresh_per_second=4)
             self._live.start()
+
+    def expect(self, total: int) -> None:
+        """Correct how many steps the stage has, once that is known."""
+        self._total = total
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Show progress.

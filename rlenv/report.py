@@ -16,7 +16,8 @@ from rlenv.run_folder import RunFolder, write_atomically
 
 # (metrics drawn together, title)
 CHARTS: list[tuple[tuple[str, ...], str]] = [
-    (("loss",), "loss"),
+    (("loss", "held_out/loss"), "loss (nats per token), in training and held out"),
+    (("learning_rate",), "learning rate"),
     (("mean_token_accuracy",), "share of reply tokens predicted"),
     (("reward", "held_out/reward"), "reward in training, and on validation tasks"),
     (("rewards/*/mean",), "reward components"),
@@ -37,7 +38,7 @@ _COLOURS = ("#2f6fb2", "#d1762a", "#3f8f5f", "#8a5aa8", "#b3362b")
 def write_report(folder: RunFolder) -> Path:
     """Write `report.html` into a run's folder and return its path."""
     settings = folder.settings
-    name = registry.spec(settings.env.id).id
+    name = folder.path.name if settings.env is None else registry.spec(settings.env.id).id
     metrics: dict[str, list[dict[str, Any]]] = {}
     for record in folder.read_log("metrics"):
         metrics.setdefault(str(record["stage"]), []).append(record)

@@ -39,6 +39,7 @@ def evaluate_run(
     """
     settings = folder.settings
     assert settings.evaluate is not None
+    assert settings.env is not None
     kept: dict[str, dict[str, Any]] = {}
     for stage in checkpoints:
         path = folder.path / "evaluations" / f"{stage}.json"
@@ -114,6 +115,7 @@ def _evaluate(
     folder: RunFolder, stage: str, settings: EvaluateSettings, display: Display
 ) -> Evaluation:
     env = folder.settings.env
+    assert env is not None
     source = str(folder.checkpoint(stage))
     model, tokenizer = checkpoint.load(source, device=folder.settings.device)
     chat = ChatFormat(tokenizer, source)

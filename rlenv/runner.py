@@ -45,7 +45,8 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
     Raises:
         UserError: what is wrong first, in one sentence.
     """
-    registry.make(settings.env.id, split="train", **settings.env.options)
+    if settings.env is not None:
+        registry.make(settings.env.id, split="train", **settings.env.options)
     if settings.engine.kind == "vllm":
         from rlenv.engines.vllm import connect
 
@@ -56,6 +57,8 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
     for name, raw in settings.stages.items():
         kind = find(name)
         stage = kind(config.parse(kind.Settings, raw, where, f"{name}."))
+        if kind.plays and settings.env is None:
+            raise UserError(f"{where}: {name} needs an environment; set env, see: rlenv list")
         if not planned and kind.needs in ("model", "chat model"):
             if settings.model is None:
                 raise UserError(

@@ -61,7 +61,7 @@ class Context:
         run: the run's folder, which is locked for this process.
         stage: the stage's name.
         seed: this stage's own seed, derived from the run's.
-        env: the run's environment.
+        env: the run's environment, if it has one.
         source: the checkpoint folder (or hub id) the stage starts from; None for the first.
         device: torch device, or `auto`.
         display: the screen.
@@ -74,7 +74,7 @@ class Context:
     run: RunFolder
     stage: str
     seed: int
-    env: EnvSettings
+    env: EnvSettings | None
     source: str | None
     device: str
     display: Display
@@ -94,7 +94,13 @@ class Context:
         return self.run.state(self.stage)
 
     def make_env(self, split: str, **options: Any) -> TextEnv:
-        """Make the run's environment on a split, with some of its options replaced."""
+        """Make the run's environment on a split, with some of its options replaced.
+
+        Raises:
+            UserError: the run has none.
+        """
+        if self.env is None:
+            raise UserError(f"{self.stage} needs an environment; set env, see `rlenv list`")
         return registry.make(self.env.id, split=split, **{**self.env.options, **options})
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -144,6 +150,7 @@ class Stage(Generic[SettingsType]):
     Attributes:
         needs: what the stage before must have left.
         gives: what this stage leaves.
+        plays: it needs an environment.
         shared: several processes carry it out together; otherwise the main one does it while the
             others wait.
         Settings: the class of its settings.
@@ -151,17 +158,18 @@ class Stage(Generic[SettingsType]):
 
     needs: ClassVar[Artifact] = "model"
     gives: ClassVar[Artifact] = "model"
+    plays: ClassVar[bool] = False
     shared: ClassVar[bool] = False
     Settings: ClassVar[type[Settings]]
 
     def __init__(self, settings: SettingsType) -> None:
         self.settings = settings
 
-    def check(self, env: EnvSettings, source: str | None) -> None:
+    def check(self, env: EnvSettings | None, source: str | None) -> None:
         """Raise a `UserError` for what would fail later. Runs before any stage does.
 
         Args:
-            env: the run's environment.
+            env: the run's environment, if it has one.
             source: the checkpoint to start from if it exists already, else None.
         """
 

@@ -64,6 +64,8 @@ def _view(arguments: argparse.Namespace) -> None:
     if not (run / "config.yaml").is_file():
         raise UserError(f"{run} holds no run: there is no config.yaml in it")
     settings = config.read(run / "config.yaml")
+    if settings.env is None:
+        raise UserError(f"{run} plays no environment, so it has no episodes")
     kept = [{"env": settings.env.id, **line} for line in read_lines(run / "episodes.jsonl")]
     if not kept:
         raise UserError(f"{run} has kept no episodes yet; a stage such as grpo keeps some")

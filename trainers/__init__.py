@@ -13,7 +13,7 @@ PART_OF = "rlenv"  # tells this package from another of its name
 STAGES = {
     "tokenizer": "trainers.tokenizer:TokenizerStage",
     "pretrain": "trainers.pretrain:PretrainStage",
-    "sft": "trainers.sft:SFTStage",
+    "sft": "trainers.sft.stage:SFTStage",
     "grpo": "trainers.on_policy:GRPOStage",
     "ppo": "trainers.on_policy:PPOStage",
 }

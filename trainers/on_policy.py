@@ -39,11 +39,13 @@ class OnPolicyStage(Stage[OnPolicySettings]):
 
     needs: ClassVar[Artifact] = "chat model"
     gives: ClassVar[Artifact] = "chat model"
+    plays: ClassVar[bool] = True
     shared: ClassVar[bool] = True
     Settings = OnPolicySettings
 
-    def check(self, env: EnvSettings, source: str | None) -> None:
+    def check(self, env: EnvSettings | None, source: str | None) -> None:
         """See `Stage.check`."""
+        assert env is not None
         c = self.settings.curriculum
         # the ends of a curriculum must exist before anything starts
         for level in [None] if c is None else [c.floor, c.highest, c.evaluated]:

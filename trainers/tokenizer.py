@@ -41,10 +41,10 @@ class TokenizerStage(Stage[TokenizerSettings]):
     gives: ClassVar[Artifact] = "tokenizer"
     Settings = TokenizerSettings
 
-    def check(self, env: EnvSettings, source: str | None) -> None:
+    def check(self, env: EnvSettings | None, source: str | None) -> None:
         """See `Stage.check`."""
         for name in self.settings.corpus:
-            corpus.check_source(name)
+            corpus.check_source(name, env)
 
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""
@@ -62,7 +62,8 @@ class TokenizerStage(Stage[TokenizerSettings]):
             for name in s.corpus
             for text in corpus.documents(name, context.env, seed=context.seed, tasks=1000)
         ]
-        texts += _conversations(context.make_env("train"))
+        if context.env is not None:
+            texts += _conversations(context.make_env("train"))
         if s.vocabulary == "characters":
             tokenizer, tried = character_tokenizer(texts, max_length=s.max_length), texts
         else:

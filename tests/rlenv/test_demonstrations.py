@@ -6,7 +6,7 @@ import rlenv
 from rlenv.demonstrations import demonstrate
 from rlenv.engines.base import Sampling
 from rlenv.rollout import EnvPool, play
-from trainers.sft import demonstrations
+from trainers.sft.demonstrations import demonstrations
 
 from .test_env import HigherLower, Reverse
 from .test_rollout import Scripted

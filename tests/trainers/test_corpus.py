@@ -8,7 +8,8 @@ from rlenv.config import EnvSettings
 from rlenv.decontamination import Decontaminator
 from rlenv.errors import HeldOutError, UserError
 from trainers.data import corpus
-from trainers.sft import collate, demonstrations
+from trainers.sft.batches import collate
+from trainers.sft.demonstrations import demonstrations
 
 ENV = EnvSettings(id="rlenv/Arithmetic-v0")
 SUM = re.compile(r"(\d+) \+ (\d+)")
@@ -82,10 +83,10 @@ def test_mixture():
 
 def test_a_corpus_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="no corpus 'pyton_topics'"):
-        corpus.check_source("pyton_topics")
+        corpus.check_source("pyton_topics", None)
     path = tmp_path / "text.txt"
     path.write_bytes(b"\xff\xfe\xfa")
-    corpus.check_source(str(path))
+    corpus.check_source(str(path), None)
     with pytest.raises(UserError, match="UTF-8"):
         corpus.documents(str(path), ENV, seed=0, tasks=1)
 

@@ -8,10 +8,11 @@ import rlenv
 from rlenv.config import EnvSettings
 from rlenv.errors import HeldOutError, RunFailed, UserError
 from rlenv.stage import Context
-from trainers import experience, rollouts, sft
+from trainers import experience, rollouts
 from trainers.on_policy import Loop, check_sharding
 from trainers.policy import Policy
 from trainers.settings import OnPolicySettings
+from trainers.sft.held_out import HeldOut
 
 from .support import SETTINGS, Varied
 
@@ -37,7 +38,8 @@ def test_sft_scores_validation_tasks(context):
     from rlenv.models import checkpoint
 
     model, tokenizer = checkpoint.load(context.source, device="cpu")
-    held_out = sft.HeldOut(context, model, rlenv.chat.ChatFormat(tokenizer), sft.SFTSettings())
+    chat = rlenv.chat.ChatFormat(tokenizer)
+    held_out = HeldOut(context, model, chat, tasks=20, max_tokens=8)
     assert {task.split for task in held_out.tasks} == {"validation"}
 
 

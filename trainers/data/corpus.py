@@ -16,14 +16,14 @@ from trainers.data import sources
 BUILT_IN = ("python_topics", "tasks")
 
 
-def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str]:
+def documents(name: str, env: EnvSettings | None, *, seed: int, tasks: int) -> list[str]:
     """Return the documents of one source.
 
     Args:
         name: `python_topics` (the English help texts that come with every Python), `tasks`
             (solved tasks of the environment's train split, as text), or a source of documents
             such as the folder that `rlenv data run` leaves, see `sources.InputSettings.path`.
-        env: the run's environment.
+        env: the run's environment, if it has one; lines that state its held-out tasks are dropped.
         seed: of the tasks drawn.
         tasks: how many tasks to draw for `tasks`.
 
@@ -31,19 +31,24 @@ def documents(name: str, env: EnvSettings, *, seed: int, tasks: int) -> list[str
         UserError: no such source, or one that can't be read.
     """
     if name == "tasks":
+        assert env is not None
         return solved_tasks(env, seed=seed, count=tasks)
-    return list(_clean(name, env.model_dump_json(), _changed(name)))
+    return list(_clean(name, env and env.model_dump_json(), _changed(name)))
 
 
 @functools.lru_cache(maxsize=8)  # several stages of a run read the same text
-def _clean(name: str, env_json: str, changed: int) -> tuple[str, ...]:
-    env = EnvSettings.model_validate_json(env_json)
+def _clean(name: str, env_json: str | None, changed: int) -> tuple[str, ...]:
     texts = _python_topics() if name == "python_topics" else sources.texts([name])
+    if env_json is None:
+        return tuple(texts)
+    env = EnvSettings.model_validate_json(env_json)
     return tuple(decontaminate(texts, env.id, **env.options))
 
 
-def check_source(name: str) -> None:
-    """Raise a `UserError` if there is no such source."""
+def check_source(name: str, env: EnvSettings | None) -> None:
+    """Raise a `UserError` if there is no such source for a run with this environment."""
+    if name == "tasks" and env is None:
+        raise UserError("the corpus has tasks, but the run has no environment; set env")
     if name in BUILT_IN:
         return
     if not Path(name).exists() and "/" not in name:

@@ -1,0 +1,32 @@
+"""A base model with a byte-level vocabulary, which any text can be tuned on."""
+
+import json
+
+import pytest
+import torch
+
+from rlenv.models import checkpoint, presets
+from rlenv.models.tokenizer import byte_tokenizer
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """The folder of an untrained nano model with 256 byte tokens, of 128 tokens at most."""
+    folder = tmp_path_factory.mktemp("base") / "model"
+    tokenizer = byte_tokenizer(["what is it"], vocabulary=256, max_length=128)
+    torch.manual_seed(0)
+    model = presets.build("nano", vocabulary=len(tokenizer), max_length=128, tokenizer=tokenizer)
+    checkpoint.save(model, tokenizer, folder)
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes rows as JSON Lines and returns the path."""
+
+    def written(rows, name="data.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return written

@@ -1,0 +1,42 @@
+"""What an environment's expert plays, as tokens with labels."""
+
+from __future__ import annotations
+
+import random
+
+from rlenv.chat import ChatFormat
+from rlenv.demonstrations import demonstrate
+from rlenv.engines.base import mix
+from rlenv.env import TextEnv
+from rlenv.errors import UserError
+from trainers.sft.rows import IGNORED, TokenRow
+
+
+def demonstrations(env: TextEnv, chat: ChatFormat, count: int, seed: int) -> list[TokenRow]:
+    """Draw tasks of the train split and tokenize how an expert plays them.
+
+    Args:
+        env: the environment, on its train split.
+        chat: how conversations become tokens.
+        count: how many.
+        seed: of the tasks, and of the episodes.
+
+    Returns:
+        Rows with `input_ids`, and `labels` that are -100 wherever no loss is taken.
+
+    Raises:
+        HeldOutError: the environment is not on its train split.
+        UserError: the environment demonstrates nothing.
+    """
+    rng = random.Random(f"demonstrations/{seed}")
+    tasks = env.tasks.for_training()
+    rows = []
+    for number in range(count):
+        task = tasks.sample(rng)
+        shown = demonstrate(env, task, seed=mix(seed, number) % 2**31)
+        if shown is None:
+            raise UserError(f"the environment demonstrates no reply to {task.question!r}")
+        ids, mask = chat.conversation(shown.messages, shown.opening)
+        labels = [token if on else IGNORED for token, on in zip(ids, mask, strict=True)]
+        rows.append({"input_ids": ids, "labels": labels})
+    return rows

@@ -1,0 +1,81 @@
+"""How a model does on what it is not fitted to, measured as it is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from rlenv.chat import ChatFormat
+from rlenv.engines.base import Sampling
+from rlenv.engines.local import evaluating
+from rlenv.evaluation import mean_reward
+from rlenv.models import checkpoint
+from rlenv.rollout import EnvPool, play
+from rlenv.stage import Context
+from trainers.sft.batches import collate
+from trainers.sft.rows import IGNORED, TokenRow
+
+
+class HeldOut:
+    """Plays validation tasks with the model as it is.
+
+    Args:
+        context: of the stage.
+        model: the policy; it is read live.
+        chat: its chat format.
+        tasks: how many tasks.
+        max_tokens: of a reply.
+    """
+
+    def __init__(
+        self, context: Context, model: Any, chat: ChatFormat, *, tasks: int, max_tokens: int
+    ) -> None:
+        self.pool = EnvPool(lambda: context.make_env("validation"))
+        self.tasks = self.pool.take(1)[0].tasks.distinct(tasks)
+        self.engine = checkpoint.engine_for(model, chat)
+        self.chat = chat
+        self.sampling = Sampling(max_tokens=max_tokens)
+        self.max_length = checkpoint.context_length(model, chat.tokenizer)
+        self.seed = context.seed
+
+    def reward(self) -> float:
+        """Return the mean reward, one sample a task."""
+        return mean_reward(
+            play(
+                self.pool,
+                self.engine,
+                self.chat,
+                self.tasks,
+                samples=1,
+                sampling=self.sampling,
+                seed=self.seed,
+                max_length=self.max_length,
+            )
+        )
+
+
+@torch.no_grad()
+def mean_loss(model: Any, rows: Sequence[TokenRow], pad: int, batch: int = 16) -> float:
+    """Return the mean loss of the tokens that have a label, in nats.
+
+    Args:
+        model: a causal LM.
+        rows: at least one token of them has a label.
+        pad: the token to pad with.
+        batch: rows at once.
+    """
+    total, count = 0.0, 0
+    rows = sorted(rows, key=lambda row: len(row["input_ids"]))  # little padding
+    device = next(model.parameters()).device
+    with evaluating(model):
+        for start in range(0, len(rows), batch):
+            inputs = collate(rows[start : start + batch], pad)
+            labels = inputs.pop("labels")[:, 1:].flatten().to(device)
+            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+            logits = model(**inputs, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+            total += float(F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum"))
+            count += int((labels != IGNORED).sum())
+    return total / count

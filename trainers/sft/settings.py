@@ -1,0 +1,126 @@
+"""Settings of fine-tuning stages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from rlenv.config import Settings
+from trainers.lora import LoRASettings
+
+DEMONSTRATIONS = "demonstrations"
+
+
+class FitSettings(Settings):
+    """How a model is fitted to given replies.
+
+    Attributes:
+        epochs: passes over the rows.
+        batch_size: rows a step.
+        micro_batch: rows in a forward pass; all of a step's if left out. It divides `batch_size`.
+        learning_rate: the highest.
+        schedule: after the warmup the learning rate stays `constant`, or falls to zero in a
+            `linear` way or along a `cosine`.
+        warmup_steps: in which it rises.
+        packing: put several conversations into each row of `max_length` tokens; none sees another.
+        max_length: the longest conversation in tokens; the model's own limit if left out.
+        lora: train low-rank adapters in place of all weights; they are merged at the end.
+        gradient_checkpointing: keep less in memory and compute some of it twice.
+        weight_decay: of AdamW.
+        max_grad_norm: gradients are scaled down to this norm.
+        save_every: steps between saves of the state.
+    """
+
+    epochs: int = Field(1, ge=1)
+    batch_size: int = Field(64, ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup_steps: int = Field(20, ge=0)
+    packing: bool = False
+    max_length: int | None = Field(None, ge=8)
+    lora: LoRASettings | None = None
+    gradient_checkpointing: bool = False
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    save_every: int = Field(100, ge=1)
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> FitSettings:
+        if self.batch_size % (self.micro_batch or self.batch_size):
+            raise ValueError("micro_batch must divide batch_size")
+        return self
+
+
+class DataSettings(Settings):
+    """One source of conversations.
+
+    Attributes:
+        path: a `.jsonl`, `.json`, `.csv` or `.parquet` file, the id of a data set that `datasets`
+            loads, or `demonstrations`: what the environment's expert plays.
+        weight: how often each row comes in a pass; 0.5 takes a random half of them.
+        form: of `trainers.sft.forms`; recognised by the columns if left out.
+        part: of a data set, such as `train`.
+    """
+
+    path: str
+    weight: float = Field(1.0, gt=0)
+    form: Literal["messages", "sharegpt", "prompt-completion", "alpaca", "self-instruct"] | None = (
+        None
+    )
+    part: str = "train"
+
+
+def _listed(value: Any) -> Any:
+    """A list of one may be given without the brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+def _sources(value: Any) -> Any:
+    """A source may be given by its path alone."""
+    return [{"path": item} if isinstance(item, str) else item for item in _listed(value)]
+
+
+class SFTSettings(FitSettings):
+    """Settings of the stage.
+
+    Attributes:
+        data: where conversations come from.
+        demonstrations: how many to draw from the environment's train split.
+        held_out: share of the conversations of files on which the loss is measured but not trained.
+        max_bad: the stage refuses data of which more than this share can't be used.
+        text: texts to mix in against forgetting, as in the corpus of pretraining.
+        text_share: their share of all tokens.
+        chat_template: for a tokenizer that has none, or in place of its own: `chatml`, or the path
+            of a Jinja file.
+        eval_every: steps between held-out evaluations: the loss on conversations held out, and the
+            reward on the validation split of the environment.
+        eval_tasks: how many tasks they play, once each at temperature 1.
+        max_tokens: of a reply in these evaluations.
+        stop_at: stop once the held-out reward reaches this; None trains to the end.
+    """
+
+    data: Annotated[list[DataSettings], BeforeValidator(_sources)] = Field(
+        default=[DEMONSTRATIONS], min_length=1, validate_default=True
+    )
+    demonstrations: int = Field(10_000, ge=1)
+    held_out: float = Field(0.05, ge=0, lt=1)
+    max_bad: float = Field(0.1, ge=0, le=1)
+    text: Annotated[list[str], BeforeValidator(_listed)] = Field(default=[])
+    text_share: float = Field(0.1, gt=0, lt=1)
+    chat_template: str | None = None
+    eval_every: int = Field(50, ge=1)
+    eval_tasks: int = Field(200, ge=1)
+    max_tokens: int = Field(256, ge=1)
+    stop_at: float | None = None
+
+    @property
+    def files(self) -> list[DataSettings]:
+        """The sources that are not the environment's demonstrations."""
+        return [source for source in self.data if source.path != DEMONSTRATIONS]
+
+    @property
+    def demonstrates(self) -> bool:
+        """Whether the environment's expert is among the sources."""
+        return len(self.files) < len(self.data)
