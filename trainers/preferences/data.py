@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -18,7 +20,8 @@ from rlenv.rollout import EnvPool, play
 from rlenv.stage import Context, local_checkpoint
 from rlenv.task import Split, Task
 from rlenv.trajectory import Group
-from trainers.preferences import sampled
+from trainers.preferences import sampled, tokens
+from trainers.preferences.tokens import TokenPair
 
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
 
@@ -87,6 +90,14 @@ def check(data: PreferenceData, env: EnvSettings) -> None:
         raise UserError(f"{data.rows} has no pairs to train on: {found.summary()}")
 
 
+def expected_pairs(data: PreferenceData) -> int:
+    """Return how many pairs a stage will train on, at most; known before anything runs."""
+    if data.sample is not None:
+        return min(data.sample.tasks, data.most or data.sample.tasks)
+    count = len(from_rows(data).of("train"))
+    return min(count, data.most or count)
+
+
 def from_rows(data: PreferenceData) -> Preferences:
     """Read the rows.
 
@@ -95,15 +106,43 @@ def from_rows(data: PreferenceData) -> Preferences:
     """
     assert data.rows is not None
     found = read(load_rows(data.rows, part=data.part), data.columns)
-    if found.bad > data.max_bad:
-        raise UserError(
-            f"{found.bad:.0%} of {data.rows} can't be used, more than max_bad={data.max_bad:g}: "
-            f"{found.summary()}"
-        )
+    refuse_bad(found, data)
     return found
 
 
-def gather(data: PreferenceData, context: Context, model: object, chat: ChatFormat) -> Preferences:
+def refuse_bad(found: Preferences, data: PreferenceData) -> None:
+    """Raise a `UserError` if too many pairs can't be used."""
+    if found.bad > data.max_bad:
+        raise UserError(
+            f"{found.bad:.0%} of {data.words()} can't be used, more than max_bad="
+            f"{data.max_bad:g}: {found.summary()}"
+        )
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The preferences of a stage, as tokens.
+
+    Attributes:
+        found: all pairs, and what was left out.
+        train: pairs to train on, in an order that the seed decides.
+        held_out: pairs of other prompts.
+    """
+
+    found: Preferences
+    train: list[tuple[Pair, TokenPair]]
+    held_out: list[tuple[Pair, TokenPair]]
+
+    def record(self) -> dict[str, object]:
+        """Return how many pairs there are, and what was left out, as plain values."""
+        return {
+            "train": len(self.train),
+            "held_out": len(self.held_out),
+            "left_out": dict(self.found.problems),
+        }
+
+
+def gather(data: PreferenceData, context: Context, model: Any, chat: ChatFormat) -> Gathered:
     """Return the preferences of a stage, and tell the user what was left out.
 
     Args:
@@ -111,27 +150,33 @@ def gather(data: PreferenceData, context: Context, model: object, chat: ChatForm
         context: of the stage.
         model: the causal LM that samples where they are sampled.
         chat: its chat format.
+
+    Raises:
+        UserError: too many can't be used, or none are left to train on.
     """
     s = data.sample
     found = from_rows(data) if s is None else sample(s, context, model, chat)
+    longest = checkpoint.context_length(model, chat.tokenizer)
+    gathered = Gathered(
+        found,
+        tokens.fitting(found, training_pairs(found, data, context.seed), chat, longest),
+        tokens.fitting(found, found.of(*HELD_OUT), chat, longest),
+    )
     context.display.say(f"{context.stage:<9} {data.words()}: {found.summary()}")
-    return found
+    refuse_bad(found, data)
+    if not gathered.train:
+        raise UserError(f"{data.words()} gave no pairs to train on: {found.summary()}")
+    return gathered
 
 
 def training_pairs(found: Preferences, data: PreferenceData, seed: int) -> list[Pair]:
-    """Return the pairs to train on, in an order that the seed decides.
-
-    Raises:
-        UserError: there are none.
-    """
+    """Return the pairs to train on, in an order that the seed decides."""
     pairs = found.of("train")
-    if not pairs:
-        raise UserError(f"{data.words()} gave no pairs to train on: {found.summary()}")
     random.Random(f"preferences/{seed}").shuffle(pairs)
     return pairs[: data.most]
 
 
-def sample(s: SampleSettings, context: Context, model: object, chat: ChatFormat) -> Preferences:
+def sample(s: SampleSettings, context: Context, model: Any, chat: ChatFormat) -> Preferences:
     """Make pairs by playing tasks of the train split, and some of the validation split."""
     found = Preferences()
     for split, count in (("train", s.tasks), ("validation", s.held_out)):
@@ -173,7 +218,7 @@ def _play(
     pool: EnvPool,
     tasks: list[Task],
     samples: int,
-    model: object,
+    model: Any,
     chat: ChatFormat,
     seed: int,
 ) -> list[Group]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,33 +42,28 @@ def tokenize(pair: Pair, chat: ChatFormat) -> TokenPair:
     return TokenPair(prompt, *replies)
 
 
-def rows(
-    data: Preferences,
-    pairs: Sequence[Pair],
-    chat: ChatFormat,
-    max_length: int,
-    form: Callable[[Pair, TokenPair], Row],
-) -> list[Row]:
-    """Return the rows for a trainer; pairs that are too long are counted and left out.
+def fitting(
+    data: Preferences, pairs: Sequence[Pair], chat: ChatFormat, max_length: int
+) -> list[tuple[Pair, TokenPair]]:
+    """Return pairs with their tokens; those that are too long are counted and left out.
 
     Args:
         data: where the pairs come from, and what was left out is counted.
         pairs: some of its pairs.
         chat: how conversations become tokens.
         max_length: the longest sequence, in tokens.
-        form: makes a row of a pair, such as `for_reward`.
     """
-    made = []
+    fit = []
     for number, pair in enumerate(pairs, 1):
         tokens = tokenize(pair, chat)
         if tokens.length > max_length:
             data.leave_out(TOO_LONG.format(max_length), number)
         else:
-            made.append(form(pair, tokens))
-    return made
+            fit.append((pair, tokens))
+    return fit
 
 
-def for_reward(pair: Pair, tokens: TokenPair) -> Row:
+def for_reward(tokens: TokenPair) -> Row:
     """Return a row for `RewardTrainer`: whole conversations, without the margin."""
     return {
         "chosen_ids": tokens.prompt + tokens.chosen,
@@ -76,7 +71,7 @@ def for_reward(pair: Pair, tokens: TokenPair) -> Row:
     }
 
 
-def for_dpo(pair: Pair, tokens: TokenPair) -> Row:
+def for_dpo(tokens: TokenPair) -> Row:
     """Return a row for `DPOTrainer`."""
     return {
         "prompt_ids": tokens.prompt,

@@ -108,8 +108,8 @@ def test_our_tokens_are_those_that_trl_makes(nano, tokenizer, chat, tmp_path):
         train_dataset=conversational(PAIRS),
         processing_class=tokenizer,
     ).train_dataset
-    data = Preferences()
-    ours = tokens.rows(data, PAIRS, chat, 256, tokens.for_dpo)
+    made = [tokens.tokenize(pair, chat) for pair in PAIRS]
+    ours = [tokens.for_dpo(one) for one in made]
     for row, reference in zip(ours, theirs, strict=True):
         assert row == {name: reference[name] for name in row}
 
@@ -120,7 +120,7 @@ def test_our_tokens_are_those_that_trl_makes(nano, tokenizer, chat, tmp_path):
         train_dataset=conversational(PAIRS),
         processing_class=tokenizer,
     ).train_dataset
-    ours = tokens.rows(data, PAIRS, chat, 256, tokens.for_reward)
+    ours = [tokens.for_reward(one) for one in made]
     for row, reference in zip(ours, theirs, strict=True):
         assert row == {name: reference[name] for name in row}
 
@@ -128,7 +128,7 @@ def test_our_tokens_are_those_that_trl_makes(nano, tokenizer, chat, tmp_path):
 def test_what_is_too_long_is_counted(chat):
     found = Preferences()
     long = Pair(PROMPT, "x" * 300, "y")
-    assert len(tokens.rows(found, [*PAIRS, long], chat, 64, tokens.for_dpo)) == 2
+    assert len(tokens.fitting(found, [*PAIRS, long], chat, 64)) == 2
     assert found.problems == {"that do not fit into 64 tokens": 1}
 
 
