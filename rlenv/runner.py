@@ -17,8 +17,11 @@ from rlenv.display import Display
 from rlenv.errors import UserError
 from rlenv.processes import Processes, launched, local_count
 from rlenv.run_folder import RunFolder
-from rlenv.stage import Context, Interrupted, Stage, StopSignal, local_checkpoint
+from rlenv.stage import Artifact, Context, Interrupted, Stage, StopSignal, local_checkpoint
 from rlenv.trackers import Tracker, check_installed, tracking
+
+POLICIES: tuple[Artifact, ...] = ("model", "chat model")
+SIDE_PRODUCT: Artifact = "reward model"  # the stage after it goes on from what came before
 
 StageFinder = Callable[[str], type[Stage[Any]]]
 
@@ -59,7 +62,7 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
         stage = kind(config.parse(kind.Settings, raw, where, f"{name}."))
         if kind.plays and settings.env is None:
             raise UserError(f"{where}: {name} needs an environment; set env, see: rlenv list")
-        if not planned and kind.needs in ("model", "chat model"):
+        if not planned and kind.needs in POLICIES:
             if settings.model is None:
                 raise UserError(
                     f"{where}: {name} needs a model to start from; set 'model' or put the stages "
@@ -72,14 +75,15 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
                 f"{where}: {name} needs a {kind.needs}, but what comes before it gives a {held}"
             )
         stage.check(settings.env, settings.model if not planned else None)
-        held = kind.gives
+        if kind.gives != SIDE_PRODUCT:
+            held = kind.gives
         planned.append(PlannedStage(name, stage))
     return planned
 
 
 def _fits(held: str, needed: str) -> bool:
     # a model of ours always comes with our chat template, so fine-tuning may be left out
-    return needed == held or (needed in ("model", "chat model") and held in ("model", "chat model"))
+    return needed == held or (needed in POLICIES and held in POLICIES)
 
 
 def run(settings: RunSettings, planned: list[PlannedStage], display: Display) -> None:
@@ -131,7 +135,8 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
                     processes=processes,
                 )
                 _run_stage(item, context)
-            source = str(folder.checkpoint(item.name))
+            if item.stage.gives != SIDE_PRODUCT:
+                source = str(folder.checkpoint(item.name))
         processes.part()
         if not processes.main:
             return
@@ -139,7 +144,7 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
         from rlenv.results import evaluate_run
 
         if settings.evaluate is not None:
-            checkpoints = [p.name for p in planned if p.stage.gives != "tokenizer"]
+            checkpoints = [p.name for p in planned if p.stage.gives in POLICIES]
             evaluate_run(folder, checkpoints, display, stop)
         report = write_report(folder)
         display.say(f"\nrun      {folder.path}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rlenv.run_folder import RunFolder
     from rlenv.trackers import Tracker
 
-Artifact = Literal["nothing", "tokenizer", "model", "chat model"]
+Artifact = Literal["nothing", "tokenizer", "model", "chat model", "reward model"]
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 

@@ -10,6 +10,8 @@ from pydantic import Field
 from rlenv.config import Settings
 from rlenv.errors import UserError
 
+Task = Literal["CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"]
+
 
 class LoRASettings(Settings):
     """Train small matrices beside the model's own, which stay as they are.
@@ -25,29 +27,43 @@ class LoRASettings(Settings):
     targets: list[str] | Literal["all-linear"] = "all-linear"
 
 
-def with_adapter(model: Any, settings: LoRASettings, *, causal: bool = True) -> Any:
+def adapter_config(settings: LoRASettings, task: Task) -> Any:
+    """Return peft's configuration of an adapter.
+
+    Args:
+        settings: its shape.
+        task: a causal LM, a model with a head for a score, or a trunk without a head.
+
+    Raises:
+        UserError: peft is missing.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError:
+        raise UserError("lora needs peft; install it with: pip install 'rlenv[lora]'") from None
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha or 2 * settings.rank,
+        lora_dropout=0.0,  # the policy that is trained must be the one that sampled
+        target_modules=settings.targets,
+        task_type=task,
+    )
+
+
+def with_adapter(model: Any, settings: LoRASettings, task: Task = "CAUSAL_LM") -> Any:
     """Wrap a model with an adapter that changes nothing yet.
 
     Args:
         model: a transformers model.
         settings: the adapter's shape.
-        causal: whether it is a causal LM, or a trunk without a head.
+        task: see `adapter_config`.
 
     Raises:
         UserError: peft is missing, or the model has no such layers.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise UserError("lora needs peft; install it with: pip install 'rlenv[lora]'") from None
+    config = adapter_config(settings, task)
+    from peft import get_peft_model
 
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha or 2 * settings.rank,
-        lora_dropout=0.0,  # the policy that is trained must be the one that sampled
-        target_modules=settings.targets,
-        task_type="CAUSAL_LM" if causal else "FEATURE_EXTRACTION",
-    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of what peft asks of transformers

@@ -60,7 +60,7 @@ class Policy:
         if s is not None and not s.shared:
             trunk = copy.deepcopy(causal.base_model)
             if settings.lora is not None:
-                trunk = lora.with_adapter(trunk, settings.lora, causal=False)
+                trunk = lora.with_adapter(trunk, settings.lora, "FEATURE_EXTRACTION")
             self.critic = Critic(trunk)
         if settings.gradient_checkpointing:
             causal.gradient_checkpointing_enable({"use_reentrant": False})

@@ -1,0 +1,1 @@
+"""Preference data for the stages that learn from comparisons."""

@@ -1,0 +1,234 @@
+"""Where a stage's preferences come from: rows of data, or samples that an environment judges."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from rlenv.chat import ChatFormat
+from rlenv.config import EnvSettings, Settings
+from rlenv.data import load_rows
+from rlenv.engines.base import Sampling
+from rlenv.env import TextEnv
+from rlenv.errors import UserError
+from rlenv.models import checkpoint
+from rlenv.preferences import Pair, Preferences, read
+from rlenv.rollout import EnvPool, play
+from rlenv.stage import Context, local_checkpoint
+from rlenv.task import Split, Task
+from rlenv.trajectory import Group
+from trainers.preferences import sampled, tokens
+from trainers.preferences.tokens import TokenPair
+
+HELD_OUT: tuple[Split, ...] = ("validation", "test")
+
+
+class SampleSettings(Settings):
+    """Pairs made by playing the run's environment.
+
+    Attributes:
+        tasks: of the train split to play.
+        held_out: tasks of the validation split, for pairs that are not trained on.
+        samples: replies a task, of which the best is paired with the worst.
+        weak: a checkpoint. Then the model's one reply to a task is paired with this one's.
+        temperature: to sample with.
+        max_tokens: of a reply.
+    """
+
+    tasks: int = Field(512, ge=1)
+    held_out: int = Field(128, ge=1)
+    samples: int = Field(8, ge=2)
+    weak: str | None = None
+    temperature: float = Field(1.0, gt=0)
+    max_tokens: int = Field(256, ge=1)
+
+
+class PreferenceData(Settings):
+    """Where preferences come from; give `rows` or `sample`.
+
+    Attributes:
+        rows: a file or a `datasets` id, see `rlenv.data.load_rows` and `rlenv.preferences`.
+        part: of a `datasets` id, such as `train`. The split into train and held-out pairs is by
+            the content of the prompt, whatever the part.
+        columns: what the columns are called there.
+        sample: make pairs by playing.
+        most: train on so many pairs only, drawn by the run's seed.
+        max_bad: the stage is refused if a larger share of the data can't be used.
+    """
+
+    rows: str | None = None
+    part: str | None = None
+    columns: dict[str, str] = Field(default={})
+    sample: SampleSettings | None = None
+    most: int | None = Field(None, ge=1)
+    max_bad: float = Field(0.2, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> PreferenceData:
+        if (self.rows is None) == (self.sample is None):
+            raise ValueError("give either rows, a file or a datasets id, or sample")
+        return self
+
+    def words(self) -> str:
+        """Return what the data is, a few words."""
+        if self.sample is None:
+            return f"pairs of {self.rows}"
+        return "strong against weak" if self.sample.weak else "best against worst of samples"
+
+
+def check(data: PreferenceData, env: EnvSettings) -> None:
+    """Raise a `UserError` for what would fail later, before anything is trained."""
+    if data.sample is not None:
+        if data.sample.weak is not None:
+            local_checkpoint(data.sample.weak, needs_chat=True)
+        return
+    found = from_rows(data)
+    if not found.of("train"):
+        raise UserError(f"{data.rows} has no pairs to train on: {found.summary()}")
+
+
+def expected_pairs(data: PreferenceData) -> int:
+    """Return how many pairs a stage will train on, at most; known before anything runs."""
+    if data.sample is not None:
+        return min(data.sample.tasks, data.most or data.sample.tasks)
+    count = len(from_rows(data).of("train"))
+    return min(count, data.most or count)
+
+
+def from_rows(data: PreferenceData) -> Preferences:
+    """Read the rows.
+
+    Raises:
+        UserError: they can't be read, or too many are bad.
+    """
+    assert data.rows is not None
+    found = read(load_rows(data.rows, part=data.part), data.columns)
+    refuse_bad(found, data)
+    return found
+
+
+def refuse_bad(found: Preferences, data: PreferenceData) -> None:
+    """Raise a `UserError` if too many pairs can't be used."""
+    if found.bad > data.max_bad:
+        raise UserError(
+            f"{found.bad:.0%} of {data.words()} can't be used, more than max_bad="
+            f"{data.max_bad:g}: {found.summary()}"
+        )
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The preferences of a stage, as tokens.
+
+    Attributes:
+        found: all pairs, and what was left out.
+        train: pairs to train on, in an order that the seed decides.
+        held_out: pairs of other prompts.
+    """
+
+    found: Preferences
+    train: list[tuple[Pair, TokenPair]]
+    held_out: list[tuple[Pair, TokenPair]]
+
+    def record(self) -> dict[str, object]:
+        """Return how many pairs there are, and what was left out, as plain values."""
+        return {
+            "train": len(self.train),
+            "held_out": len(self.held_out),
+            "left_out": dict(self.found.problems),
+        }
+
+
+def gather(data: PreferenceData, context: Context, model: Any, chat: ChatFormat) -> Gathered:
+    """Return the preferences of a stage, and tell the user what was left out.
+
+    Args:
+        data: where they come from.
+        context: of the stage.
+        model: the causal LM that samples where they are sampled.
+        chat: its chat format.
+
+    Raises:
+        UserError: too many can't be used, or none are left to train on.
+    """
+    s = data.sample
+    found = from_rows(data) if s is None else sample(s, context, model, chat)
+    longest = checkpoint.context_length(model, chat.tokenizer)
+    gathered = Gathered(
+        found,
+        tokens.fitting(found, training_pairs(found, data, context.seed), chat, longest),
+        tokens.fitting(found, found.of(*HELD_OUT), chat, longest),
+    )
+    context.display.say(f"{context.stage:<9} {data.words()}: {found.summary()}")
+    refuse_bad(found, data)
+    if not gathered.train:
+        raise UserError(f"{data.words()} gave no pairs to train on: {found.summary()}")
+    return gathered
+
+
+def training_pairs(found: Preferences, data: PreferenceData, seed: int) -> list[Pair]:
+    """Return the pairs to train on, in an order that the seed decides."""
+    pairs = found.of("train")
+    random.Random(f"preferences/{seed}").shuffle(pairs)
+    return pairs[: data.most]
+
+
+def sample(s: SampleSettings, context: Context, model: Any, chat: ChatFormat) -> Preferences:
+    """Make pairs by playing tasks of the train split, and some of the validation split."""
+    found = Preferences()
+    for split, count in (("train", s.tasks), ("validation", s.held_out)):
+        pool = EnvPool(lambda split=split: context.make_env(split))  # type: ignore[misc]
+        tasks = draw(pool.take(1)[0], split, count, context.seed)
+        samples = 1 if s.weak else s.samples
+        groups = _play(s, pool, tasks, samples, model, chat, context.seed)
+        if s.weak is None:
+            made = sampled.best_and_worst(groups)
+        else:
+            weak, tokenizer = checkpoint.load(s.weak, device=context.device)
+            theirs = ChatFormat(tokenizer, s.weak)
+            seed = context.seed + 1  # other random numbers than the strong model's
+            made = sampled.strong_and_weak(groups, _play(s, pool, tasks, 1, weak, theirs, seed))
+        for number, pair in enumerate(made.pairs, 1):
+            found.add(pair, number)
+        for reason, count in made.problems.items():
+            found.problems[reason] += count
+            found.examples.setdefault(reason, made.examples[reason])
+    return found
+
+
+def draw(env: TextEnv, split: str, count: int, seed: int) -> list[Task]:
+    """Draw tasks of a split; those of the train split at random, the others from the first on."""
+    if split != "train":
+        return env.tasks.distinct(count)
+    rng, tasks = random.Random(f"preference tasks/{seed}"), env.tasks.for_training()
+    drawn: dict[str, Task] = {}
+    for _ in range(4 * count):  # fewer come back where the environment has fewer
+        task = tasks.sample(rng)
+        drawn.setdefault(task.key, task)
+        if len(drawn) == count:
+            break
+    return list(drawn.values())
+
+
+def _play(
+    s: SampleSettings,
+    pool: EnvPool,
+    tasks: list[Task],
+    samples: int,
+    model: Any,
+    chat: ChatFormat,
+    seed: int,
+) -> list[Group]:
+    return play(
+        pool,
+        checkpoint.engine_for(model, chat),
+        chat,
+        tasks,
+        samples=samples,
+        sampling=Sampling(temperature=s.temperature, max_tokens=s.max_tokens),
+        seed=seed,
+        max_length=checkpoint.context_length(model, chat.tokenizer),
+    )
