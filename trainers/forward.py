@@ -32,7 +32,7 @@ def score(
     batch: Batch,
     temperature: float,
     *,
-    share: bool = False,
+    width: int | None = None,
     entropy_gradient: bool = False,
 ) -> Scores:
     """Run a causal LM over a batch.
@@ -41,11 +41,11 @@ def score(
         model: a causal LM. Rows are padded on the right, so it needs no attention mask.
         batch: B rows of T tokens, on the model's device.
         temperature: the tokens were sampled at.
-        share: compute the prompt of a group once where that saves work; the model must be one
-            that `shared_prompt.can_share` accepts.
+        width: of a model that `shared_prompt.can_share` accepts: the prompt of a group is then
+            computed once where that saves work.
         entropy_gradient: the entropy is part of the loss.
     """
-    layout = _layout(batch, share)
+    layout = _layout(batch, width)
     output = _run(model, layout, batch)
     sequence, place = layout.source.to(batch.mask.device).unbind(1)
     row, column = layout.target.to(batch.mask.device).unbind(1)
@@ -63,19 +63,19 @@ def score(
     )
 
 
-def score_values(critic: Any, batch: Batch, *, share: bool = False) -> Tensor:
+def score_values(critic: Any, batch: Batch, *, width: int | None = None) -> Tensor:
     """Run a critic over a batch; return the values of the states (B, T), 0 off the mask."""
-    layout = _layout(batch, share)
+    layout = _layout(batch, width)
     sequence, place = layout.source.to(batch.mask.device).unbind(1)
     row, column = layout.target.to(batch.mask.device).unbind(1)
     values = _run(critic, layout, batch).state_values
     return torch.zeros_like(batch.mask).index_put((row, column), values[sequence, place])
 
 
-def _layout(batch: Batch, share: bool) -> Layout:
-    if share:
+def _layout(batch: Batch, width: int | None) -> Layout:
+    if width is not None:
         layout = shared(batch)
-        if pays(layout, batch):
+        if pays(layout, batch, width):
             return layout
     return unshared(batch)
 

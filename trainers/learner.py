@@ -252,13 +252,13 @@ class Learner:
             model,
             batch,
             self.s.temperature,
-            share=self.policy.share,
+            width=self.policy.width,
             entropy_gradient=entropy_gradient,
         )
 
     def _values(self, batch: Batch, scores: Scores | None) -> Tensor:
         if self.critic is not None:
-            return score_values(self.critic, batch, share=self.policy.share)
+            return score_values(self.critic, batch, width=self.policy.width)
         scores = scores or self._forward(self.trained, batch)
         assert scores.values is not None
         return scores.values

@@ -35,7 +35,7 @@ class Policy:
         trained: the module whose forward pass is trained: the model, or model and value head.
         critic: a value function with a trunk of its own, if there is one.
         tokenizer, chat, engine: how it is talked to.
-        share: whether the prompt of a group may be computed once.
+        width: of the model, if the prompt of a group may be computed once; else None.
         max_length: the longest episode, in tokens.
     """
 
@@ -69,7 +69,7 @@ class Policy:
         if settings.lora is not None:
             self.model = lora.with_adapter(causal, settings.lora)
         self.trained: Any = ActorCritic(self.model) if s is not None and s.shared else self.model
-        self.share = can_share(causal.config)
+        self.width: int | None = causal.config.hidden_size if can_share(causal.config) else None
         self.chat = ChatFormat(self.tokenizer, source)
         self.engine = checkpoint.engine_for(self.model, self.chat, engine, pushes=pushes)
         self.max_length = checkpoint.context_length(causal, self.tokenizer)

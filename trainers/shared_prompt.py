@@ -65,9 +65,21 @@ def can_share(config: Any) -> bool:
     )
 
 
-def pays(layout: Layout, batch: Batch) -> bool:
-    """Whether sharing saves enough to be worth its mask."""
-    return layout.input_ids.numel() <= 0.8 * batch.input_ids.numel()
+def pays(layout: Layout, batch: Batch, width: int) -> bool:
+    """Whether sharing saves enough to be worth its mask, by the products it takes.
+
+    A layer takes some 24 h^2 of them a token outside attention (h the model's width), and 4 h
+    for each token that is looked at: all of a sequence under a mask, half of it under the causal
+    one.
+
+    Args:
+        layout: with shared prompts.
+        batch: what it lays out.
+        width: of the model.
+    """
+    ours = layout.input_ids.numel() * (1 + layout.input_ids.shape[1] / (6 * width))
+    theirs = batch.input_ids.numel() * (1 + batch.input_ids.shape[1] / (12 * width))
+    return ours <= 0.8 * theirs
 
 
 def unshared(batch: Batch) -> Layout:

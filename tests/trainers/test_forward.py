@@ -65,8 +65,8 @@ def test_the_values_of_a_critic_do_not_depend_on_the_layout(nano, tokenizer):
     hidden = nano.base_model(batch.input_ids).last_hidden_state
     # the value of the state in which a token was chosen, which is before that token
     expected = critic.head(hidden)[:, :-1] * batch.mask[:, 1:]
-    for share in (False, True):
-        found = score_values(critic, batch, share=share)
+    for width in (None, 10_000):
+        found = score_values(critic, batch, width=width)
         assert torch.allclose(found[:, 1:], expected, atol=1e-5)
 
 
@@ -75,14 +75,17 @@ def test_sharing_is_used_where_it_saves_work_and_only_there(tokenizer):
     together = Batch.of([trajectory(prompt, [[50 + i]]) for i in range(8)])
     layout = shared_prompt.shared(together)
     assert layout.input_ids.shape == (1, 40)
-    assert shared_prompt.pays(layout, together)
+    assert shared_prompt.pays(layout, together, 64)
     alone = together.rows(torch.tensor([0]))
-    assert not shared_prompt.pays(shared_prompt.shared(alone), alone)
+    assert not shared_prompt.pays(shared_prompt.shared(alone), alone, 64)
 
 
 def test_a_long_group_is_cut_into_sequences_of_about_one_length():
     prompt = list(range(8, 40))
     group = Batch.of([trajectory(prompt, [[50 + i] * (10 + i % 3)]) for i in range(16)])
+    whole = shared_prompt.shared(group, longest=10_000)
+    assert shared_prompt.pays(whole, group, 10_000)
+    assert not shared_prompt.pays(whole, group, 1)  # where attention is most of the work
     layout = shared_prompt.shared(group, longest=32 + 60)
     owned = [set(row.tolist()) - {-1, -2} for row in layout.owner]
     assert sorted(row for part in owned for row in part) == list(range(16))

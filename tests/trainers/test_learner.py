@@ -80,11 +80,11 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_cut(make, case):
     batch = batch_for(learner)
     expected, metrics = gradient(learner, batch)
     assert expected.abs().max() > 1e-3
-    for micro_batch, share in [(1, False), (4, False), (4, True), (1000, not learner.policy.share)]:
+    for micro_batch, width in [(1, None), (4, None), (4, 10_000), (1000, 10_000)]:
         learner.s = learner.s.model_copy(update={"micro_batch": micro_batch})
-        learner.policy.share = share
+        learner.policy.width = width
         found, measured = gradient(learner, batch)
-        assert torch.allclose(found, expected, atol=2e-6, rtol=1e-4), (micro_batch, share)
+        assert torch.allclose(found, expected, atol=2e-6, rtol=1e-4), (micro_batch, width)
         assert measured == pytest.approx(metrics, abs=1e-5, rel=1e-4)
 
 
