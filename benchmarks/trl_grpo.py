@@ -64,7 +64,7 @@ CONTESTS: dict[str, dict[str, Any]] = {
         "group_size": 8,
         "max_tokens": 8,
         "learning_rate": 2e-3,
-        "steps": 150,
+        "steps": 300,
         "eval_every": 10,
     },
     "turns": {

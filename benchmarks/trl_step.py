@@ -16,7 +16,7 @@ from rlenv.models.tokenizer import character_tokenizer
 from rlenv.trajectory import Trajectory
 
 PROMPT, SHORTEST, LONGEST = 100, 10, 100  # tokens
-GROUPS, GROUP_SIZE, MICRO_BATCH = 8, 16, 128
+GROUPS, GROUP_SIZE, MICRO_BATCH = 8, 16, 32
 ROUNDS = 5
 
 
