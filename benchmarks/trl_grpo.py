@@ -69,13 +69,13 @@ CONTESTS: dict[str, dict[str, Any]] = {
     },
     "turns": {
         "env": GUESS,
-        "target": 0.6,
+        "target": 0.55,
         "turns": True,
         "groups": 32,
         "group_size": 16,
         "max_tokens": 4,
-        "learning_rate": 1e-3,
-        "steps": 60,
+        "learning_rate": 3e-4,
+        "steps": 80,
         "eval_every": 5,
     },
 }
