@@ -42,6 +42,7 @@ def audit_run(folder: Path) -> list[Audit]:
     settings = config.read(folder / "config.yaml")
     evaluated = settings.evaluate
     assert evaluated is not None
+    assert settings.env is not None
     env = registry.make(settings.env.id, split=evaluated.split, **settings.env.options)
     if not hasattr(env, "audit"):
         return []
