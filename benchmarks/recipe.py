@@ -3,7 +3,8 @@
     python benchmarks/recipe.py CONFIG [--seeds 0 1 2] [--runs runs] [--out docs/results]
 
 Writes `OUT/NAME.md` with pass@1 of every stage for every seed, the time and memory it took, and
-replies side by side, and `OUT/NAME.svg` with the held-out curves. A seed whose run is finished
+replies side by side, and `OUT/NAME.svg` with the held-out curves. Where the environment has an
+audit, the same samples are judged by that too (see `audit.py`). A seed whose run is finished
 already is read and not trained again.
 """
 
@@ -23,6 +24,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from audit import audit_run
+
 from rlenv.report import line_chart
 
 SHOWN = 10  # prompts side by side
@@ -39,6 +42,7 @@ class Proof:
         seconds: wall-clock of the whole command, evaluation and start included.
         megabytes: peak resident memory of the process.
         load: the machine's load average when it began; near 0 on a quiet one.
+        judging: processor seconds of the processes that the command started, such as sandboxes.
     """
 
     seed: int
@@ -46,6 +50,7 @@ class Proof:
     seconds: float
     megabytes: float
     load: float
+    judging: float = 0.0
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -61,14 +66,23 @@ class Proof:
 
     def held_out(self) -> tuple[list[float], list[float]]:
         """Return steps and held-out reward of the last stage."""
-        stage = self.results[-1]["stage"]
-        lines = map(json.loads, (self.folder / "metrics.jsonl").open())
         points = [
             (r["step"], r["held_out/reward"])
-            for r in lines
-            if r["stage"] == stage and r.get("held_out/reward") is not None
+            for r in self.metrics(self.results[-1]["stage"])
+            if r.get("held_out/reward") is not None
         ]
         return [s for s, _ in points], [v for _, v in points]
+
+    def waiting(self) -> float:
+        """Return the share of the last stage's steps in which it waited for the environment."""
+        stage = self.results[-1]["stage"]
+        steps = [r for r in self.metrics(stage) if "time/env" in r]
+        return sum(r["time/env"] for r in steps) / sum(r["step_time"] for r in steps)
+
+    def metrics(self, stage: str) -> list[dict[str, Any]]:
+        """Return what a stage logged."""
+        lines = map(json.loads, (self.folder / "metrics.jsonl").open())
+        return [line for line in lines if line["stage"] == stage]
 
     def replies(self) -> dict[str, list[dict[str, Any]]]:
         """Return each stage's greedy replies, by its label."""
@@ -87,6 +101,8 @@ def run(config: Path, seed: int, runs: Path) -> Proof:
         load, began = os.getloadavg()[0], time.monotonic()
         command = [sys.executable, "-m", "rlenv.train", str(config)]
         process = subprocess.Popen([*command, f"seed={seed}", f"run_dir={folder}"])
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        judging = _spent_by_children(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             sys.exit(f"seed {seed} failed; see above")
@@ -94,9 +110,19 @@ def run(config: Path, seed: int, runs: Path) -> Proof:
             "seconds": time.monotonic() - began,
             "megabytes": usage.ru_maxrss / 1024,
             "load": load,
+            "judging": judging,
         }
         kept.write_text(json.dumps(measured))
     return Proof(seed, folder, **json.loads(kept.read_text()))
+
+
+def _spent_by_children(pid: int) -> float:
+    """Return the processor seconds of a dead process's children, theirs included."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:  # not Linux
+        return 0.0
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
@@ -147,6 +173,8 @@ def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
         "",
         f"![held-out reward by step, one line a seed]({config.stem}.svg)",
         "",
+        *_audits(proofs),
+        *_judging(proofs),
         f"## The same prompts, answered greedily (seed {proofs[0].seed})",
         "",
         *_side_by_side(proofs[0]),
@@ -158,6 +186,45 @@ def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _audits(proofs: Sequence[Proof]) -> list[str]:
+    """Return what tests say that the reward never used, where the environment has some."""
+    audits = {proof.seed: audit_run(proof.folder)[-2:] for proof in proofs}
+    if not any(audits.values()):
+        return []
+    lines = [
+        "## The same programs by tests that the reward never used",
+        "",
+        "Each sample of the table above, judged by its reward's tests and by the audit's.",
+        "",
+        _row(["seed", "stage", "reward's tests", "audit's tests", "pass the reward's alone"]),
+        _row(["---"] * 5),
+    ]
+    for seed, stages in audits.items():
+        for a in stages:
+            estimates = [f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in (a.reward, a.audit)]
+            alone = f"{a.only_reward} of {a.solved}"
+            lines.append(_row([str(seed), a.label, *estimates, alone]))
+    return [*lines, ""]
+
+
+def _judging(proofs: Sequence[Proof]) -> list[str]:
+    """Return what judging in other processes took, where there are such processes."""
+    if not any(proof.judging for proof in proofs):
+        return []
+    label = proofs[0].results[-1]["label"]
+    waiting = ", ".join(f"{proof.waiting():.1%}" for proof in proofs)
+    busy = ", ".join(f"{proof.judging / proof.seconds:.1%}" for proof in proofs)
+    return [
+        "## Time for verdicts",
+        "",
+        f"The steps of `{label}` waited for the environment in {waiting} of their time "
+        "(`time/env` against `step_time` in `metrics.jsonl`); replies are judged while others are "
+        "still sampled. The processes that judge used processor time of "
+        f"{busy} of the whole command's wall-clock.",
+        "",
+    ]
 
 
 def _side_by_side(proof: Proof) -> list[str]:

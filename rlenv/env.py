@@ -195,9 +195,10 @@ class TextEnv(gymnasium.Env[str, str]):
     def announce(self, reply: str) -> None:
         """Be told the reply that the next `step` will bring; by default nothing comes of it.
 
-        Rollouts announce all replies they have before they take the first step. An environment
-        that judges in other processes can begin here, so that many replies are judged at once.
-        What a step returns must not depend on it.
+        Rollouts announce a reply as soon as the policy has ended it, and take the first step when
+        all replies are there. An environment that judges in other processes can begin here, so
+        that replies are judged while others are still sampled, and many at once. What a step
+        returns must not depend on it.
         """
 
     def respond(self, task: Task, reply: str) -> str | Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class EnvPool:
-    """As many instances of one environment as episodes run at once; made when first needed."""
+    """As many instances of one environment as episodes run at once; made when first needed.
+
+    Attributes:
+        stepping: seconds that rollouts have spent in `step`, waiting for verdicts included.
+    """
 
     def __init__(self, make: Callable[[], TextEnv]) -> None:
         self._make = make
+        self.stepping = 0.0
         self._envs: list[TextEnv] = []
 
     def take(self, count: int) -> list[TextEnv]:
@@ -81,7 +87,7 @@ def play(
         envs = iter(pool.take(len(wave) * samples))
         begun = [_begin(envs, chat, tasks[n], *seeds[n]) for n in wave]
         episodes = [episode for group in begun for episode in group]
-        _finish(episodes, engine, chat, sampling, max_length)
+        _finish(episodes, pool, engine, chat, sampling, max_length)
         for episode in episodes:
             if episode.failed:
                 pool.discard(episode.env)
@@ -169,6 +175,7 @@ def _begin(
 
 def _finish(
     episodes: Sequence[_Episode],
+    pool: EnvPool,
     engine: Engine,
     chat: ChatFormat,
     sampling: Sampling,
@@ -182,12 +189,14 @@ def _finish(
             turns = [(episode, request) for episode, request in asked if request is not None]
             if not turns:
                 return
-            completions = session.generate([request for _, request in turns], sampling)
-            replies = [chat.decode(completion.token_ids) for completion in completions]
-            for (episode, _), reply in zip(turns, replies, strict=True):
-                episode.announce(reply)
-            for (episode, _), completion, reply in zip(turns, completions, replies, strict=True):
-                _advance(episode, completion, reply, chat)
+            said: dict[int, tuple[Completion, str]] = {}
+            for n, completion in session.stream([request for _, request in turns], sampling):
+                said[n] = completion, chat.decode(completion.token_ids)
+                turns[n][0].announce(said[n][1])  # judged while the others go on
+            began = time.monotonic()
+            for n, (episode, _) in enumerate(turns):
+                _advance(episode, *said[n], chat)
+            pool.stepping += time.monotonic() - began
 
 
 def _advance(episode: _Episode, completion: Completion, reply: str, chat: ChatFormat) -> None:

@@ -31,6 +31,9 @@ class Sandbox:
         limits: What a program may use.
         preload: Modules to import before programs run, `["numpy"]` for example. Programs can
             import what lies in the same folders.
+        rehearsal: Jobs of your own, never ones with a policy's code, to run in each worker before
+            it takes others. Their programs are compiled once and for all, and jobs like them,
+            with the same program and other inputs, then take less time.
         allow_unsafe: Accept the backend that protects from nothing but accidents.
         image: Image for the docker backend; by default one is made of this interpreter.
         runtime: Runtime for its containers, `"runsc"` for example.
@@ -57,6 +60,7 @@ class Sandbox:
         limits: Limits | None = None,
         *,
         preload: Iterable[str] = (),
+        rehearsal: Iterable[FunctionJob] = (),
         allow_unsafe: bool = False,
         image: str | None = None,
         runtime: str | None = None,
@@ -75,6 +79,7 @@ class Sandbox:
             "workers": workers,
             "limits": self.limits,
             "preload": tuple(preload),
+            "rehearsal": tuple(rehearsal),
             "allow_unsafe": allow_unsafe,
             "image": image,
             "runtime": runtime,
@@ -85,6 +90,7 @@ class Sandbox:
         settings = Settings(
             limits=self.limits,
             preload=tuple(preload),
+            rehearsal=tuple(rehearsal),
             image=image,
             runtime=runtime,
             patience=patience,

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "HOME": "/tmp",
     "TMPDIR": "/tmp",
     "PYTHONHASHSEED": "0",
+    "LD_BIND_NOW": "1",  # a symbol that is looked up in a run copies a page there
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

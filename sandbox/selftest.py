@@ -57,6 +57,7 @@ class Settings:
     Args:
         limits: What a program may use.
         preload: Modules to import ahead.
+        rehearsal: Jobs to run ahead.
         image: Image for containers, or None.
         runtime: Runtime for containers, or None.
         patience: Seconds of silence after which a worker counts as lost.
@@ -64,9 +65,15 @@ class Settings:
 
     limits: Limits
     preload: tuple[str, ...] = ()
+    rehearsal: tuple[FunctionJob, ...] = ()
     image: str | None = None
     runtime: str | None = None
     patience: float = 10.0
+
+    @property
+    def rehearsal_orders(self) -> list[bytes]:
+        """The rehearsal's jobs as a guest gets them."""
+        return [call_order(job, self.limits)["job"] for job in self.rehearsal]
 
     @property
     def report_cap(self) -> int:
@@ -132,6 +139,7 @@ def _starter(name: str, settings: Settings) -> Callable[[], Worker]:
             name,
             settings.limits,
             settings.preload,
+            settings.rehearsal_orders,
             patience=settings.patience,
             report_cap=settings.report_cap,
         )

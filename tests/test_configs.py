@@ -6,9 +6,12 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.launch import prepare_multi_gpu_env
 
+import trainers
+from rlenv import config, runner
 from tests.conftest import ROOT
 from trainers.data import settings
 
+RECIPES = [p for p in sorted((ROOT / "configs").glob("*.yaml")) if p.stem != "text"]
 ACCELERATE = sorted((ROOT / "configs/accelerate").glob("*.yaml"))
 
 
@@ -43,6 +46,12 @@ def test_the_fsdp_plugin_takes_the_settings():
     assert plugin.fsdp_version == 2
     assert plugin.reshard_after_forward is True
     assert plugin.state_dict_type.name == "FULL_STATE_DICT"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_could_start(path):
+    planned = runner.check(config.read(path), str(path), trainers.stage_class)
+    assert [stage.name for stage in planned] == ["tokenizer", "pretrain", "sft", "grpo"]
 
 
 def test_the_text_pipeline_loads():

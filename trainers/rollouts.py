@@ -88,6 +88,7 @@ class Rollouts:
         """
         rng = random.Random(f"rollouts/{self.context.seed}/{step}")
         pool, tasks = self.training()
+        stepping = pool.stepping
         groups: list[Group] = []
         missing, refills = self.s.groups, 0
         while True:
@@ -103,7 +104,11 @@ class Rollouts:
             refills += 1
         tokens = sum(t.sampled_tokens for g in groups for t in g.trajectories)
         self.sampled += tokens
-        metrics = {"num_tokens": float(self.sampled), "groups/refills": float(refills)}
+        metrics = {
+            "num_tokens": float(self.sampled),
+            "groups/refills": float(refills),
+            "time/env": pool.stepping - stepping,
+        }
         if self.curriculum:
             metrics["curriculum/level"] = float(self.curriculum.level)
             solved_at = pool.take(1)[0].solved_at

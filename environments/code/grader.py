@@ -13,7 +13,7 @@ from functools import lru_cache
 from environments.code import checks, trusted
 from environments.code.asserts import Expectation
 from environments.code.problem import Problem, plan
-from environments.code.running import Outcome, SandboxFailed, run_calls
+from environments.code.running import REHEARSAL, Outcome, SandboxFailed, run_calls
 from sandbox import Limits, Sandbox, ScriptJob, Verdict
 
 _REMEMBERED = 4096  # verdicts; policies say the same thing over and over
@@ -70,7 +70,7 @@ class Grader:
     ) -> None:
         self.seconds = seconds
         limits = Limits(cpu_seconds=seconds, memory_bytes=memory_mb << 20)
-        self.sandbox = Sandbox(backend, workers, limits)
+        self.sandbox = Sandbox(backend, workers, limits, rehearsal=[REHEARSAL])
         self._threads = ThreadPoolExecutor(self.sandbox.workers, "judge")
         self._lock = threading.Lock()
         self._verdicts: OrderedDict[tuple[Problem, str], Future[Judgement]] = OrderedDict()

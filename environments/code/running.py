@@ -95,6 +95,18 @@ def run_calls(sandbox: Sandbox, program: str, calls: Sequence[str], seconds: flo
 _ENDS = ("error", "timeout", "memory", "not_run")
 
 
+# What every run does before it comes to the candidate, done once in each worker.
+REHEARSAL = FunctionJob(
+    BESIDE_CANDIDATE,
+    "serve",
+    [
+        (LOAD, "def f(x):\n    return x\n"),
+        *((CALL, f"f({value!r})") for value in (1, 2.5, "text", True, None, [1, 2], (1, "a"))),
+    ],
+    [None] * 8,
+)
+
+
 def _serve(sandbox: Sandbox, program: str, calls: Sequence[str], seconds: float) -> Verdict:
     inputs = [(LOAD, program), *((CALL, call) for call in calls)]
     # nothing is expected on the sandbox's side: what comes back is judged by the caller

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol, runtime_checkable
 
 _MASK = (1 << 64) - 1
@@ -103,6 +104,24 @@ class Engine(Protocol):
         """
         ...
 
+    def stream(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Continue every conversation, and hand each completion over when it ends.
+
+        What there is to do about a completion can so begin while the others go on. An engine
+        that has all of them at once inherits this method.
+
+        Args:
+            requests: as in `generate`.
+            sampling: as in `generate`.
+
+        Yields:
+            The number of a request and its completion, as `generate` returns it; each once, in
+            any order.
+        """
+        yield from enumerate(self.generate(requests, sampling))
+
     def session(self) -> AbstractContextManager[Engine]:
         """Open a session, an engine for conversations of several turns.
 
@@ -111,6 +130,11 @@ class Engine(Protocol):
         An engine that keeps nothing between calls inherits this method, which returns itself.
         """
         return nullcontext(self)
+
+
+def in_order(stream: Iterable[tuple[int, Completion]]) -> list[Completion]:
+    """Return the completions of a stream by the numbers of their requests."""
+    return [completion for _, completion in sorted(stream, key=itemgetter(0))]
 
 
 def mix(*numbers: int) -> int:

@@ -47,7 +47,7 @@ class TransformersEngine(Engine):
                 sampler = Sampler(some, sampling, stops)
                 limit = max(request.limit(sampling) for request in some)
                 self._run([request.token_ids for request in some], limit, sampler)
-                done += sampler.completions()
+                done += map(sampler.completion, range(len(some)))
         return done
 
     def _run(self, prompts: Sequence[Sequence[int]], limit: int, sampler: Sampler) -> None:

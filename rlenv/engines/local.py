@@ -14,7 +14,7 @@ from rlenv.engines.base import Completion, Request, Sampling
 from rlenv.engines.sampling import choose, uniforms
 from rlenv.engines.stops import Stops
 
-_DRAWS = 64  # positions whose random numbers are made at a time
+_BLOCK = 64  # positions for which there is room, and random numbers, made at a time
 
 
 @contextmanager
@@ -40,6 +40,7 @@ class Sampler:
 
     Attributes:
         running: (rows,) which completions go on.
+        ended: the requests whose completions ended at the last position.
     """
 
     def __init__(self, requests: Sequence[Request], sampling: Sampling, stops: Stops) -> None:
@@ -47,53 +48,62 @@ class Sampler:
         self._sampling, self._stops = sampling, stops
         self._limits = np.array([request.limit(sampling) for request in requests])
         self._seeds = np.array([request.seed for request in requests], dtype=np.uint64)
-        self._draws = torch.empty(count, 0)
         self._row = np.arange(count)  # for each row that is decoded, its request
-        self._steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._position = 0
+        # blocks of _BLOCK positions: random numbers to draw with, and by request what was drawn
+        self._draws = torch.empty(count, 0)
+        self._ids: list[np.ndarray] = []
+        self._logprobs: list[np.ndarray] = []
         self._lengths = np.zeros(count, dtype=np.int64)
         self._stopped = np.zeros(count, dtype=bool)
         self.running = np.ones(count, dtype=bool)
+        self.ended: list[int] = []
 
     def next(self, logits: Tensor) -> Tensor:
         """Choose the next token of each row (rows,), given the logits (rows, V)."""
-        position = len(self._steps)
-        if position % _DRAWS == 0:
-            self._draws = uniforms(self._seeds, _DRAWS, start=position)
-        uniform = self._draws[:, position % _DRAWS][torch.from_numpy(self._row)]
+        column = self._position % _BLOCK
+        if column == 0:
+            self._draws = uniforms(self._seeds, _BLOCK, start=self._position)
+            shape = (len(self._seeds), _BLOCK)
+            self._ids.append(np.zeros(shape, dtype=np.int64))
+            self._logprobs.append(np.zeros(shape, dtype=np.float32))
+        uniform = self._draws[:, column][torch.from_numpy(self._row)]
         tokens, logprobs = choose(logits, self._sampling, uniform.to(logits.device))
         ids = tokens.cpu().numpy()
-        self._steps.append((self._row, ids, logprobs.cpu().numpy()))
+        self._ids[-1][self._row, column] = ids
+        self._logprobs[-1][self._row, column] = logprobs.cpu().numpy()
+        self._position += 1
         stopped = self._stops.ended(ids)
         if self._sampling.stop:
             for n in np.flatnonzero(self.running & ~stopped):
                 stopped[n] = self._stops.may_close(int(ids[n])) and self._stops.said(
-                    self._said(self._row[n])
+                    _said(self._ids, self._row[n], self._position)
                 )
-        ended = self.running & (stopped | (self._limits[self._row] == position + 1))
-        if ended.any():
-            self._lengths[self._row[ended]] = position + 1
-            self._stopped[self._row[ended]] = stopped[ended]
-            self.running = self.running & ~ended
+        ended = self.running & (stopped | (self._limits[self._row] == self._position))
+        requests = self._row[ended]
+        self._lengths[requests] = self._position
+        self._stopped[requests] = stopped[ended]
+        self.running = self.running & ~ended
+        self.ended = requests.tolist()
         return tokens
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with some rows only, in the order given."""
         self._row, self.running = self._row[rows], self.running[rows]
 
-    def _said(self, request: int) -> list[int]:
-        return [int(ids[rows == request][0]) for rows, ids, _ in self._steps]
+    def completion(self, request: int) -> Completion:
+        """Return what was sampled for a request, which has ended."""
+        length = int(self._lengths[request])
+        return Completion(
+            _said(self._ids, request, length),
+            _said(self._logprobs, request, length),
+            bool(self._stopped[request]),
+        )
 
-    def completions(self) -> list[Completion]:
-        """Return what was sampled, one a request."""
-        tokens = np.zeros((len(self._lengths), len(self._steps)), dtype=np.int64)
-        logprobs = np.zeros(tokens.shape, dtype=np.float32)
-        for position, (rows, ids, values) in enumerate(self._steps):
-            tokens[rows, position] = ids
-            logprobs[rows, position] = values
-        return [
-            Completion(tokens[n, :length].tolist(), logprobs[n, :length].tolist(), bool(stopped))
-            for n, (length, stopped) in enumerate(zip(self._lengths, self._stopped, strict=True))
-        ]
+
+def _said(blocks: Sequence[np.ndarray], request: int, length: int) -> list[Any]:
+    """Read the first positions of a request out of blocks of (requests, _BLOCK)."""
+    return [value for block in blocks for value in block[request].tolist()][:length]
 
 
 class Rows(Protocol):
@@ -116,14 +126,16 @@ class Rows(Protocol):
         ...
 
 
-def decode(rows: Rows, sampler: Sampler) -> list[Completion]:
-    """Sample until every row has ended."""
+def decode(rows: Rows, sampler: Sampler) -> Iterator[tuple[int, Completion]]:
+    """Sample until every row has ended; yield requests' numbers and completions as they do."""
     logits = rows.logits
     while True:
         tokens = sampler.next(logits)
+        for request in sampler.ended:
+            yield request, sampler.completion(request)
         left = int(sampler.running.sum())
         if left == 0:
-            return sampler.completions()
+            return
         if left < rows.shrink_below * len(sampler.running):
             kept = rows.keep(sampler.running)
             sampler.keep(kept)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlenv.engines.base import Completion, Engine, Request, Sampling
+from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
 from rlenv.engines.export import Export, exports
 from rlenv.engines.stops import Stops
 from rlenv.errors import RunFailed, UserError
@@ -125,6 +125,16 @@ class VLLMEngine(Engine):
         Raises:
             RunFailed: the server refused a request or went away.
         """
+        return in_order(self.stream(requests, sampling))
+
+    def stream(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Continue every conversation; see `Engine.stream`.
+
+        Raises:
+            RunFailed: the server refused a request or went away.
+        """
         stops = Stops(self.stop_ids, sampling.stop, self.tokenizer)
 
         def one(request: Request) -> Completion:
@@ -151,9 +161,12 @@ class VLLMEngine(Engine):
             )
 
         with ThreadPoolExecutor(max_workers=self.max_rows) as threads:
+            asked = {threads.submit(one, request): n for n, request in enumerate(requests)}
             try:
-                return list(threads.map(one, requests))
+                for future in as_completed(asked):
+                    yield asked[future], future.result()
             except Exception as error:  # the client raises bare ones
+                threads.shutdown(wait=False, cancel_futures=True)
                 raise RunFailed(
                     f"the vLLM server at {self.client.base_url} failed ({error}); see its log"
                 ) from error

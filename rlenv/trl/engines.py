@@ -80,8 +80,15 @@ class _Salted(Engine):
         self.engine, self.salt, self.max_rows = engine, salt, engine.max_rows
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
-        salted = [replace(r, seed=mix(r.seed, self.salt)) for r in requests]
-        return self.engine.generate(salted, sampling)
+        return self.engine.generate(self._salted(requests), sampling)
+
+    def stream(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        return self.engine.stream(self._salted(requests), sampling)
+
+    def _salted(self, requests: Sequence[Request]) -> list[Request]:
+        return [replace(r, seed=mix(r.seed, self.salt)) for r in requests]
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Engine]:

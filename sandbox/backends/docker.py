@@ -131,6 +131,7 @@ def start(settings: Settings) -> Worker:
         "path": [path for path in labels.get(SITE_LABEL, "").split(":") if path],
         "use_site": settings.image is not None and bool(settings.preload),
         "preload": list(settings.preload),
+        "rehearsal": settings.rehearsal_orders,
         "tasks": 4096,  # counted over all containers; `pids_limit` is what bounds one
     }
     return Worker(transport, config, patience=settings.patience, report_cap=settings.report_cap)

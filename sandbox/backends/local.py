@@ -109,7 +109,13 @@ class LocalTransport:
 
 
 def start(
-    jail: str, limits: Limits, preload: tuple[str, ...], *, patience: float, report_cap: int
+    jail: str,
+    limits: Limits,
+    preload: tuple[str, ...],
+    rehearsal: list[bytes],
+    *,
+    patience: float,
+    report_cap: int,
 ) -> Worker:
     """Start a guest on this machine.
 
@@ -117,6 +123,7 @@ def start(
         jail: `namespaces`, `landlock` or `unsafe`.
         limits: The limits of its runs.
         preload: Modules to import ahead.
+        rehearsal: Encoded jobs to run ahead.
         patience: Seconds of silence after which it counts as lost.
         report_cap: Largest report to accept, in bytes.
 
@@ -134,6 +141,7 @@ def start(
         "site": list(interpreter.site),
         "path": [shown for _, shown in interpreter.site],
         "preload": list(preload),
+        "rehearsal": rehearsal,
         "mount_point": os.path.realpath(tempfile.gettempdir()),
         "tasks": 1 + limits.threads + limits.processes,
     }

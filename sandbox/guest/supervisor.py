@@ -20,6 +20,7 @@ from sandbox.guest.messages import HEARTBEAT, KILL, ORDER, READY, REPORT, RUN
 LENGTH = struct.Struct("<Q")
 NOTHING = LENGTH.pack(0)  # a heartbeat
 _CHUNK = 1 << 16
+_LISTEN_AFTER_MS = 20
 _WIDE = (1 << 32, 1000, 1 << 31)
 
 
@@ -200,11 +201,15 @@ class Supervisor:
             reads[2]: Sink(order["result_cap"], True),
         }
         poll = select.poll()
-        for fd in (*reads, control, self.channel.read_fd, self.host):
+        for fd in (control, self.channel.read_fd, self.host):
             if fd is not None:
                 poll.register(fd, select.POLLIN)
+        # Each result that is listened to wakes this process, so let a short run end first. A run
+        # that fills a pipe meanwhile waits.
+        poll.poll(_LISTEN_AFTER_MS)
         for fd in reads:
             os.set_blocking(fd, False)
+            poll.register(fd, select.POLLIN)
         report = b""
         open_reads = set(reads)
         killed = False

@@ -44,7 +44,7 @@ def serve(control, jail, config):
     Args:
         control: A stream socket to the supervisor.
         jail: Where runs live (see `sandbox.guest.jails`).
-        config: What the host sent: limits, `path`, `preload`.
+        config: What the host sent: limits, `path`, `preload`, `rehearsal`.
     """
     _warm_up(config)
     wake_read, wake_write = os.pipe()
@@ -53,7 +53,7 @@ def serve(control, jail, config):
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     jail.enter_zygote()
-    _rehearse()
+    _rehearse(config["rehearsal"])
     gc.collect()
     gc.freeze()
     base = _address_space()
@@ -104,13 +104,17 @@ def _warm_up(config):
         importlib.import_module(hook)
 
 
-def _rehearse():
-    """Run a harmless job here a few times, then hide our modules from programs.
+def _rehearse(jobs):
+    """Run harmless jobs here a few times, then hide our modules from programs.
 
     The interpreter rewrites bytecode and fills caches as it runs. Done in a run, each of these
     writes would copy a page of the memory that it shares with this process.
+
+    Args:
+        jobs: Encoded jobs of the host's own, whose programs are compiled here for good.
     """
     wide = codec.Bounds(1 << 20)
+    known = set(sys.modules)
     inputs = [codec.encode([value], wide) for value in (1, 2.5, "text", [1, (2, None)], {"k": {3}})]
     content = {
         "mode": "call",
@@ -119,12 +123,23 @@ def _rehearse():
         "inputs": inputs,
         "bounds": (1 << 20, 100, 10_000),
     }
-    job = codec.encode(content, wide)
-    for _ in range(20):
-        runner.calls(codec.decode(job, wide), lambda *_: runner.FRAME.pack(b"D", 0, 0))
+    for job in jobs:
+        source = codec.decode(job, wide)["program"]
+        runner.PREPARED[source] = compile(source, "<program>", "exec", dont_inherit=True)
+    for job in (codec.encode(content, wide), *jobs):
+        for _ in range(20):
+            runner.calls(codec.decode(job, wide), _heard)
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
     hide_guest()
-    sys.modules.pop("program", None)
     sys.modules["linecache"].cache.clear()
+
+
+def _heard(kind, index=0, body=b""):
+    """Take a frame of a rehearsal, as a run would send it."""
+    if kind not in (runner.VALUE, runner.DONE):
+        raise RuntimeError(f"a rehearsal failed: {body.decode(errors='replace')}")
+    runner.FRAME.pack(kind, index, len(body))
 
 
 def hide_guest():

@@ -82,6 +82,22 @@ def test_a_completion_depends_on_its_request_alone(engine):
     assert together[0] != together[2]  # one prompt, two seeds
 
 
+def test_a_stream_holds_what_is_generated(engine):
+    sampling = Sampling(max_tokens=24)
+    requests = requests_of(PROMPTS, SEEDS)
+    streamed = dict(engine.stream(requests, sampling))
+    assert [streamed[n] for n in range(len(PROMPTS))] == engine.generate(requests, sampling)
+
+
+def test_short_completions_are_streamed_before_long_ones_are_done():
+    engine = NativeEngine(model_of("llama"), stop_ids=[])
+    limits = [70, 3, 9, 1]  # more than a sampler has room for at first, and less
+    requests = [Request(PROMPTS[0], n, max_tokens=limit) for n, limit in enumerate(limits)]
+    stream = engine.stream(requests, Sampling(max_tokens=100))
+    seen = [(n, len(completion.token_ids)) for n, completion in stream]
+    assert seen == [(3, 1), (1, 3), (2, 9), (0, 70)]
+
+
 def test_stop_texts(engine, tokenizer):
     """Each request has its own reply to the same texts, which several tokens spell."""
     limit = 40

@@ -233,3 +233,25 @@ def test_all_replies_are_announced_before_the_first_step(chat):
     assert [t.reward.value for t in group.trajectories] == [1.0, 0.0]
     words = ["ba", "ab"]
     assert heard == [("announced", w) for w in words] + [("scored", w) for w in words]
+
+
+def test_a_reply_is_announced_while_others_are_still_sampled(chat):
+    """The engine says the second reply only once the environment has heard of the first."""
+    heard = []
+
+    class Listening(Reverse):
+        def announce(self, reply):
+            heard.append(reply)
+
+    class Slow(Scripted):
+        def stream(self, requests, sampling):
+            late, early = self.generate(requests, sampling)
+            yield 1, early
+            assert heard == ["ab"]
+            yield 0, late
+
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    group = run(Listening, chat, Slow(chat, ["ba", "ab"]), task, samples=2)
+    assert heard == ["ab", "ba"]
+    assert [t.reply for t in group.trajectories] == ["ba", "ab"]
+    assert [t.reward.value for t in group.trajectories] == [1.0, 0.0]

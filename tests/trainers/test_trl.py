@@ -158,7 +158,7 @@ def test_advantages_equal_trls():
 # what TRL has no name for
 OURS = {
     *("held_out/reward", "unparseable", "grader_errors", "groups/trained", "groups/refills"),
-    *("tokens_per_second", "time/rollout", "time/train"),
+    *("tokens_per_second", "time/rollout", "time/train", "time/env"),
 }
 OF_TRANSFORMERS = {"loss", "grad_norm", "learning_rate"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlenv.engines.base import Completion, Engine, Request, Sampling
+from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
 from rlenv.engines.local import Sampler, decode, evaluating
 from rlenv.engines.native.batch import Batch
 from rlenv.engines.native.model import Decoder, unsupported
@@ -58,8 +58,14 @@ class NativeEngine(Engine):
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every conversation; see `Engine.generate`."""
+        return in_order(self.stream(requests, sampling))
+
+    def stream(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Continue every conversation; see `Engine.stream`."""
         with self.session() as session:
-            return session.generate(requests, sampling)
+            yield from session.stream(requests, sampling)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -84,32 +90,39 @@ class Session(Engine):
         self.max_rows = engine.max_rows
         self._waiting: list[Talks] = []
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every conversation; see `Engine.generate`."""
+        return in_order(self.stream(requests, sampling))
+
+    @torch.inference_mode()
+    def stream(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Continue every conversation; see `Engine.stream`."""
         stops = Stops(self.engine.stop_ids, sampling.stop, self.engine.tokenizer)
         half = self.engine.cache_bytes // 2
-        done: dict[int, Completion] = {}
+        rest = [*range(len(requests))]
         waiting, self._waiting = self._waiting, []
         with evaluating(self.engine.model):
             for talks in waiting:
-                known = [n for n, r in enumerate(requests) if n not in done and talks.knows(r)]
+                known = [n for n in rest if talks.knows(requests[n])]
                 mine = [requests[n] for n in known]
                 if mine and talks.bytes_for(mine, sampling) <= half:
-                    done.update(zip(known, talks.go_on(mine, sampling, stops), strict=True))
+                    for n, completion in talks.go_on(mine, sampling, stops):
+                        yield known[n], completion
                     self._waiting.append(talks)
-            rest = [n for n in range(len(requests)) if n not in done]
+                    rest = sorted({*rest} - {*known})
             while rest:
                 talks = Talks(self.decoder)
                 count = self._fitting([requests[n] for n in rest], sampling, half)
                 some, rest = rest[:count], rest[count:]
                 mine = [requests[n] for n in some]
-                done.update(zip(some, talks.begin(mine, sampling, stops), strict=True))
+                for n, completion in talks.begin(mine, sampling, stops):
+                    yield some[n], completion
                 self._waiting.append(talks)
                 # what does not fit is computed again when its next turn comes
                 while sum(talks.bytes for talks in self._waiting) > half:
                     del self._waiting[0]
-        return [done[n] for n in range(len(requests))]
 
     def _fitting(self, requests: Sequence[Request], sampling: Sampling, limit: int) -> int:
         """Return how many requests, from the first, can be decoded at once; at least one."""
@@ -143,7 +156,7 @@ class Talks:
 
     def begin(
         self, requests: Sequence[Request], sampling: Sampling, stops: Stops
-    ) -> list[Completion]:
+    ) -> Iterator[tuple[int, Completion]]:
         """Read prompts and reply."""
         number: dict[tuple[int, ...], int] = {}
         group = [number.setdefault(tuple(r.token_ids), len(number)) for r in requests]
@@ -157,7 +170,7 @@ class Talks:
 
     def go_on(
         self, requests: Sequence[Request], sampling: Sampling, stops: Stops
-    ) -> list[Completion]:
+    ) -> Iterator[tuple[int, Completion]]:
         """Read what is new since the last reply, and reply."""
         assert self._batch is not None
         rows = [self._row[request.conversation] for request in requests]
@@ -168,14 +181,13 @@ class Talks:
 
     def _reply(
         self, batch: Batch, requests: Sequence[Request], sampling: Sampling, stops: Stops
-    ) -> list[Completion]:
-        completions = decode(batch, Sampler(requests, sampling, stops))
+    ) -> Iterator[tuple[int, Completion]]:
+        read: dict[int, list[int]] = {}
+        for n, completion in decode(batch, Sampler(requests, sampling, stops)):
+            read[n] = [*requests[n].token_ids, *completion.token_ids[:-1]]
+            yield n, completion
         self._row = {request.conversation: n for n, request in enumerate(requests)}
-        self._read = [
-            [*request.token_ids, *completion.token_ids[:-1]]
-            for request, completion in zip(requests, completions, strict=True)
-        ]
-        return completions
+        self._read = [read[n] for n in range(len(requests))]
 
     @property
     def bytes(self) -> int:
