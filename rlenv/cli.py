@@ -10,6 +10,8 @@ from rlenv.errors import did_you_mean
 COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
+    "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
+    "compare": ("rlenv.comparison:main", "say whether two evaluations differ"),
     "data": ("rlenv.text:main", "clean training text, or look into it"),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),
     "list": ("rlenv.browse:list_main", "list the environments"),
