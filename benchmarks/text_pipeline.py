@@ -144,8 +144,8 @@ def plant(texts: list[str]) -> tuple[list[str], list[tuple[int, float]]]:
     The similarity is the exact Jaccard index of the two sets of word 5-grams; it is spread evenly
     over 0.7 to 1, and one copy in ten is exact.
     """
-    from trainers.data.document import fold
-    from trainers.data.ngrams import ngrams
+    from rlenv.ngrams import ngrams
+    from rlenv.words import fold
 
     rng = random.Random(0)
     grams = [set(ngrams(fold(text), 5).tolist()) for text in texts]

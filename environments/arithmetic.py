@@ -77,6 +77,11 @@ class Arithmetic(rlenv.SingleTurnEnv):
         right = float(number == task.answer)
         return rlenv.Reward(right, {"correct": right}, detail=f"read {number}")
 
+    def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
+        """Return the number that a reply states."""
+        number = parsing.integer(reply)
+        return None if number is None else str(number)
+
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str | None:
         """Return the answer, or the steps to it."""
         return "\n".join(_steps(task.question)) if self.steps else str(task.answer)

@@ -14,6 +14,7 @@ from rlenv.data import Rows, column
 from rlenv.task import Message, TaskSet
 
 INSTRUCTIONS = "Put your final answer within \\boxed{}."
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 
 
@@ -89,6 +90,16 @@ class MathWord(rlenv.SingleTurnEnv):
             status=verdict.status,
             detail=verdict.detail,
         )
+
+    def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
+        """Return the final answer as it is written, without spaces, `$` and the `,` of thousands.
+
+        Equal numbers vote together; equal formulas only where they are written alike.
+        """
+        found = extract(reply)
+        if found is None:
+            return None
+        return _THOUSANDS.sub("", "".join(found.text.replace("$", "").split())) or None
 
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
         r"""Return the row's solution, or the bare gold answer, in a `\boxed{}`."""

@@ -154,6 +154,10 @@ class Mix(rlenv.TextEnv):
         """Return what the member's expert would reply."""
         return self.member(task).demonstrate(task, messages)
 
+    def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
+        """Return what the member reads in a reply."""
+        return self.member(task).answer_in(task, reply)
+
     def text(self, task: rlenv.Task) -> str | None:
         """Return the member's solved task."""
         return self.member(task).text(task)

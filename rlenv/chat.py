@@ -15,6 +15,20 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 50_000
 
 
+def with_system(messages: Sequence[Message], system: str | None) -> list[Message]:
+    """Return a conversation that opens with a system message, before its own one's text."""
+    if system is None:
+        return list(messages)
+    first, *rest = messages
+    if first["role"] == "system":
+        return [{**first, "content": f"{system}\n\n{first['content']}"}, *rest]
+    opening = {"role": "system", "content": system}
+    if "tools" in first:  # the first message of a conversation carries them
+        opening["tools"] = first["tools"]
+        first = {key: value for key, value in first.items() if key != "tools"}
+    return [opening, first, *rest]
+
+
 class ChatFormat:
     """A tokenizer's chat template, as the pieces that a rollout needs.
 
@@ -25,6 +39,8 @@ class ChatFormat:
     Args:
         tokenizer: a transformers tokenizer with a chat template.
         source: where it came from, for the error message.
+        system: a system message to open every conversation with, before what an environment's own
+            says.
 
     Attributes:
         template: the chat template.
@@ -34,7 +50,9 @@ class ChatFormat:
         UserError: the tokenizer has no chat template or no end-of-sequence token.
     """
 
-    def __init__(self, tokenizer: Any, source: str = "the tokenizer") -> None:
+    def __init__(
+        self, tokenizer: Any, source: str = "the tokenizer", system: str | None = None
+    ) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
                 f"{source} has no chat template, which an environment needs to talk to it; "
@@ -44,6 +62,7 @@ class ChatFormat:
             raise UserError(f"{source} has no end-of-sequence token, so replies would never end")
         self.tokenizer = tokenizer
         self.source = source
+        self.system = system
         self.template = ChatTemplate(tokenizer, source)
         self._encoded: dict[str, list[int]] = {}  # prompts come again and again
         self._warned = False
@@ -52,7 +71,7 @@ class ChatFormat:
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the token ids up to where the policy begins to reply."""
-        return self._encode(self.template.render(messages))
+        return self._encode(self.template.render(with_system(messages, self.system)))
 
     def after_reply(
         self, before: Sequence[Message], new: Sequence[Message], *, ended: bool = True

@@ -161,6 +161,22 @@ def how_to_call(tools: str) -> str:
     return _HOW_TO_CALL.format(tools="\n".join(schemas))
 
 
+def plain_roles(messages: Sequence[Message]) -> list[Message]:
+    """Return a conversation in messages of the system, the user and the assistant alone.
+
+    For a model that is spoken to in text: it is told of its tools in words, and the user reports
+    their results.
+
+    Args:
+        messages: the conversation. The first may hold `tools`, their schemas as JSON.
+    """
+    offered = str(messages[0].get("tools", "[]"))
+    said = [{"role": m["role"], "content": m["content"]} for m in messages]
+    if json.loads(offered):
+        said = _instructed(said, how_to_call(offered))
+    return _results_of_user(said)
+
+
 def _user(text: str) -> Message:
     return {"role": "user", "content": text}
 

@@ -10,6 +10,12 @@ from rlenv.errors import did_you_mean
 COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
+    "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
+    "compare": ("rlenv.comparison:main", "say whether two evaluations differ"),
+    "contamination": (
+        "rlenv.contamination:main",
+        "say which held-out tasks occur in training text",
+    ),
     "data": ("rlenv.text:main", "clean training text, or look into it"),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),
     "list": ("rlenv.browse:list_main", "list the environments"),
@@ -28,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print("usage: rlenv COMMAND ...\n")  # noqa: T201
         for name, (_, what) in COMMANDS.items():
-            print(f"  {name:<8} {what}")  # noqa: T201
+            print(f"  {name:<14} {what}")  # noqa: T201
         print("\nrlenv COMMAND --help says more.")  # noqa: T201
         return 0
     if words[0] not in COMMANDS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rlenv import registry
-from rlenv.task import TaskSet
+from rlenv.task import Task
 
 
 def decontaminate(texts: Iterable[str], ref: str, **options: Any) -> list[str]:
@@ -41,7 +41,7 @@ class Decontaminator:
         most: of an endless task set, look for so many different questions.
     """
 
-    def __init__(self, held_out: Iterable[TaskSet], most: int = 20_000) -> None:
+    def __init__(self, held_out: Iterable[Iterable[Task]], most: int = 20_000) -> None:
         self._questions: set[str] = set()
         for tasks in held_out:
             self._questions |= _questions(tasks, most)
@@ -57,20 +57,24 @@ class Decontaminator:
 
     def finds(self, line: str) -> bool:
         """Return whether a line holds a held-out question."""
-        squeezed = _squeeze(line)
-        return any(
-            squeezed[start : start + size] in self._questions
-            for start in range(len(squeezed) - self._shortest + 1)
-            for size in self._sizes.get(squeezed[start : start + self._shortest], ())
-        )
+        return next(self.occurrences(line), None) is not None
+
+    def occurrences(self, text: str) -> Iterator[str]:
+        """Yield the held-out questions in a text, as `squeeze` leaves them."""
+        squeezed = "".join(text.split())
+        for start in range(len(squeezed) - self._shortest + 1):
+            for size in self._sizes.get(squeezed[start : start + self._shortest], ()):
+                found = squeezed[start : start + size]
+                if found in self._questions:
+                    yield found
 
 
-def _questions(tasks: TaskSet, most: int) -> set[str]:
+def _questions(tasks: Iterable[Task], most: int) -> set[str]:
     """Return the different questions of a task set; one task may be asked in several ways."""
     found: set[str] = set()
     misses = 0  # in a row: an endless set that asks few different questions must end too
     for task in tasks:
-        question = _squeeze(task.question).rstrip("?=")
+        question = squeeze(task.question)
         misses = misses + 1 if question in found else 0
         found.add(question)
         if len(found) >= most or misses > 200 + 2 * len(found):
@@ -78,5 +82,6 @@ def _questions(tasks: TaskSet, most: int) -> set[str]:
     return found - {""}
 
 
-def _squeeze(text: str) -> str:
-    return "".join(text.split())
+def squeeze(question: str) -> str:
+    """Return a question without white space and without the `=?` at its end."""
+    return "".join(question.split()).rstrip("?=")

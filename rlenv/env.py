@@ -222,6 +222,14 @@ class TextEnv(gymnasium.Env[str, str]):
         """
         return None
 
+    def answer_in(self, task: Task, reply: str) -> str | None:
+        """Return what a reply answers, in one spelling; None where it answers nothing.
+
+        Replies of one answer vote together in an evaluation. By default the whole reply is its
+        answer, white space aside.
+        """
+        return " ".join(reply.split()) or None
+
     def text(self, task: Task) -> str | None:
         """Return the solved task as plain text for pretraining, or None to leave it out."""
         reply = self.demonstrate(task, task.prompt)

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint on the held-out tasks of an environment.
+"""Evaluate a model on the held-out tasks of environments.
 
 python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
 """
@@ -8,38 +8,86 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rlenv.errors import UserError, main_guard
+from rlenv.errors import RunFailed, UserError, main_guard
+
+if TYPE_CHECKING:
+    from rlenv.evaluation.plan import Plan
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     made = argparse.ArgumentParser(
         prog="python -m rlenv.eval",
-        description="Evaluate a checkpoint on held-out tasks: pass@1 with its 95% confidence "
-        "interval, greedy accuracy, truncation and grader-error rates.",
+        description="Evaluate a model on held-out tasks: pass@k, pass^k, majority vote and mean "
+        "reward with 95% confidence intervals, and how many replies were cut off, unreadable or "
+        "not judged. An interrupted evaluation goes on where it was.",
     )
-    made.add_argument("checkpoint", help="a checkpoint folder or hub id")
-    made.add_argument("env", help="an environment id, or file.py:Id")
-    made.add_argument("--split", default="test", help="validation or test (default: test)")
-    made.add_argument("--tasks", type=int, default=500, help="different tasks (default: 500)")
-    made.add_argument("--samples", type=int, default=4, help="samples a task (default: 4)")
-    made.add_argument("--temperature", type=float, default=1.0, help="(default: 1.0)")
-    made.add_argument("--max-tokens", type=int, default=256, help="of a reply (default: 256)")
-    made.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
-    made.add_argument("--batch", type=int, default=512, help="episodes at once (default: 512)")
-    made.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    made.add_argument("--threads", type=int, default=None, help="CPU threads for torch")
-    made.add_argument("--json", action="store_true", help="print the result as JSON alone")
-    made.add_argument("--output", metavar="FILE", help="write the result and all samples as JSON")
     made.add_argument(
+        "model",
+        help="a checkpoint folder, a LoRA adapter's folder, a GGUF file, a hub id, or an endpoint: "
+        "openai:NAME@URL",
+    )
+    made.add_argument("env", nargs="+", help="environment ids, file.py:Id, or suite files (.yaml)")
+    # what is not given here is as the suite says, or else the default of `Plan`
+    plan = made.add_argument_group("what to sample")
+    plan.add_argument("--split", help="validation or test (default: test)")
+    plan.add_argument("--tasks", type=int, help="different tasks (default: 500)")
+    plan.add_argument("--samples", type=int, help="samples a task (default: 4)")
+    plan.add_argument("--temperature", type=float, help="(default: 1.0)")
+    plan.add_argument("--top-p", type=float, help="(default: 1.0)")
+    plan.add_argument("--top-k", type=int, help="0 for all (default)")
+    plan.add_argument("--min-p", type=float, help="(default: 0)")
+    plan.add_argument("--stop", action="append", help="a text that ends a reply; may be repeated")
+    plan.add_argument("--max-tokens", type=int, help="of a reply (default: 256)")
+    plan.add_argument("--system", help="a system message for every conversation")
+    plan.add_argument("--seed", type=int, help="of the sampling (default: 0)")
+    plan.add_argument("--max-grader-errors", type=float, metavar="SHARE", help="(default: 0.02)")
+    plan.add_argument("--no-greedy", action="store_true", help="no reply at temperature 0")
+    plan.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="key=value",
-        help="an option of the environment, such as level=2; may be repeated",
+        help="an option of the environments, such as level=2; may be repeated",
+    )
+    how = made.add_argument_group("how to run")
+    how.add_argument("--batch", type=int, help="episodes at once (default: what suits the model)")
+    how.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    how.add_argument("--threads", type=int, help="CPU threads for torch")
+    how.add_argument("--max-minutes", type=float, help="stop after so much time; goes on later")
+    _add_serving(made.add_argument_group("an endpoint"))
+    out = made.add_argument_group("what is left")
+    out.add_argument("--json", action="store_true", help="print results as JSON, one a line")
+    out.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="where samples and results are kept (default: a folder in evaluations/)",
     )
     return made
+
+
+def _add_serving(group: Any) -> None:
+    group.add_argument("--concurrency", type=int, default=8, help="requests at once (default: 8)")
+    group.add_argument("--per-minute", type=float, help="at most so many requests a minute")
+    group.add_argument("--attempts", type=int, default=6, help="tries a request gets (default: 6)")
+    group.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
+    group.add_argument(
+        "--key",
+        default="OPENAI_API_KEY",
+        metavar="VARIABLE",
+        help="environment variable that holds the key (default: OPENAI_API_KEY)",
+    )
+    group.add_argument(
+        "--price",
+        type=float,
+        nargs=2,
+        metavar=("READ", "SAMPLED"),
+        help="of a million tokens read, and of a million sampled",
+    )
+    group.add_argument("--max-cost", type=float, help="stop at this cost, in the unit of --price")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,100 +97,88 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    _check(arguments)
+    plans = _plans(arguments)
+    from rlenv.evaluation.subject import Serving, check_name, load_subject
+
+    check_name(arguments.model)
+    envs = [plan.make_env() for plan in plans]  # what is wrong there is said before models load
+
     import json
-    from pathlib import Path
 
-    from rlenv import registry
-    from rlenv.browse import read_options
-    from rlenv.task import check_split
+    from rlenv.display import Display
+    from rlenv.evaluation.command import evaluate_plan, folders, show_result
+    from rlenv.evaluation.limits import Limits
 
-    if check_split(arguments.split) == "train":
-        raise UserError("an evaluation needs held-out tasks; use --split validation or test")
-    for name in ("tasks", "samples", "max_tokens", "batch"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} is at least 1")
-    if arguments.temperature <= 0:
-        raise UserError("--temperature is above 0; a greedy reply is evaluated anyway")
-    options = read_options(arguments.option)
-    spec = registry.spec(arguments.env)
-    spec.make(split=arguments.split, **options)
+    serving = Serving(
+        concurrency=arguments.concurrency,
+        per_minute=arguments.per_minute,
+        attempts=arguments.attempts,
+        timeout=arguments.timeout,
+        key_variable=arguments.key,
+    )
+    subject = load_subject(
+        arguments.model, device=arguments.device, threads=arguments.threads, serving=serving
+    )
+    display = Display(quiet=arguments.json)
+    limits = Limits(arguments.max_minutes, arguments.max_cost, arguments.price)
+    records = [plan.record(subject.record, env) for plan, env in zip(plans, envs, strict=True)]
+    invalid = []
+    for plan, folder in zip(plans, folders(plans, records, arguments.output), strict=True):
+        result = evaluate_plan(plan, subject, folder, display, batch=arguments.batch, limits=limits)
+        if arguments.json:
+            print(json.dumps(result))  # noqa: T201
+        show_result(result, display)
+        if result["invalid"]:
+            invalid.append(f"{result['env']}: {result['invalid']}")
+    if invalid:
+        raise RunFailed(f"the result is invalid: {'; '.join(invalid)}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Check what is no setting of a plan."""
+    for name in ("batch", "concurrency", "attempts"):
+        given = getattr(arguments, name)
+        if given is not None and given < 1:
+            raise UserError(f"--{name} is at least 1")
+    for name in ("per_minute", "timeout", "max_minutes", "max_cost"):
+        given = getattr(arguments, name)
+        if given is not None and given <= 0:
+            raise UserError(f"--{name.replace('_', '-')} is above 0")
+    if arguments.max_cost is not None and arguments.price is None:
+        raise UserError(
+            "--max-cost needs --price READ SAMPLED, the prices of a million tokens of each"
+        )
     if arguments.output is not None and not Path(arguments.output).absolute().parent.is_dir():
         raise UserError(f"the folder of {arguments.output} does not exist")
-    from rlenv.stage import local_checkpoint
 
-    local_checkpoint(arguments.checkpoint, needs_chat=True)
 
-    import torch
-    import transformers
+def _plans(arguments: argparse.Namespace) -> list[Plan]:
+    """Return what to evaluate, checked."""
+    from rlenv.browse import read_options
+    from rlenv.evaluation.plan import Plan
+    from rlenv.evaluation.suite import is_suite, make_plan, read_suite
+    from rlenv.task import check_split
 
-    from rlenv.chat import ChatFormat
-    from rlenv.display import Display
-    from rlenv.engines.base import Sampling
-    from rlenv.evaluation import evaluate
-    from rlenv.models import checkpoint
-    from rlenv.results import as_json
-    from rlenv.rollout import EnvPool
-    from rlenv.run_folder import write_atomically
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    if arguments.threads is not None:
-        torch.set_num_threads(max(1, arguments.threads))
-    model, tokenizer = checkpoint.load(arguments.checkpoint, device=arguments.device)
-    chat = ChatFormat(tokenizer, arguments.checkpoint)
-    display = Display()
-    if not arguments.json:
-        display.begin("evaluate", arguments.tasks * (arguments.samples + 1))
-    try:
-        result = evaluate(
-            EnvPool(lambda: spec.make(split=arguments.split, **options)),
-            checkpoint.engine_for(model, chat),
-            chat,
-            tasks=arguments.tasks,
-            samples=arguments.samples,
-            sampling=Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens),
-            seed=arguments.seed,
-            max_length=checkpoint.context_length(model, tokenizer),
-            batch=arguments.batch,
-            progress=lambda done, total: None if arguments.json else display.update(done, {}),
-        )
-    finally:
-        display.end()
-    named = {
-        "checkpoint": arguments.checkpoint,
-        "env": spec.id,
-        "split": arguments.split,
-        "temperature": arguments.temperature,
-        "seed": arguments.seed,
-        **result.row(),
+    if arguments.split is not None:
+        check_split(arguments.split)
+    options = read_options(arguments.option)
+    given = {
+        name: value
+        for name in Plan.model_fields
+        if (value := getattr(arguments, name, None)) is not None and name != "env"
     }
-    if arguments.output is not None:
-        whole = {**as_json(result), "summary": named}
-        write_atomically(Path(arguments.output), json.dumps(whole, ensure_ascii=False, indent=1))
-    if arguments.json:
-        print(json.dumps(named))  # noqa: T201
-        return
-    display.say(
-        f"\n{spec.id}, {arguments.split} split, {result.tasks} tasks x {result.samples} samples "
-        f"at temperature {arguments.temperature:g}"
-    )
-    estimate = result.pass_at_1
-    display.table(
-        ["", ""],
-        [
-            [
-                "pass@1",
-                f"{estimate.value:.3f}   95% interval {estimate.low:.3f} to {estimate.high:.3f}",
-            ],
-            ["greedy", f"{result.greedy:.3f}"],
-            ["mean reward", f"{result.mean_reward:.3f}"],
-            ["truncated", f"{result.truncated:.1%}"],
-            ["unparseable", f"{result.unparseable:.1%}"],
-            ["grader errors", f"{result.grader_errors:.1%}"],
-            ["tokens sampled", f"{result.tokens:,}"],
-            ["task set", result.fingerprint],
-        ],
-    )
+    if arguments.no_greedy:
+        given["greedy"] = False
+    plans: list[Plan] = []
+    for name in arguments.env:
+        if not is_suite(name):
+            plans.append(make_plan({"env": {"id": name, **options}, **given}, "the command line"))
+        elif options:
+            raise UserError(f"--option is not for suites; write the options into {name}")
+        else:
+            plans += read_suite(Path(name), given)
+    return plans
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rlenv import config, registry
+from rlenv.evaluation.folder import read_evaluation
+from rlenv.results import greedy_replies
 from rlenv.run_folder import RunFolder, write_atomically
 
 # (metrics drawn together, title)
@@ -173,21 +175,16 @@ def _results_table(results: list[dict[str, Any]]) -> str:
 
 
 def _side_by_side(folder: RunFolder, results: list[dict[str, Any]]) -> str:
-    kept = {
-        r["label"]: json.loads(
-            (folder.path / "evaluations" / f"{r['stage']}.json").read_text("utf-8")
-        )["greedy"]
-        for r in results
-    }
+    kept = {r["label"]: read_evaluation(folder.path / "evaluations" / r["stage"]) for r in results}
     headings = "".join(f"<th>{_text(name)}</th>" for name in ("prompt", *kept))
     rows = []
-    for replies in list(zip(*kept.values(), strict=True))[:12]:
+    for replies in greedy_replies(kept)[:12]:
         cells = "".join(
-            f'<td class="text {"solved" if r["solved"] else "missed"}">'
-            f"{_text(r['reply'])} {'✓' if r['solved'] else '✗'}</td>"
+            f'<td class="text {"solved" if r.solved else "missed"}">'
+            f"{_text(r.reply)} {'✓' if r.solved else '✗'}</td>"
             for r in replies
         )
-        rows.append(f'<tr><td class="text">{_text(replies[0]["prompt"])}</td>{cells}</tr>')
+        rows.append(f'<tr><td class="text">{_text(replies[0].prompt)}</td>{cells}</tr>')
     return f"<table><tr>{headings}</tr>{''.join(rows)}</table>"
 
 

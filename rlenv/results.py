@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from rlenv import registry
-from rlenv.chat import ChatFormat
-from rlenv.config import EvaluateSettings
 from rlenv.display import Display
-from rlenv.engines.base import Sampling
-from rlenv.evaluation import Evaluation, evaluate
-from rlenv.models import checkpoint
-from rlenv.rollout import EnvPool
+from rlenv.evaluation.command import evaluate_plan
+from rlenv.evaluation.folder import EvaluationFolder, read_evaluation
+from rlenv.evaluation.plan import Plan
+from rlenv.evaluation.samples import Sample
+from rlenv.evaluation.subject import load_subject
 from rlenv.run_folder import RunFolder, write_atomically
 from rlenv.stage import Interrupted, StopSignal
+
+Evaluated = tuple[dict[str, Any], list[Sample]]
+"""The result and the samples of an evaluation."""
 
 LABELS = {"pretrain": "base"}
 _SHOWN_PROMPTS = 8
@@ -28,8 +28,8 @@ def evaluate_run(
 ) -> None:
     """Evaluate a run's checkpoints on the same held-out tasks, and show them side by side.
 
-    Each result is kept in `evaluations/`, so an interrupted evaluation goes on with the next
-    checkpoint. Writes `results.json`.
+    Each is kept in a folder of its own in `evaluations/`, so an interrupted evaluation goes on
+    where it was. Writes `results.json`.
 
     Args:
         folder: the run's.
@@ -37,50 +37,35 @@ def evaluate_run(
         display: the screen.
         stop: whether the user asked to stop.
     """
-    settings = folder.settings
-    assert settings.evaluate is not None
-    assert settings.env is not None
-    kept: dict[str, dict[str, Any]] = {}
+    kept: dict[str, Evaluated] = {}
     for stage in checkpoints:
-        path = folder.path / "evaluations" / f"{stage}.json"
-        if not path.exists():
+        path = folder.path / "evaluations" / stage
+        if not (path / "result.json").exists():
             if stop.requested:
                 raise Interrupted(
                     f"stopped before evaluating {stage}; go on with: "
                     f"python -m rlenv.train --resume {folder.path}"
                 )
-            result = _evaluate(folder, stage, settings.evaluate, display)
-            path.parent.mkdir(exist_ok=True)
-            write_atomically(path, json.dumps(as_json(result), ensure_ascii=False))
-        kept[stage] = json.loads(path.read_text(encoding="utf-8"))
+            _evaluate(folder, stage, path, display)
+        kept[stage] = read_evaluation(path)
     rows = [
         {
             "stage": stage,
-            "env": registry.spec(settings.env.id).id,
-            "split": settings.evaluate.split,
             "label": LABELS.get(stage, stage),
-            **kept[stage]["summary"],
+            **result,
         }
-        for stage in checkpoints
+        for stage, (result, _) in kept.items()
     ]
     write_atomically(folder.path / "results.json", json.dumps(rows, indent=1, ensure_ascii=False))
     show_table(rows, display)
     show_side_by_side(kept, display)
 
 
-def as_json(result: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as plain values: `summary`, `samples`, `greedy`."""
-
-    def plain(sample: Any) -> dict[str, Any]:
-        values = asdict(sample)
-        values["value"] = sample.value if math.isfinite(sample.value) else None
-        return values
-
-    return {
-        "summary": result.row(),
-        "samples": [plain(s) for s in result.kept],
-        "greedy": [plain(s) for s in result.kept_greedy],
-    }
+def greedy_replies(kept: Mapping[str, Evaluated]) -> list[tuple[Sample, ...]]:
+    """Return each checkpoint's greedy reply to the same tasks, a tuple a task."""
+    return list(
+        zip(*([s for s in samples if s.greedy] for _, samples in kept.values()), strict=True)
+    )
 
 
 def show_table(rows: Sequence[dict[str, Any]], display: Display) -> None:
@@ -100,40 +85,33 @@ def show_table(rows: Sequence[dict[str, Any]], display: Display) -> None:
     display.table(["", "pass@1 (95% interval)", "greedy", ""], lines)
 
 
-def show_side_by_side(kept: dict[str, dict[str, Any]], display: Display) -> None:
+def show_side_by_side(kept: Mapping[str, Evaluated], display: Display) -> None:
     """Print what each checkpoint replied to the same prompts, at temperature 0."""
     display.say("\nthe same prompts, answered greedily")
     header = ["prompt", *(LABELS.get(stage, stage) for stage in kept)]
     lines = []
-    for replies in list(zip(*(k["greedy"] for k in kept.values()), strict=True))[:_SHOWN_PROMPTS]:
-        cells = [f"{_short(r['reply'])} {'✓' if r['solved'] else '✗'}" for r in replies]
-        lines.append([_short(replies[0]["prompt"], 40), *cells])
+    for replies in greedy_replies(kept)[:_SHOWN_PROMPTS]:
+        cells = [f"{_short(r.reply)} {'✓' if r.solved else '✗'}" for r in replies]
+        lines.append([_short(replies[0].prompt, 40), *cells])
     display.table(header, lines)
 
 
-def _evaluate(
-    folder: RunFolder, stage: str, settings: EvaluateSettings, display: Display
-) -> Evaluation:
-    env = folder.settings.env
-    assert env is not None
+def _evaluate(folder: RunFolder, stage: str, path: Path, display: Display) -> None:
+    run = folder.settings
+    assert run.evaluate is not None
+    assert run.env is not None
     source = str(folder.checkpoint(stage))
-    model, tokenizer = checkpoint.load(source, device=folder.settings.device)
-    chat = ChatFormat(tokenizer, source)
-    display.begin(f"eval {LABELS.get(stage, stage)}", settings.tasks * (settings.samples + 1))
-    try:
-        return evaluate(
-            EnvPool(lambda: registry.make(env.id, split=settings.split, **env.options)),
-            checkpoint.engine_for(model, chat, folder.settings.engine),
-            chat,
-            tasks=settings.tasks,
-            samples=settings.samples,
-            sampling=Sampling(temperature=settings.temperature, max_tokens=settings.max_tokens),
-            seed=folder.settings.seed,
-            max_length=checkpoint.context_length(model, tokenizer),
-            progress=lambda done, total: display.update(done, {}),
-        )
-    finally:
-        display.end()
+    subject = load_subject(source, device=run.device, engine=run.engine)
+    subject.record["name"] = stage  # a run that is moved stays the same evaluation
+    plan = Plan(env=run.env, seed=run.seed, **run.evaluate.model_dump())
+    path.parent.mkdir(exist_ok=True)
+    evaluate_plan(
+        plan,
+        subject,
+        EvaluationFolder(path, plan.record(subject.record, plan.make_env())),
+        display,
+        label=f"eval {LABELS.get(stage, stage)}",
+    )
 
 
 def _short(text: str, most: int = 24) -> str:

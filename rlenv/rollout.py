@@ -42,6 +42,16 @@ class EnvPool:
         self._envs = [other for other in self._envs if other is not env]
 
 
+def group_seed(seed: int, task: Task) -> int:
+    """Return the seed of a task's rollouts in a call of `play` with a seed."""
+    return mix(seed, int(task.key[:15], 16))
+
+
+def env_seed(of_group: int) -> int:
+    """Return what the environments of a group are reset with, given the group's seed."""
+    return of_group % 2**31
+
+
 def play(
     pool: EnvPool,
     engine: Engine,
@@ -77,8 +87,8 @@ def play(
     drawn: Counter[str] = Counter()  # a task drawn twice gets samples of its own
     seeds = []
     for task in tasks:
-        group_seed = mix(seed, int(task.key[:15], 16))
-        seeds.append((group_seed, [mix(group_seed, drawn[task.key], n) for n in range(samples)]))
+        of_group = group_seed(seed, task)
+        seeds.append((of_group, [mix(of_group, drawn[task.key], n) for n in range(samples)]))
         drawn[task.key] += 1
     groups = []
     at_once = max(1, engine.max_rows // samples)  # whole groups: they share their prompt's cache
@@ -148,7 +158,7 @@ class _Episode:
 
 
 def _begin(
-    envs: Iterator[TextEnv], chat: ChatFormat, task: Task, group_seed: int, seeds: Sequence[int]
+    envs: Iterator[TextEnv], chat: ChatFormat, task: Task, of_group: int, seeds: Sequence[int]
 ) -> list[_Episode]:
     """Reset the environments of one group."""
     episodes = []
@@ -157,7 +167,7 @@ def _begin(
         episode = _Episode(next(envs), Trajectory(task, [], [], []), seed)
         episodes.append(episode)
         try:
-            opening, info = episode.env.reset(seed=group_seed % 2**31, options={"task": task})
+            opening, info = episode.env.reset(seed=env_seed(of_group), options={"task": task})
             messages = info["messages"]
         except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
             episode.fail("reset", error)

@@ -75,7 +75,7 @@ class RunFolder:
         theirs = config.read(kept).model_dump(mode="json", exclude={"run_dir"})
         ours = self.settings.model_dump(mode="json", exclude={"run_dir"})
         if theirs != ours:
-            different = sorted(_differences(theirs, ours, ""))
+            different = sorted(differences(theirs, ours, ""))
             raise UserError(
                 f"{self.path} holds a run of another config (different: "
                 f"{', '.join(different[:4])}); give another run_dir, or remove that folder"
@@ -207,9 +207,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _differences(a: Any, b: Any, name: str) -> Iterator[str]:
+def differences(a: Any, b: Any, name: str) -> Iterator[str]:
+    """Yield the dotted names of what differs between two mappings of settings.
+
+    Args:
+        a: one of them.
+        b: the other.
+        name: of both, to put before; an empty string at the top.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
         for key in {*a, *b}:
-            yield from _differences(a.get(key), b.get(key), f"{name}.{key}" if name else key)
+            yield from differences(a.get(key), b.get(key), f"{name}.{key}" if name else key)
     elif a != b:
         yield name.removeprefix("stages.")

@@ -186,6 +186,10 @@ class Code(rlenv.SingleTurnEnv):
 
     # Replies
 
+    def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
+        """Return None: programs that do the same differ in their text, so they can't vote."""
+        return None
+
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str | None:
         """Return the reference solution."""
         if task.answer is None:

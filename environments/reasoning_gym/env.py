@@ -80,6 +80,10 @@ class ReasoningGym(rlenv.SingleTurnEnv):
             problem or f"read {found[:60]!r}",
         )
 
+    def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
+        """Return the final answer of a reply."""
+        return judge.extract(reply, self.answer)
+
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
         """Return the item's answer, stated by the rule."""
         return judge.wrap(str(task.answer), self.answer)

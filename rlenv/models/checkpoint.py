@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +16,35 @@ from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import NativeEngine, unsupported
 from rlenv.errors import UserError
 from rlenv.run_folder import folder_atomically
-from rlenv.stage import local_checkpoint
+from rlenv.stage import adapter_base, local_checkpoint
 
 
 def load_tokenizer(source: str) -> Any:
-    """Load a tokenizer from a folder or by hub id.
+    """Load a tokenizer: of a folder, a LoRA adapter, a GGUF file, or by hub id.
 
     Raises:
         UserError: there is none.
     """
     from transformers import AutoTokenizer
 
+    where, options = _places(source)
+    base = adapter_base(Path(where).expanduser())
+    if base is not None and not (Path(where) / "tokenizer_config.json").is_file():
+        return load_tokenizer(base)
     try:
-        return AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(where, **options)
+    except (OSError, ValueError, struct.error) as error:  # the last of a damaged GGUF
         raise UserError(f"no tokenizer could be loaded from {source}: {_first(error)}") from None
 
 
 def load(source: str, *, device: str = "auto") -> tuple[Any, Any]:
     """Load a causal LM and its tokenizer.
 
+    The weights of a LoRA adapter are merged into those of its model; those of a GGUF file are
+    unpacked from their quantized blocks.
+
     Args:
-        source: a folder or a hub id.
+        source: a checkpoint folder, one with a LoRA adapter, a GGUF file, or a hub id.
         device: `auto` takes a GPU where there is one.
 
     Returns:
@@ -44,22 +53,63 @@ def load(source: str, *, device: str = "auto") -> tuple[Any, Any]:
     Raises:
         UserError: there is no such checkpoint, or no such device.
     """
-    from transformers import AutoModelForCausalLM
-
     local_checkpoint(source, needs_chat=False)
     chosen = pick_device(device)
     tokenizer = load_tokenizer(source)
-    try:
-        dtype = "float32" if chosen == "cpu" else "auto"
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, ValueError) as error:
-        raise UserError(f"no model could be loaded from {source}: {_first(error)}") from None
+    model = _load_model(source, "float32" if chosen == "cpu" else "auto")
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise UserError(
             f"the tokenizer of {source} has {len(tokenizer)} tokens but the model only "
             f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
         )
     return model.to(chosen), tokenizer
+
+
+def _load_model(source: str, dtype: str) -> Any:
+    base = adapter_base(Path(source).expanduser())
+    if base is not None:
+        return _with_adapter(_load_model(base, dtype), source)
+    from transformers import AutoModelForCausalLM
+
+    where, options = _places(source)
+    if "gguf_file" in options:
+        from transformers import GgufConfig
+
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    try:
+        return AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
+    except (OSError, ValueError, struct.error) as error:  # the last of a damaged GGUF
+        raise UserError(f"no model could be loaded from {source}: {_first(error)}") from None
+
+
+def _with_adapter(model: Any, source: str) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise UserError(
+            f"{source} is a LoRA adapter, which needs peft; install it with: "
+            "pip install 'rlenv[lora]'"
+        ) from None
+    try:
+        return PeftModel.from_pretrained(model, source).merge_and_unload()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"the adapter {source} does not fit its model: {_first(error)}") from None
+
+
+def _places(source: str) -> tuple[str, dict[str, Any]]:
+    """Return where transformers finds a model, and what else it must be told.
+
+    Raises:
+        UserError: a GGUF file can't be read here.
+    """
+    if not source.endswith(".gguf"):
+        return source, {}
+    if find_spec("gguf") is None:
+        raise UserError(
+            f"reading {source} takes the package gguf; install it with: pip install 'rlenv[gguf]'"
+        )
+    path = Path(source).expanduser()
+    return str(path.parent), {"gguf_file": path.name}
 
 
 def save(model: Any, tokenizer: Any, folder: Path, *, state: dict[str, Any] | None = None) -> None:

@@ -1,10 +1,16 @@
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from rlenv import eval as evaluation
+from rlenv.chat import ChatFormat
+from rlenv.data import load_rows
+from rlenv.evaluation import LocalPlayer
+from rlenv.evaluation.samples import read_samples
 from tests.conftest import DIGITS, ROOT
 
 ENV = "rlenv/Arithmetic-v0"
@@ -12,20 +18,136 @@ FEW = ["--tasks", "10", "--samples", "2", "--max-tokens", "4"]
 
 
 def test_evaluates_a_checkpoint(finished_run, capsys, tmp_path):
-    output = tmp_path / "out.json"
+    output = tmp_path / "out"
     code = evaluation.main(
         [str(finished_run / "sft"), ENV, "--split", "test", *FEW, "--output", str(output)]
     )
     printed = capsys.readouterr().out
     assert code == 0
-    for word in ("pass@1", "95% interval", "truncated", "grader errors", "test split"):
+    for word in ("pass@1", "pass^2", "95% interval", "truncated", "grader errors", "test split"):
         assert word in printed
-    kept = json.loads(output.read_text())
-    assert len(kept["samples"]) == 20
-    assert kept["summary"]["pass_at_1"] == sum(s["solved"] for s in kept["samples"]) / 20
+    result = json.loads((output / "result.json").read_text())
+    rows = load_rows(output / "samples.parquet")  # any reader of Parquet does
+    sampled = [row for row in rows if not row["greedy"]]
+    assert len(sampled) == 20
+    assert len(rows) == 30
+    assert result["pass_at_1"] == sum(row["solved"] for row in sampled) / 20
+    assert result["estimates"]["pass@1"]["value"] == result["pass_at_1"]
+    assert result["tokens"] == sum(row["tokens"] for row in rows)
+    for name in ("fingerprint", "env_version", "libraries", "temperature", "model"):
+        assert result[name]
 
 
-def test_agrees_with_the_runs_own_results(finished_run, capsys):
+@pytest.fixture
+def command(finished_run, tmp_path):
+    """The arguments of a small evaluation that is kept in tmp_path/kept."""
+    return [str(finished_run / "sft"), ENV, *FEW, "--output", str(tmp_path / "kept")]
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_was(command, capsys, tmp_path, monkeypatch):
+    whole = tmp_path / "kept"
+    assert evaluation.main([*command, "--batch", "4"]) == 0
+    expected = read_samples(whole / "samples.parquet")
+    whole.rename(tmp_path / "whole")
+
+    play, calls = LocalPlayer.play, []
+
+    def interrupted(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return play(self, *arguments)
+
+    monkeypatch.setattr(LocalPlayer, "play", interrupted)
+    assert evaluation.main([*command, "--batch", "4"]) == 130
+    assert not (whole / "result.json").exists()
+    assert evaluation.main([*command, "--batch", "6"]) == 0
+    capsys.readouterr()
+    episodes = [len(tasks) * samples for _, tasks, samples, *_ in calls]
+    assert sum(episodes) == 30 + episodes[2]  # nothing was played twice but what was interrupted
+    found = read_samples(whole / "samples.parquet")
+    assert [replace(s, seconds=0.0) for s in found] == [replace(s, seconds=0.0) for s in expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--temperature", "0.5"], "temperature"),
+        (["--system", "Add."], "system"),
+        (["--option", "level=2"], "fingerprint"),
+        (["--split", "validation"], "split"),
+    ],
+)
+def test_going_on_with_other_settings_is_refused(command, capsys, change, says):
+    assert evaluation.main(command) == 0
+    assert evaluation.main([*command, *change]) == 2
+    error = capsys.readouterr().err
+    assert "other settings" in error
+    assert says in error
+
+
+def test_another_checkpoint_under_the_same_name_is_refused(command, capsys, run_copy):
+    command = [str(run_copy / "sft"), *command[1:]]
+    assert evaluation.main(command) == 0
+    shutil.copy(run_copy / "grpo/model.safetensors", run_copy / "sft/model.safetensors")
+    assert evaluation.main(command) == 2
+    assert "model.digest" in capsys.readouterr().err
+
+
+def test_a_finished_evaluation_is_only_shown_again(command, capsys, monkeypatch):
+    assert evaluation.main([*command, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(LocalPlayer, "play", None)
+    assert evaluation.main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+def test_a_system_message_opens_every_conversation(finished_run, chat):
+    plain = chat.prompt([{"role": "user", "content": "1 + 2 = ?"}])
+    told = ChatFormat(chat.tokenizer, system="Add.")
+    both = chat.prompt(
+        [{"role": "system", "content": "Add."}, {"role": "user", "content": "1 + 2 = ?"}]
+    )
+    assert told.prompt([{"role": "user", "content": "1 + 2 = ?"}]) == both != plain
+
+
+def test_several_environments(command, capsys, tmp_path):
+    envs = [ENV, f"{DIGITS}:Digits-v0"]
+    rest = ["--no-greedy", "--json", "--output", str(tmp_path / "two")]
+    assert evaluation.main([command[0], *envs, *FEW, *rest]) == 0
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["greedy"] for r in results] == [None, None]
+    assert {p.name for p in (tmp_path / "two").iterdir()} == {
+        "Arithmetic-v0-test",
+        "Digits-v0-test",
+    }
+
+
+def test_too_many_grader_errors_make_a_result_invalid(finished_run, capsys, tmp_path):
+    path = tmp_path / "shaky.py"
+    path.write_text(
+        "import rlenv\n"
+        "@rlenv.register('demo/Shaky-v0')\n"
+        "class Shaky(rlenv.SingleTurnEnv):\n"
+        "    def generate(self, rng):\n"
+        "        return rlenv.Task(str(rng.randrange(10000)))\n"
+        "    def score(self, task, reply):\n"
+        "        if int(task.question) % 2: raise OSError('no connection')\n"
+        "        return 1.0\n"
+    )
+    command = [str(finished_run / "sft"), f"{path}:Shaky-v0", *FEW, "--output"]
+    assert evaluation.main([*command, str(tmp_path / "a")]) == 1
+    said = capsys.readouterr()
+    assert "INVALID" in said.out
+    assert "no connection" in said.err
+    result = json.loads((tmp_path / "a/result.json").read_text())
+    assert result["invalid"]
+    assert result["pass_at_1"] == 1.0  # what was not judged does not count as wrong
+    assert evaluation.main([*command, str(tmp_path / "b"), "--max-grader-errors", "0.9"]) == 0
+
+
+def test_agrees_with_the_runs_own_results(finished_run, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     env = f"{DIGITS}:Digits-v0"
     assert (
         evaluation.main(
@@ -51,7 +173,8 @@ def test_agrees_with_the_runs_own_results(finished_run, capsys):
         assert ours[name] == theirs[name]
 
 
-def test_any_registered_environment(finished_run, capsys, tmp_path):
+def test_any_registered_environment(finished_run, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "copycat.py"
     path.write_text(
         "import rlenv\n"
@@ -72,7 +195,7 @@ def test_any_registered_environment(finished_run, capsys, tmp_path):
         (["{run}/sft", "rlenv/Arithmetics-v0"], "rlenv/Arithmetic-v0"),
         (["{run}/sft", ENV, "--split", "train"], "held-out"),
         (["{run}/sft", ENV, "--split", "tset"], "Did you mean test"),
-        (["{run}/sft", ENV, "--tasks", "0"], "--tasks is at least 1"),
+        (["{run}/sft", ENV, "--tasks", "0"], "tasks: input should be greater than or equal to 1"),
         (["{run}/sft", ENV, "--option", "level=77"], "level is 1 to 6"),
         (["{run}/nowhere", ENV], "does not exist"),
         (["{run}/tokenizer", ENV], "holds no checkpoint"),

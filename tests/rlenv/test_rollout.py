@@ -4,7 +4,7 @@ import pytest
 
 import rlenv
 from rlenv.engines.base import Completion, Engine, Sampling
-from rlenv.evaluation import evaluate
+from rlenv.evaluation import LocalPlayer, evaluate
 from rlenv.rollout import EnvPool, play
 from rlenv.trajectory import Group, Trajectory
 
@@ -179,17 +179,18 @@ def test_evaluation_counts_grader_errors_apart(chat):
 
     result = evaluate(
         EnvPool(lambda: Sometimes(split="test")),
-        Scripted(chat, ["good", "boom"]),
-        chat,
+        LocalPlayer(Scripted(chat, ["good", "boom"]), chat, max_length=256),
         tasks=20,
         samples=2,
+        greedy=False,
         sampling=Sampling(max_tokens=8),
         seed=0,
-        max_length=256,
     )
-    assert result.grader_errors == 0.5
-    assert result.pass_at_1.value == 1.0  # of those that were judged
-    assert result.tasks == 20
+    assert result.summary.grader_errors == 0.5
+    assert result.summary.pass_at_1.value == 1.0  # of those that were judged
+    assert result.summary.tasks == 20
+    assert "50.0%" in result.summary.invalid
+    assert "no verdict" in result.summary.invalid
     assert {s.task_key for s in result.kept} == {
         t.key for t in Sometimes(split="test").tasks.distinct(20)
     }
@@ -199,13 +200,11 @@ def test_evaluation_without_any_verdict_is_an_error(chat):
     with pytest.raises(rlenv.UserError, match="a bug"):
         evaluate(
             EnvPool(lambda: Broken(split="test")),
-            Scripted(chat, ["x"]),
-            chat,
+            LocalPlayer(Scripted(chat, ["x"]), chat, max_length=256),
             tasks=3,
             samples=1,
             sampling=Sampling(max_tokens=8),
             seed=0,
-            max_length=256,
         )
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlenv.errors import UserError
+from rlenv.ngrams import ngrams
 from rlenv.run_folder import folder_atomically
-from trainers.data.document import Words
-from trainers.data.ngrams import ngrams
+from rlenv.words import Words
 
 BUCKETS = 1 << 18
 PASSAGE = 300  # words an example, so that long documents do not count as one

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlenv.ngrams import NgramTable, group, ngrams
+from rlenv.words import Words, fold, word_hash
 from trainers.data import steps
-from trainers.data.document import Document, Words, fold, word_hash
-from trainers.data.ngrams import NgramTable, group, ngrams
+from trainers.data.document import Document
 from trainers.data.steps.gopher import ngram_characters
 
 SMALL = st.lists(st.sampled_from(["a", "bb", "the", "x1"]), max_size=40)

@@ -17,10 +17,11 @@ from pydantic import Field
 from rlenv import registry
 from rlenv.config import Settings
 from rlenv.errors import UserError
+from rlenv.ngrams import NgramTable, ngrams
 from rlenv.run_folder import write_atomically
+from rlenv.words import Hashes, fold
 from trainers.data import sources
-from trainers.data.document import Document, Hashes, fold
-from trainers.data.ngrams import NgramTable, ngrams
+from trainers.data.document import Document
 from trainers.data.steps.step import Step
 
 

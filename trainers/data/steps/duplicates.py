@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from rlenv.config import Settings
-from trainers.data.document import Document, Hashes
-from trainers.data.ngrams import FACTOR, group, ngrams
+from rlenv.ngrams import FACTOR, group, ngrams
+from rlenv.words import Hashes
+from trainers.data.document import Document
 from trainers.data.steps.step import Deduplication
 
 

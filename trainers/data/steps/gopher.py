@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from rlenv.config import Settings
-from trainers.data.document import Document, Words
-from trainers.data.ngrams import covered, group, ngrams
+from rlenv.ngrams import covered, group, ngrams
+from rlenv.words import Words
+from trainers.data.document import Document
 from trainers.data.steps.step import Step
 
 _BULLETS = ("•", "‣", "◦", "▪", "-", "*")

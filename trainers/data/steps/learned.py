@@ -12,10 +12,11 @@ from pydantic import Field
 
 from rlenv.config import Settings
 from rlenv.errors import UserError
+from rlenv.ngrams import NgramTable, ngrams
+from rlenv.words import fold
 from trainers.data import sources
 from trainers.data.classifier import Classifier, train
-from trainers.data.document import Document, fold
-from trainers.data.ngrams import NgramTable, ngrams
+from trainers.data.document import Document
 from trainers.data.steps.step import SettingsType, Step
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlenv.config import Settings
-from trainers.data.document import Document, Hashes
+from rlenv.words import Hashes
+from trainers.data.document import Document
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 

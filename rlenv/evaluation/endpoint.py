@@ -1,0 +1,145 @@
+"""Playing tasks with a model behind an endpoint."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from rlenv.chat import with_system
+from rlenv.chat_template import plain_roles
+from rlenv.engines.base import Sampling, mix
+from rlenv.engines.openai import Answer, ChatClient
+from rlenv.env import TextEnv
+from rlenv.evaluation.players import Played, Player
+from rlenv.reward import Reward
+from rlenv.rollout import EnvPool, env_seed, group_seed
+from rlenv.task import Message, Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Episode:
+    """One episode; a failed environment is data, as in a rollout."""
+
+    env: TextEnv
+    task: Task
+    seed: int
+    messages: list[Message] = field(default_factory=list)
+    reward: Reward | None = None
+    turns: int = 0
+    truncated: bool = False
+    over: bool = False
+    failed: bool = False
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+    def begin(self, seed: int) -> None:
+        try:
+            _, info = self.env.reset(seed=env_seed(seed), options={"task": self.task})
+            self.messages = info["messages"]
+        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+            self.fail("reset", error)
+
+    def fail(self, what: str, error: Exception) -> None:
+        log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
+        self.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
+        self.over = self.failed = True
+
+    def announce(self, answer: Answer) -> None:
+        try:
+            self.env.announce(answer.text)
+        except Exception:  # noqa: BLE001 the step reports it
+            log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
+
+    def hear(self, answer: Answer) -> None:
+        self.turns += 1
+        self.prompt_tokens += answer.prompt_tokens
+        self.tokens += answer.tokens
+        try:
+            _, _, terminated, truncated, info = self.env.step(answer.text)
+            self.messages, earned = info["messages"], info["reward"]
+        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+            self.fail("step", error)
+            return
+        self.reward = earned if self.reward is None else self.reward + earned
+        self.truncated = truncated or not answer.stopped
+        self.over = terminated or self.truncated
+
+    def played(self) -> Played:
+        reward = self.reward if self.reward is not None else Reward.failed("no reply")
+        return Played(
+            messages=self.messages,
+            turns=self.turns,
+            reward=reward,
+            truncated=self.truncated,
+            prompt_tokens=self.prompt_tokens,
+            tokens=self.tokens,
+        )
+
+
+class EndpointPlayer(Player):
+    """A model behind an endpoint: many requests under way at once.
+
+    Environments are stepped in the calling thread alone, as replies come in, so an episode of many
+    turns holds up no other.
+
+    Args:
+        client: asks the model.
+        system: a system message for every conversation; None for none.
+    """
+
+    def __init__(self, client: ChatClient, system: str | None = None) -> None:
+        self.client, self.system = client, system
+        self.at_once = 4 * client.connections  # kept together; what is lost at an interruption
+
+    def play(
+        self, pool: EnvPool, tasks: Sequence[Task], samples: int, sampling: Sampling, seed: int
+    ) -> list[list[Played]]:
+        """See `Player.play`.
+
+        Raises:
+            UserError: the endpoint refuses a request.
+            RunFailed: it can't be reached.
+        """
+        envs = iter(pool.take(len(tasks) * samples))
+        groups = []
+        for task in tasks:
+            of_group = group_seed(seed, task)
+            group = [_Episode(next(envs), task, mix(of_group, 0, n)) for n in range(samples)]
+            for episode in group:
+                episode.begin(of_group)
+            groups.append(group)
+        episodes = [episode for group in groups for episode in group]
+        self._finish([e for e in episodes if not e.over], sampling)
+        for episode in episodes:
+            if episode.failed:
+                pool.discard(episode.env)
+        return [[episode.played() for episode in group] for group in groups]
+
+    def _finish(self, episodes: Sequence[_Episode], sampling: Sampling) -> None:
+        executor = ThreadPoolExecutor(max_workers=self.client.connections)
+        waiting: dict[Future[Answer], _Episode] = {}
+
+        def ask(episode: _Episode) -> None:
+            said = plain_roles(with_system(episode.messages, self.system))
+            seed = mix(episode.seed, episode.turns)
+            waiting[executor.submit(self.client.ask, said, sampling, seed)] = episode
+
+        try:
+            for episode in episodes:
+                ask(episode)
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                heard = [(waiting.pop(future), future.result()) for future in done]
+                for episode, answer in heard:
+                    episode.announce(answer)
+                for episode, answer in heard:
+                    episode.hear(answer)
+                    if not episode.over:
+                        ask(episode)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,121 @@
+"""What an evaluation is: everything that its figures depend on, beside the model."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from rlenv import registry
+from rlenv.config import EnvSettings, EvaluateSettings
+from rlenv.engines.base import Sampling
+from rlenv.env import TextEnv
+
+_LIBRARIES = ("rlenv", "torch", "transformers", "tokenizers", "numpy")
+
+
+class Plan(EvaluateSettings):
+    """How a model is evaluated on one environment.
+
+    Attributes:
+        env: the environment, with its options.
+        name: of the evaluation's folder where there are several; by default the environment's.
+        greedy: make one reply at temperature 0 as well.
+        top_p: see `rlenv.engines.base.Sampling`.
+        top_k: see `rlenv.engines.base.Sampling`.
+        min_p: see `rlenv.engines.base.Sampling`.
+        stop: texts that end a reply.
+        system: a system message that opens every conversation.
+        seed: of the environments and of the sampling.
+        max_grader_errors: with a larger share of samples not judged, the result is invalid.
+    """
+
+    env: EnvSettings
+    name: str | None = None
+    greedy: bool = True
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    min_p: float = Field(0.0, ge=0, le=1)
+    stop: tuple[str, ...] = ()
+    system: str | None = None
+    seed: int = Field(0, ge=0, lt=2**31)
+    max_grader_errors: float = Field(0.02, ge=0, le=1)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the samples are made."""
+        return Sampling(
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            stop=self.stop,
+        )
+
+    def make_env(self) -> TextEnv:
+        """Make the environment, on the split."""
+        return registry.make(self.env.id, split=self.split, **self.env.options)
+
+    def record(self, model: Mapping[str, Any], env: TextEnv) -> dict[str, Any]:
+        """Return everything that the figures depend on, as plain values.
+
+        Args:
+            model: what is evaluated, such as its name and a digest.
+            env: as made by `make_env`.
+        """
+        return {
+            "model": dict(model),
+            "env": registry.spec(self.env.id).id,
+            "ref": self.env.id,
+            "options": self.env.options,
+            "env_version": env_version(env),
+            "split": self.split,
+            "fingerprint": env.tasks.fingerprint,
+            "reward_range": list(env.reward_range),
+            "solved_at": env.solved_at,
+            **self.model_dump(mode="json", exclude={"env", "name", "split"}),
+            "libraries": libraries(),
+        }
+
+
+def env_version(env: TextEnv) -> dict[str, str]:
+    """Return the package of an environment, and a digest of the code that judges there.
+
+    The digest is of all Python files of the top-level package that holds the class, or of its one
+    file. It changes when a verifier does, and at times when none did.
+    """
+    module = sys.modules[type(env).__module__]
+    top = module.__name__.partition(".")[0]
+    file = Path(inspect.getfile(type(env)))
+    package = sys.modules.get(top)
+    is_package = package is not None and hasattr(package, "__path__")
+    root = Path(next(iter(package.__path__))) if is_package else file  # type: ignore[union-attr]
+    files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+    digest = hashlib.sha256()
+    for path in files:
+        name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    owners = metadata.packages_distributions().get(top, [])
+    return {"package": ", ".join(map(_versioned, owners)) or top, "code": digest.hexdigest()[:16]}
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that figures may depend on."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _versioned(distribution: str) -> str:
+    return f"{distribution} {metadata.version(distribution)}"

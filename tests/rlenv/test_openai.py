@@ -1,0 +1,310 @@
+"""The chat protocol: against a scripted transport, and against the server of transformers."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+import rlenv
+from rlenv import eval as evaluation
+from rlenv.engines.base import Sampling
+from rlenv.engines.openai import ChatClient, Endpoint, Pace
+from rlenv.errors import RunFailed, UserError
+from rlenv.evaluation.endpoint import EndpointPlayer
+from rlenv.evaluation.samples import read_samples
+from rlenv.rollout import EnvPool
+
+LOCAL = "openai:small@http://localhost:9/v1"
+ASK = [{"role": "user", "content": "1 + 1 = ?"}]
+
+
+def reply(text="2", finish="stop", **usage):
+    usage = usage or {"prompt_tokens": 7, "completion_tokens": 3}
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    return httpx.Response(200, json={"choices": [choice], "usage": usage})
+
+
+class Server:
+    """Gives scripted answers and notes what it was asked; the last answer stays."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked, self.waits = list(answers), [], []
+
+    def __call__(self, request):
+        self.asked.append((request, json.loads(request.content)))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(self.asked[-1][1]) if callable(answer) else answer
+
+    def client(self, name=LOCAL, **options):
+        self.now = 0.0
+
+        def sleep(seconds):
+            self.waits.append(seconds)
+            self.now += seconds
+
+        pace = options.pop("pace", None) or Pace(clock=lambda: self.now, sleep=sleep)
+        transport = httpx.MockTransport(self)
+        return ChatClient(Endpoint.parse(name), transport=transport, pace=pace, **options)
+
+
+def test_what_is_asked_and_what_is_read():
+    server = Server(reply())
+    answer = server.client().ask(ASK, Sampling(temperature=0.5, max_tokens=9, top_p=0.9), seed=5)
+    assert (answer.text, answer.stopped, answer.prompt_tokens, answer.tokens) == ("2", True, 7, 3)
+    request, body = server.asked[0]
+    assert str(request.url) == "http://localhost:9/v1/chat/completions"
+    assert body == {
+        "model": "small",
+        "messages": ASK,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 9,
+        "seed": 5,
+    }
+    server.client().ask(ASK, Sampling(top_k=4, stop=("\n",)), seed=0)
+    assert server.asked[1][1]["top_k"] == 4
+    assert server.asked[1][1]["stop"] == ["\n"]
+
+
+def test_a_reply_at_its_limit_was_cut_off():
+    assert not Server(reply(finish="length")).client().ask(ASK, Sampling(), 0).stopped
+
+
+def test_a_reply_without_text_is_an_empty_one():
+    assert Server(reply(text=None)).client().ask(ASK, Sampling(), 0).text == ""
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx.Response(503, text="busy"),
+        httpx.Response(429, json={"error": {"message": "slow down"}}),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("too slow"),
+    ],
+)
+def test_trouble_that_passes_is_tried_again_later_each_time(trouble):
+    server = Server(trouble, trouble, trouble, reply())
+    assert server.client().ask(ASK, Sampling(), 0).text == "2"
+    assert len(server.asked) == 4
+    assert len(server.waits) == 3
+    for attempt, seconds in enumerate(server.waits):
+        assert 0.2 * 2**attempt <= seconds <= 2**attempt
+
+
+def test_trouble_that_stays_ends_the_evaluation_and_says_why():
+    server = Server(httpx.Response(500, json={"error": "out of memory"}))
+    with pytest.raises(RunFailed, match=r"3 times in a row .*out of memory.* go on"):
+        server.client(attempts=3).ask(ASK, Sampling(), 0)
+    assert len(server.asked) == 3
+
+
+def test_a_server_that_says_how_long_holds_all_requests_back():
+    server = Server(httpx.Response(429, headers={"retry-after": "7"}), reply())
+    client = server.client()
+    client.ask(ASK, Sampling(), 0)
+    assert server.waits == [7.0]
+    client.ask(ASK, Sampling(), 0)
+    assert server.waits == [7.0]  # and afterwards no more
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (httpx.Response(401, json={"error": {"message": "no key"}}), "OPENAI_API_KEY"),
+        (httpx.Response(404, json={"error": {"message": "no such model"}}), "no such model"),
+        (httpx.Response(400, text="bad temperature"), "bad temperature"),
+        (httpx.Response(200, text="<html>hello</html>"), "does not answer as a chat endpoint"),
+        (httpx.Response(200, json={"choices": []}), "does not answer as a chat endpoint"),
+        (httpx.Response(200, json=[1]), "does not answer as a chat endpoint"),
+    ],
+)
+def test_a_refusal_is_final(answer, says):
+    server = Server(answer)
+    with pytest.raises(UserError, match=says):
+        server.client().ask(ASK, Sampling(), 0)
+    assert len(server.asked) == 1
+
+
+def test_the_newer_name_of_the_limit():
+    def newer(body):
+        if "max_tokens" in body:
+            return httpx.Response(400, text="use max_completion_tokens")
+        return reply(text=str(body["max_completion_tokens"]))
+
+    client = Server(newer).client()
+    assert client.ask(ASK, Sampling(max_tokens=5), 0).text == "5"
+    assert client.ask(ASK, Sampling(max_tokens=6), 0).text == "6"
+
+
+def test_the_key_comes_from_the_environment_and_stays_off_open_networks(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "secret")
+    server = Server(reply())
+    server.client("openai:m@https://example.org/v1", key_variable="MY_KEY").ask(ASK, Sampling(), 0)
+    assert server.asked[0][0].headers["authorization"] == "Bearer secret"
+    with pytest.raises(UserError, match="unencrypted") as error:
+        server.client("openai:m@http://example.org/v1", key_variable="MY_KEY")
+    assert "secret" not in str(error.value)
+    monkeypatch.delenv("MY_KEY")
+    server.client(key_variable="MY_KEY").ask(ASK, Sampling(), 0)
+    assert "authorization" not in server.asked[1][0].headers
+
+
+@pytest.mark.parametrize("text", ["openai:x", "openai:@http://a/v1", "openai:x@ftp://a", "openai:"])
+def test_an_endpoint_of_another_form_is_refused(text):
+    with pytest.raises(UserError, match="openai:NAME@URL"):
+        Endpoint.parse(text)
+
+
+def test_names_of_models_may_hold_slashes_and_at_signs():
+    found = Endpoint.parse("openai:org/m@v2@https://host/v1/")
+    assert found == Endpoint("org/m@v2", "https://host/v1")
+
+
+def test_requests_are_spaced_out():
+    now, waits = [0.0], []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(120, clock=lambda: now[0], sleep=sleep)
+    for _ in range(4):
+        pace.wait()
+    assert waits == pytest.approx([0.5, 0.5, 0.5])
+
+
+class Echo(rlenv.TextEnv):
+    """Several turns; the policy is told its number and has to repeat it."""
+
+    def generate(self, rng):
+        return rlenv.Task(f"start {rng.randrange(10**6)}")
+
+    def respond(self, task, reply):
+        if reply == "boom":
+            raise RuntimeError("broken")
+        if reply == task.question:
+            return rlenv.done("", 1.0)
+        return f"say: {task.question}"
+
+
+def test_episodes_of_several_turns_side_by_side():
+    """Each conversation goes on with its own messages, however the replies overtake each other."""
+    together, most = [], []
+    lock = threading.Lock()
+
+    def answer(body):
+        with lock:
+            together.append(1)
+            most.append(len(together))
+        time.sleep(0.001 * (body["seed"] % 7))
+        with lock:
+            together.pop()
+        assert body["messages"][0] == {"role": "system", "content": "Obey."}
+        last = body["messages"][-1]["content"]
+        told = last.startswith("say: ")
+        return reply(text=last.removeprefix("say: ") if told else "what?")
+
+    server = Server(answer)
+    client = server.client(connections=4)
+    pool = EnvPool(lambda: Echo(split="test", max_turns=5))
+    tasks = pool.take(1)[0].tasks.distinct(6)
+    groups = EndpointPlayer(client, "Obey.").play(pool, tasks, 2, Sampling(), seed=0)
+    for task, group in zip(tasks, groups, strict=True):
+        for played in group:
+            assert played.reward.value == 1.0
+            assert played.replies == ["what?", task.question]
+            assert (played.turns, played.prompt_tokens, played.tokens) == (2, 14, 6)
+    assert 1 < max(most) <= 4
+    seeds = [body["seed"] for _, body in server.asked]
+    assert len(set(seeds)) == len(seeds) == 24
+
+
+def test_a_broken_environment_costs_its_episode_alone():
+    server = Server(lambda body: reply(text="boom" if body["seed"] % 2 else "what?"))
+    pool = EnvPool(lambda: Echo(split="test", max_turns=1))
+    tasks = pool.take(1)[0].tasks.distinct(10)
+    groups = EndpointPlayer(server.client()).play(pool, tasks, 2, Sampling(), seed=0)
+    statuses = [played.reward.status for group in groups for played in group]
+    odd = sum(body["seed"] % 2 for _, body in server.asked)
+    assert 0 < statuses.count("grader_error") == odd < 20
+
+
+def test_tools_are_told_in_words():
+    server = Server(reply(text="done"))
+    env = rlenv.make("rlenv/Arithmetic-v0", split="test")
+    task = env.tasks[0]
+    first = {"role": "user", "content": "?", "tools": json.dumps([{"function": {"name": "add"}}])}
+    env.opening = lambda task: [first]
+    EndpointPlayer(server.client()).play(EnvPool(lambda: env), [task], 1, Sampling(), seed=0)
+    system, user = server.asked[0][1]["messages"]
+    assert system["role"] == "system"
+    assert '"add"' in system["content"]
+    assert user == {"role": "user", "content": "?"}
+
+
+@pytest.fixture(scope="module")
+def served(finished_run):
+    """The server that comes with transformers, on the loopback interface."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("openai")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    code = "from transformers.cli.transformers import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, process.stderr.read()
+            try:
+                httpx.get(f"{url}/health", timeout=1)
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        yield f"{url}/v1"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_a_real_server_replies_as_the_model_does_here(served, finished_run, capsys, tmp_path):
+    checkpoint = str(finished_run / "sft")
+    few = ["rlenv/Arithmetic-v0", "--tasks", "6", "--samples", "1", "--max-tokens", "4", "--output"]
+    assert evaluation.main([checkpoint, *few, str(tmp_path / "here")]) == 0
+    there = [f"openai:{checkpoint}@{served}", *few, str(tmp_path / "there")]
+    assert evaluation.main([*there, "--concurrency", "2"]) == 0
+    here, there = (
+        [s for s in read_samples(tmp_path / name / "samples.parquet") if s.greedy]
+        for name in ("here", "there")
+    )
+    for ours, theirs in zip(here, there, strict=True):
+        assert theirs.reply == ours.reply
+        assert theirs.value == ours.value
+        assert theirs.prompt_tokens == ours.prompt_tokens
+        assert 0 < theirs.tokens <= 4
+    result = json.loads((tmp_path / "there/result.json").read_text())
+    assert result["model"]["kind"] == "endpoint"
+    assert not result["invalid"]
+
+
+def test_a_model_that_the_server_does_not_have(served, capsys, tmp_path):
+    command = [f"openai:/no/such/model@{served}", "rlenv/Arithmetic-v0", "--tasks", "1"]
+    serving = ["--attempts", "1", "--output", str(tmp_path / "out")]
+    assert evaluation.main([*command, *serving]) in (1, 2)
+    assert capsys.readouterr().err.startswith("error: ")

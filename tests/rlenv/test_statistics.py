@@ -1,0 +1,136 @@
+"""Estimates against brute force, exact formulas, and their coverage in simulations."""
+
+import itertools
+import math
+import random
+import statistics as plain
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlenv.evaluation import statistics
+from rlenv.evaluation.statistics import Estimate
+
+OUTCOMES = st.lists(
+    st.integers(1, 5).flatmap(lambda n: st.lists(st.booleans(), min_size=n, max_size=n)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(OUTCOMES, st.integers(1, 5))
+def test_pass_at_k_and_pass_hat_k_are_means_over_all_choices_of_k_samples(outcomes, k):
+    used = [task for task in outcomes if len(task) >= k]
+    if not used:
+        with pytest.raises(ValueError, match="nothing to estimate"):
+            statistics.pass_at_k(outcomes, k)
+        return
+    drawn = [list(itertools.combinations(task, k)) for task in used]
+    at_least_one = plain.fmean(plain.fmean(map(any, draws)) for draws in drawn)
+    every_one = plain.fmean(plain.fmean(map(all, draws)) for draws in drawn)
+    assert statistics.pass_at_k(outcomes, k).value == pytest.approx(at_least_one)
+    assert statistics.pass_hat_k(outcomes, k).value == pytest.approx(every_one)
+
+
+@given(OUTCOMES)
+def test_an_interval_holds_its_figure_and_stays_a_share(outcomes):
+    for estimate in (statistics.pass_at_1(outcomes), statistics.pass_hat_k(outcomes, 1)):
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+        assert estimate.low < estimate.high  # even where all tasks agree
+
+
+def test_pass_at_k_of_the_paper():
+    # Chen et al. 2021, section 2.1: the product form they give for numerical stability
+    n, c, k = 200, 37, 100
+    product = 1 - np.prod(1 - k / np.arange(n - c + 1, n + 1))
+    ours = statistics.pass_at_k([[True] * c + [False] * (n - c)], k).value
+    assert ours == pytest.approx(product, rel=1e-12)
+
+
+def test_a_repeated_sample_adds_no_certainty():
+    once = [[n % 3 == 0] for n in range(60)]
+    often = [task * 8 for task in once]
+    a, b = statistics.pass_at_1(once), statistics.pass_at_1(often)
+    assert b.high - b.low == pytest.approx(a.high - a.low, rel=0.01)
+
+
+def test_the_clustered_error_is_that_of_millers_formula():
+    rng = random.Random(0)
+    outcomes = [[rng.random() < p for _ in range(4)] for p in (rng.random() for _ in range(400))]
+    scores = np.array(outcomes, float)
+    centred = scores - scores.mean()
+    # sum over clusters of all products of two samples' deviations, over N^2 (section 2.2)
+    error = math.sqrt((centred.sum(1) ** 2).sum()) / scores.size
+    found = statistics.pass_at_1(outcomes)
+    assert (found.high - found.low) / (2 * 1.959964) == pytest.approx(error, rel=0.02)
+
+
+@pytest.mark.parametrize("tasks", [30, 200])
+@pytest.mark.parametrize(
+    ("rates", "floor"),
+    [
+        (lambda rng, n: rng.random(n), 0.93),  # tasks of all difficulties
+        (lambda rng, n: (rng.random(n) < 0.5).astype(float), 0.93),  # known or not
+        (lambda rng, n: np.full(n, 0.03), 0.93),  # all alike and hard
+    ],
+)
+def test_intervals_cover_the_truth_95_times_in_100(tasks, rates, floor):
+    rng = np.random.default_rng(0)
+    truth = rates(rng, 200_000).mean()
+    trials, covered = 600, 0
+    for _ in range(trials):
+        p = rates(rng, tasks)
+        right = rng.random((tasks, 4)) < p[:, None]
+        found = statistics.pass_at_1(right.tolist())
+        covered += found.low <= truth <= found.high
+    assert floor <= covered / trials <= 1
+
+
+def test_samples_counted_as_independent_would_cover_less():
+    """What the clustering is for: the same simulation with each sample as its own task."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        known = rng.random(100) < 0.5
+        right = np.repeat(known[:, None], 8, 1)
+        found = statistics.pass_at_1([[bool(x)] for x in right.ravel()])
+        covered += found.low <= 0.5 <= found.high
+    assert covered / 300 < 0.7
+
+
+def test_students_t_quantile():
+    # from the tables of Student's distribution
+    for degrees, point in (
+        (1, 12.706),
+        (2, 4.303),
+        (4, 2.776),
+        (5, 2.571),
+        (9, 2.262),
+        (99, 1.984),
+    ):
+        assert statistics.t95(degrees) == pytest.approx(point, abs=2e-3)
+
+
+def test_a_mean_without_bounds():
+    found = statistics.mean([10.0, 12.0, 14.0])
+    half = 4.3027 * 2 / math.sqrt(3)
+    assert found.value == 12
+    assert (found.low, found.high) == (pytest.approx(12 - half), pytest.approx(12 + half))
+    assert statistics.mean([3.0]) == Estimate(3.0, -math.inf, math.inf)
+
+
+def test_a_mean_with_bounds_keeps_to_them():
+    found = statistics.within([-1.0, -1.0, -1.0, 1.0], -1.0, 1.0)
+    assert found.value == -0.5
+    assert -1 <= found.low < -0.5 < found.high <= 1
+    assert statistics.within([0.0, 7.0], 0.0, 1.0) == statistics.mean([0.0, 7.0])
+
+
+def test_plurality():
+    vote = statistics.plurality
+    assert vote([("4", True), ("5", False), ("4", True)]) == (1.0, 2 / 3)
+    assert vote([("4", True), ("5", False)]) == (0.5, 0.5)  # a tie is drawn by lot
+    assert vote([(None, False), ("5", False), ("4", True), ("4", True)]) == (1.0, 0.5)
+    assert vote([(None, False)]) == (0.0, 0.0)
