@@ -11,6 +11,9 @@ COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "data": ("rlenv.text:main", "clean training text, or look into it"),
+    "next": ("rlenv.next_token:main", "show which tokens a checkpoint thinks come next"),
+    "synthesize": ("rlenv.synthesize:main", "write conversations of a teacher to fine-tune on"),
+    "compare": ("rlenv.compare:main", "show the answers of several checkpoints side by side"),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),
     "list": ("rlenv.browse:list_main", "list the environments"),
     "show": ("rlenv.browse:show_main", "show an environment's tasks, sizes and reward"),
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print("usage: rlenv COMMAND ...\n")  # noqa: T201
         for name, (_, what) in COMMANDS.items():
-            print(f"  {name:<8} {what}")  # noqa: T201
+            print(f"  {name:<10} {what}")  # noqa: T201
         print("\nrlenv COMMAND --help says more.")  # noqa: T201
         return 0
     if words[0] not in COMMANDS:

@@ -73,10 +73,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     local_checkpoint(arguments.checkpoint, needs_chat=True)
 
     import torch
-    import transformers
 
     from rlenv.chat import ChatFormat
-    from rlenv.display import Display
+    from rlenv.display import Display, quieten_transformers
     from rlenv.engines.base import Sampling
     from rlenv.evaluation import evaluate
     from rlenv.models import checkpoint
@@ -84,8 +83,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from rlenv.rollout import EnvPool
     from rlenv.run_folder import write_atomically
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    quieten_transformers()
     if arguments.threads is not None:
         torch.set_num_threads(max(1, arguments.threads))
     model, tokenizer = checkpoint.load(arguments.checkpoint, device=arguments.device)

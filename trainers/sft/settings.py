@@ -60,7 +60,7 @@ class DataSettings(Settings):
         path: a `.jsonl`, `.json`, `.csv` or `.parquet` file, the id of a data set that `datasets`
             loads, or `demonstrations`: what the environment's expert plays.
         weight: how often each row comes in a pass; 0.5 takes a random half of them.
-        form: of `trainers.sft.forms`; recognised by the columns if left out.
+        form: of `rlenv.forms`; recognised by the columns if left out.
         part: of a data set, such as `train`.
     """
 
