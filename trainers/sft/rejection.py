@@ -12,10 +12,8 @@ import json
 import random
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from pydantic import Field
 
 from rlenv.chat import ChatFormat
@@ -29,12 +27,13 @@ from rlenv.run_folder import write_atomically
 from rlenv.stage import Artifact, Context, Stage, clear
 from rlenv.trajectory import Group, Trajectory
 from rlenv.verified import verified
-from trainers import lora
+from trainers import trl_stage
 from trainers.metrics import describe
 from trainers.sft import fit
 from trainers.sft.held_out import HeldOut
 from trainers.sft.rows import IGNORED, TokenRow
 from trainers.sft.settings import FitSettings
+from trainers.trl_stage import Part
 
 
 class RejectionSettings(FitSettings):
@@ -122,53 +121,58 @@ class RejectionStage(Stage[RejectionSettings]):
         """See `Stage.run`."""
         s = self.settings
         assert context.source is not None
-        rounds = [context.state / f"round-{n + 1}" for n in range(s.rounds)]
-        before = 0
+        latest, before = context.source, 0
         gathered: list[TokenRow] = []
-        for n, folder in enumerate(rounds):
-            latest = context.source if n == 0 else str(rounds[n - 1] / "model")
-            made = _sampled(s, context, latest, n, folder)
+        for number in range(s.rounds):
             if context.stop.requested:
                 context.interrupt(before)
+            part = Part.of(
+                context,
+                f"round-{number + 1}",
+                seed=mix(context.seed, number) % 2**31,
+                before=before,
+                source=latest,
+            )
+            made = _sampled(s, part)
             gathered = [*gathered, *made.rows] if s.gather else made.rows
-            if not (folder / "model").exists():
+            steps = part.state / "steps.json"
+            if not steps.exists():
                 start = context.source if s.restart else latest
-                before = _fitted(s, context, start, gathered, made, n, before, folder)
-            else:
-                before = json.loads((folder / "steps.json").read_text())
-        shutil.copytree(rounds[-1] / "model", context.out, dirs_exist_ok=True)
+                taken = _fitted(s, part, start, gathered, made, rounds_left=s.rounds - number)
+                write_atomically(steps, json.dumps(taken))
+            before += json.loads(steps.read_text())
+            latest = str(part.model)
+        shutil.copytree(latest, context.out, dirs_exist_ok=True)
         clear(context.state)
 
 
-def _sampled(
-    s: RejectionSettings, context: Context, source: str, number: int, folder: Path
-) -> Round:
-    """Return what a round samples, from its file if that is there."""
-    file = folder / "sampled.json"
+def _sampled(s: RejectionSettings, part: Part) -> Round:
+    """Return what a round samples with the model it begins at, from its file if that is there."""
+    file = part.state / "sampled.json"
     if file.exists():
         return Round(**json.loads(file.read_text()))
-    model, tokenizer = checkpoint.load(source, device=context.device)
-    chat = ChatFormat(tokenizer, source)
-    pool = EnvPool(lambda: context.make_env("train"))
+    assert part.source is not None
+    model, tokenizer = checkpoint.load(part.source, device=part.device)
+    chat = ChatFormat(tokenizer, part.source)
+    pool = EnvPool(lambda: part.make_env("train"))
     env = pool.take(1)[0]
     tasks = env.tasks.for_training()
-    rng = random.Random(f"rejection/{context.seed}/{number}")
-    length = min(s.max_length or 10**9, checkpoint.context_length(model, tokenizer))
+    rng = random.Random(f"rejection/{part.seed}")
     groups = play(
         pool,
-        checkpoint.engine_for(model, chat, context.engine),
+        checkpoint.engine_for(model, chat, part.engine),
         chat,
         [tasks.sample(rng) for _ in range(s.tasks)],
         samples=s.samples,
         sampling=Sampling(temperature=s.temperature, max_tokens=s.max_tokens),
-        seed=mix(context.seed, number),
-        max_length=length,
+        seed=part.seed,
+        max_length=fit.max_length(s, model, tokenizer),
     )
     made = _kept(groups, s, env.solved_at)
-    folder.mkdir(parents=True, exist_ok=True)
+    part.state.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps(asdict(made)))
-    context.display.say(
-        f"round {number + 1}: {len(made.rows):,} right replies to learn from, "
+    part.display.say(
+        f"{part.name}: {len(made.rows):,} right replies to learn from, "
         f"{made.solved:.0%} of {s.tasks:,} tasks have one"
     )
     return made
@@ -212,39 +216,27 @@ def as_row(trajectory: Trajectory) -> TokenRow:
 
 def _fitted(
     s: RejectionSettings,
-    context: Context,
+    part: Part,
     source: str,
     rows: list[TokenRow],
     made: Round,
-    number: int,
-    before: int,
-    folder: Path,
+    *,
+    rounds_left: int,
 ) -> int:
-    """Fit a model to rows, save it, and return the steps taken in all."""
-    torch.manual_seed(mix(context.seed, number))
-    model, tokenizer = checkpoint.load(source, device=context.device)
+    """Fit a model to rows and leave it at `part.model`; return the steps that took."""
+    model, tokenizer = checkpoint.load(source, device=part.device)
     chat = ChatFormat(tokenizer, source)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token_id = chat.stop_ids[0]
-    if s.lora is not None:
-        model = lora.with_adapter(model, s.lora)
-    player = HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
-
-    def measure() -> dict[str, float]:
-        return {"held_out/reward": player.reward(), **made.metrics()}
-
-    done = fit.fit(
-        context,
-        model,
-        tokenizer,
-        rows,
-        s,
-        fit.Watch(measure, every=10**9),  # at the last step of a round alone
-        state=folder / "fit",
-        before=before,
+    model = fit.prepare(model, chat, s, part.seed)
+    player = HeldOut(part, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
+    trainer = fit.make_trainer(s, part, model, tokenizer, rows)
+    steps = s.steps(len(trainer.train_dataset))
+    part.display.expect(part.before + steps * rounds_left)
+    trl_stage.fit(
+        trainer,
+        part,
+        look=lambda: {"held_out/reward": player.reward(), **made.metrics()},
+        every=steps,  # at the end of a round alone
     )
-    context.keep_episodes(done, made.episodes)
-    write_atomically(folder / "steps.json", json.dumps(done))
-    fit.save(model, tokenizer, s, folder / "model")
-    clear(folder / "fit")
-    return done
+    part.keep_episodes(part.before + steps, made.episodes)
+    fit.save(model, tokenizer, s, part.model)
+    return steps
