@@ -11,12 +11,17 @@ COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
-    "compare": ("rlenv.comparison:main", "say whether two evaluations differ"),
     "contamination": (
         "rlenv.contamination:main",
         "say which held-out tasks occur in training text",
     ),
     "data": ("rlenv.text:main", "clean training text, or look into it"),
+    "next": ("rlenv.next_token:main", "show which tokens a checkpoint thinks come next"),
+    "synthesize": ("rlenv.synthesize:main", "write conversations of a teacher to fine-tune on"),
+    "compare": (
+        "rlenv.compare:main",
+        "compare two evaluations, or the answers of checkpoints",
+    ),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),
     "list": ("rlenv.browse:list_main", "list the environments"),
     "show": ("rlenv.browse:show_main", "show an environment's tasks, sizes and reward"),

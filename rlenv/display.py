@@ -27,16 +27,27 @@ SHOWN = {
 }
 
 
+def quieten_transformers() -> None:
+    """Keep what transformers says of its own work off the screen of a command."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
 class Display:
     """The screen of a run: live on a terminal, plain lines in a pipe.
 
     Args:
         console: where to write; by default standard output.
         quiet: write nothing.
+        wrap: keep tables within the width of the screen.
     """
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True, quiet=quiet)
+    def __init__(
+        self, console: Console | None = None, *, quiet: bool = False, wrap: bool = False
+    ) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=not wrap, quiet=quiet)
         self._live: Live | None = None
         self._stage = ""
         self._total = 1

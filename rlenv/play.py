@@ -112,14 +112,12 @@ def ask(display: Display) -> str:
 
 def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: int) -> Policy:
     """Return a policy that replies with a checkpoint."""
-    import transformers
-
     from rlenv.chat import ChatFormat
+    from rlenv.display import quieten_transformers
     from rlenv.engines.base import Request, Sampling
     from rlenv.models import checkpoint
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    quieten_transformers()
     model, tokenizer = checkpoint.load(source)
     chat = ChatFormat(tokenizer, source)
     engine = checkpoint.engine_for(model, chat)

@@ -22,6 +22,7 @@ CHARTS: list[tuple[tuple[str, ...], str]] = [
     (("learning_rate",), "learning rate"),
     (("mean_token_accuracy",), "share of reply tokens predicted"),
     (("reward", "held_out/reward"), "reward in training, and on validation tasks"),
+    (("rejection/solved", "rejection/kept"), "share of tasks solved in a round, of samples kept"),
     (("rewards/*/mean",), "reward components"),
     (("kl",), "KL to the policy before the stage (nats per token)"),
     (("entropy",), "entropy of the policy (nats per token)"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from rlenv import config, registry
 from rlenv.config import RunSettings
-from rlenv.display import Display
+from rlenv.display import Display, quieten_transformers
 from rlenv.errors import UserError
 from rlenv.processes import Processes, launched, local_count
 from rlenv.run_folder import RunFolder
@@ -184,7 +184,6 @@ def _prepare_torch(settings: RunSettings) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
-    import transformers
 
     all_of_them = (os.cpu_count() or 1) // local_count()
     threads = all_of_them if settings.threads == "auto" else settings.threads
@@ -192,8 +191,7 @@ def _prepare_torch(settings: RunSettings) -> None:
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     # filling fresh memory guards against reading it before writing; TRL's buffers make it costly
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    quieten_transformers()
     import datasets
 
     datasets.disable_progress_bars()

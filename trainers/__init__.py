@@ -14,6 +14,7 @@ STAGES = {
     "tokenizer": "trainers.tokenizer:TokenizerStage",
     "pretrain": "trainers.pretrain:PretrainStage",
     "sft": "trainers.sft.stage:SFTStage",
+    "rejection": "trainers.sft.rejection:RejectionStage",
     "reward": "trainers.reward_model:RewardStage",
     "grpo": "trainers.on_policy:GRPOStage",
     "ppo": "trainers.on_policy:PPOStage",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -78,7 +80,7 @@ def arguments(config: Any, context: Context, s: TRLSettings, **own: Any) -> Any:
         "seed": context.seed,
         "use_cpu": on_cpu,
         "bf16": False,
-        _checkpointing(config): False,
+        **checkpointing(config, on=False),
         "save_strategy": "steps",
         "save_steps": s.save_every,
         "save_total_limit": 2,
@@ -90,10 +92,10 @@ def arguments(config: Any, context: Context, s: TRLSettings, **own: Any) -> Any:
     return config(**{**values, **own})
 
 
-def _checkpointing(config: Any) -> str:
-    """The name of the setting that trades computing for memory; it was renamed in TRL 1.16."""
+def checkpointing(config: Any, *, on: bool) -> dict[str, bool]:
+    """Return the setting that trades computing for memory; it was renamed in TRL 1.16."""
     new = "activation_checkpointing"
-    return new if new in config.__dataclass_fields__ else "gradient_checkpointing"
+    return {new if new in config.__dataclass_fields__ else "gradient_checkpointing": on}
 
 
 def fit(
@@ -166,8 +168,13 @@ class _Reporter(TrainerCallback):
         if not logs or "loss" not in logs:  # the summary at the end
             return
         kept = {k: float(v) for k, v in logs.items() if isinstance(v, (int, float))}
-        if "num_tokens" in kept:
+        for of_all_steps in ("train_tokens_per_second", "train_runtime"):
+            kept.pop(of_all_steps, None)
+        if "num_input_tokens_seen" in kept:  # which is saved with the state
+            kept["num_tokens"] = kept.pop("num_input_tokens_seen")
+        elif "num_tokens" in kept:
             kept["num_tokens"] += self._before
+        if "num_tokens" in kept:
             now = time.monotonic()
             if self._clock is None:
                 self._clock = now, kept["num_tokens"]
@@ -186,3 +193,44 @@ def _tokens_logged(context: Context) -> float:
         if record["stage"] == context.stage and "num_tokens" in record
     ]
     return counts[-1] if counts else 0.0
+
+
+@dataclass
+class Part(Context):
+    """A stage as one of several trainings in it sees it: the members of an ensemble, rounds.
+
+    Attributes:
+        name: of the part, unique in its stage.
+        before: steps that the parts before it took; its own are logged on from there.
+    """
+
+    name: str = ""
+    before: int = 0
+
+    @classmethod
+    def of(cls, context: Context, name: str, *, seed: int, before: int, source: str) -> Part:
+        """Return the context of a part, with a seed of its own and a checkpoint to begin at."""
+        made = {f.name: getattr(context, f.name) for f in fields(Context)}
+        return cls(**{**made, "seed": seed, "source": source}, name=name, before=before)
+
+    @property
+    def state(self) -> Path:
+        """Where the part keeps its interim state."""
+        return super().state / self.name
+
+    @property
+    def model(self) -> Path:
+        """Where the part leaves its model; that it is there says that the part is finished."""
+        return self.state / "model"
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """See `Context.log`."""
+        super().log(self.before + step, metrics)
+
+    def forget_after(self, step: int) -> None:
+        """See `Context.forget_after`."""
+        super().forget_after(self.before + step)
+
+    def interrupt(self, step: int) -> None:
+        """See `Context.interrupt`."""
+        super().interrupt(self.before + step)

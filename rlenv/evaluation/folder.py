@@ -90,13 +90,21 @@ class EvaluationFolder:
         return sorted((self.path / "parts").glob("*.parquet"))
 
 
+_PARTS = ("result.json", "samples.parquet")
+
+
+def is_evaluation(path: Path) -> bool:
+    """Whether a folder holds a finished evaluation."""
+    return all((path / name).is_file() for name in _PARTS)
+
+
 def read_evaluation(path: Path) -> tuple[dict[str, Any], list[Sample]]:
     """Return the result and the samples of a finished evaluation.
 
     Raises:
         UserError: the folder holds none.
     """
-    for name in ("result.json", "samples.parquet"):
+    for name in _PARTS:
         if not (path / name).is_file():
             raise UserError(
                 f"{path} holds no finished evaluation: there is no {name} in it; give the folder "

@@ -101,13 +101,12 @@ def load_subject(
     if name.startswith(PREFIX):
         return _served(name, serving or Serving())
     import torch
-    import transformers
 
     from rlenv.chat import ChatFormat
+    from rlenv.display import quieten_transformers
     from rlenv.models import checkpoint
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    quieten_transformers()
     if threads is not None:
         torch.set_num_threads(max(1, threads))
     model, tokenizer = checkpoint.load(name, device=device)

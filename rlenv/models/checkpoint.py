@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from rlenv.chat import ChatFormat
 from rlenv.config import EngineSettings
 from rlenv.engines.base import Engine
 from rlenv.engines.hf import TransformersEngine
@@ -126,14 +127,55 @@ def save(model: Any, tokenizer: Any, folder: Path, *, state: dict[str, Any] | No
         tokenizer.save_pretrained(temporary)
 
 
+class Speaks(Protocol):
+    """What an engine must know of how a model is talked to."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+
+    @property
+    def stop_ids(self) -> Sequence[int]:
+        """The tokens that end a reply."""
+
+
+@dataclass
+class Continuing:
+    """How a model without a chat template is talked to: it goes on with a text.
+
+    Args:
+        tokenizer: its tokenizer.
+    """
+
+    tokenizer: Any
+
+    @property
+    def stop_ids(self) -> list[int]:
+        """The token that ends a text."""
+        end = self.tokenizer.eos_token_id
+        return [] if end is None else [end]
+
+
+def begin(tokenizer: Any, text: str, *, mark: bool = True) -> list[int]:
+    """Return the tokens of a text that a model is to go on with.
+
+    Args:
+        tokenizer: of the model.
+        text: may spell no special token; one that does is read as plain text.
+        mark: put the tokenizer's begin token first, as every document in pretraining has it.
+    """
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return [tokenizer.bos_token_id, *ids] if mark and tokenizer.bos_token_id is not None else ids
+
+
 def engine_for(
-    model: Any, chat: ChatFormat, settings: EngineSettings | None = None, *, pushes: bool = True
+    model: Any, chat: Speaks, settings: EngineSettings | None = None, *, pushes: bool = True
 ) -> Engine:
     """Return the engine that generates a model's replies.
 
     Args:
         model: the policy; a vLLM server is sent its weights.
-        chat: its chat format.
+        chat: its chat format, or `Continuing`.
         settings: which engine; by default the fastest that runs this model here.
         pushes: whether this process is the one that sends a server its weights.
 

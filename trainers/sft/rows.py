@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlenv import forms
 from rlenv.chat import ChatFormat
 from rlenv.data import Rows, load_rows
 from rlenv.errors import UserError
+from rlenv.forms import BadRow
 from rlenv.task import Message
-from trainers.sft import forms
-from trainers.sft.forms import BadRow
 from trainers.sft.settings import DataSettings
 
 IGNORED = -100  # the label of a token that no loss is taken on

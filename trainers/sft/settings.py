@@ -4,53 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from rlenv.config import Settings
 from trainers.lora import LoRASettings
+from trainers.trl_stage import TRLSettings
 
 DEMONSTRATIONS = "demonstrations"
 
 
-class FitSettings(Settings):
-    """How a model is fitted to given replies.
+class FitSettings(TRLSettings):
+    """How a model is fitted to given replies; see also `trainers.trl_stage.TRLSettings`.
 
     Attributes:
-        epochs: passes over the rows.
-        batch_size: rows a step.
-        micro_batch: rows in a forward pass; all of a step's if left out. It divides `batch_size`.
-        learning_rate: the highest.
-        schedule: after the warmup the learning rate stays `constant`, or falls to zero in a
-            `linear` way or along a `cosine`.
-        warmup_steps: in which it rises.
         packing: put several conversations into each row of `max_length` tokens; none sees another.
         max_length: the longest conversation in tokens; the model's own limit if left out.
         lora: train low-rank adapters in place of all weights; they are merged at the end.
         gradient_checkpointing: keep less in memory and compute some of it twice.
-        weight_decay: of AdamW.
-        max_grad_norm: gradients are scaled down to this norm.
-        save_every: steps between saves of the state.
     """
 
-    epochs: int = Field(1, ge=1)
-    batch_size: int = Field(64, ge=1)
-    micro_batch: int | None = Field(None, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup_steps: int = Field(20, ge=0)
     packing: bool = False
     max_length: int | None = Field(None, ge=8)
     lora: LoRASettings | None = None
     gradient_checkpointing: bool = False
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    save_every: int = Field(100, ge=1)
-
-    @model_validator(mode="after")
-    def _batches_divide(self) -> FitSettings:
-        if self.batch_size % (self.micro_batch or self.batch_size):
-            raise ValueError("micro_batch must divide batch_size")
-        return self
 
 
 class DataSettings(Settings):
@@ -60,7 +36,7 @@ class DataSettings(Settings):
         path: a `.jsonl`, `.json`, `.csv` or `.parquet` file, the id of a data set that `datasets`
             loads, or `demonstrations`: what the environment's expert plays.
         weight: how often each row comes in a pass; 0.5 takes a random half of them.
-        form: of `trainers.sft.forms`; recognised by the columns if left out.
+        form: of `rlenv.forms`; recognised by the columns if left out.
         part: of a data set, such as `train`.
     """
 

@@ -7,9 +7,8 @@ training task, as the environment's expert plays it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
-
-import torch
 
 from rlenv import registry
 from rlenv.chat import ChatFormat
@@ -18,7 +17,7 @@ from rlenv.demonstrations import demonstrate
 from rlenv.errors import RunFailed, UserError
 from rlenv.models import checkpoint
 from rlenv.stage import Artifact, Context, Stage, clear
-from trainers import lora
+from trainers import trl_stage
 from trainers.data import corpus
 from trainers.sft import fit, held_out, rows
 from trainers.sft.demonstrations import demonstrations
@@ -40,6 +39,8 @@ class SFTStage(Stage[SFTSettings]):
             rows.open_source(file)
         for text in self.settings.text:
             corpus.check_source(text, env)
+        if self.settings.stop_at is not None and env is None:
+            raise UserError("sft.stop_at is a reward, so it needs an env to earn it in")
         if self.settings.chat_template is not None:
             check_template(self.settings.chat_template)
         if not self.settings.demonstrates:
@@ -70,43 +71,41 @@ class SFTStage(Stage[SFTSettings]):
         s = self.settings
         count = s.demonstrations if s.demonstrates else 0
         count += sum(round(f.weight * len(rows.open_source(f)[0])) for f in s.files)
-        return fit.steps(count, s)
+        return s.steps(count)
 
     def run(self, context: Context) -> None:
         """See `Stage.run`."""
         s = self.settings
         assert context.source is not None
-        torch.manual_seed(context.seed)
         model, tokenizer = checkpoint.load(context.source, device=context.device)
         if s.chat_template is not None:
             give_template(s.chat_template, model, tokenizer)
         chat = ChatFormat(tokenizer, context.source)
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token_id = chat.stop_ids[0]
-        length = min(s.max_length or 10**9, checkpoint.context_length(model, tokenizer))
-        made = _conversations(s, context, chat, length)
-        s = s.model_copy(update={"max_length": length})
-        if s.lora is not None:
-            model = lora.with_adapter(model, s.lora)
-        fit.fit(
+        s = s.model_copy(update={"max_length": fit.max_length(s, model, tokenizer)})
+        made = _conversations(s, context, chat)
+        model = fit.prepare(model, chat, s, context.seed)
+        texts = _texts(s, context, tokenizer, made.rows)
+        trainer = fit.make_trainer(s, context, model, tokenizer, [*made.rows, *texts])
+        context.display.expect(s.steps(len(trainer.train_dataset)))
+        look = _look(s, context, model, chat, made.held_out)
+        trl_stage.fit(
+            trainer,
             context,
-            model,
-            tokenizer,
-            [*made.rows, *_texts(s, context, tokenizer, made.rows)],
-            s,
-            _watch(s, context, model, chat, made.held_out),
-            state=context.state,
+            look=look,
+            every=s.eval_every,
+            enough=lambda seen: s.stop_at is not None and seen["held_out/reward"] >= s.stop_at,
         )
         fit.save(model, tokenizer, s, context.out)
         _write_report(made.reports, context)
         clear(context.state)
 
 
-def _conversations(
-    s: SFTSettings, context: Context, chat: ChatFormat, length: int
-) -> Conversations:
+def _conversations(s: SFTSettings, context: Context, chat: ChatFormat) -> Conversations:
     """Return the tokens of all sources, after telling what was dropped of them and why."""
-    made = rows.tokenize(s.files, chat, max_length=length, held_out=s.held_out, seed=context.seed)
+    assert s.max_length is not None
+    made = rows.tokenize(
+        s.files, chat, max_length=s.max_length, held_out=s.held_out, seed=context.seed
+    )
     for report in made.reports:
         for line in report.lines():
             context.display.say(line)
@@ -146,14 +145,15 @@ def _texts(
     return made
 
 
-def _watch(
+def _look(
     s: SFTSettings, context: Context, model: Any, chat: ChatFormat, kept: list[TokenRow]
-) -> fit.Watch:
+) -> Callable[[], dict[str, float]]:
+    """Return what measures the model as it is fitted."""
     player = None
     if context.env is not None:
         player = held_out.HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
 
-    def measure() -> dict[str, float]:
+    def look() -> dict[str, float]:
         metrics = {}
         if kept:
             pad = chat.tokenizer.pad_token_id
@@ -162,10 +162,7 @@ def _watch(
             metrics["held_out/reward"] = player.reward()
         return metrics
 
-    def enough(metrics: dict[str, float]) -> bool:
-        return s.stop_at is not None and metrics.get("held_out/reward", -1.0) >= s.stop_at
-
-    return fit.Watch(measure, s.eval_every, enough)
+    return look
 
 
 def _write_report(reports: list[SourceReport], context: Context) -> None:

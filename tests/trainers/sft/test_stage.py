@@ -65,10 +65,10 @@ def test_files_are_learned_from(tmp_path, base, write, how, capsys):
     assert tokens == 4 * report["tokens"]
 
 
-def test_micro_batches_change_nothing(tmp_path, base, write):
+def test_accumulation_changes_nothing(tmp_path, base, write):
     data = write(ROWS)
     losses = []
-    for name, how in {"whole": {}, "parts": {"micro_batch": 2}}.items():
+    for name, how in {"whole": {}, "parts": {"accumulate": 4}}.items():
         path = config(tmp_path, base, {"data": str(data), **how}, name)
         assert train.main([str(path)]) == 0
         losses.append([m["loss"] for m in metrics(tmp_path / name)])
@@ -132,7 +132,7 @@ def test_a_tokenizer_without_a_template_gets_one(tmp_path, base, write):
         ({"data": "{data}", "text": "tasks"}, "no environment"),
         ({"data": "{data}", "chat_template": "chatmal"}, "Did you mean chatml?"),
         ({"data": "{bad}"}, "2 of 3 rows"),
-        ({"data": "{data}", "batch_size": 8, "micro_batch": 3}, "micro_batch must divide"),
+        ({"data": "{data}", "stop_at": 0.5}, "sft.stop_at is a reward"),
     ],
 )
 def test_mistakes_are_named(tmp_path, base, write, sft, says, capsys):

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlenv import forms
 from rlenv.errors import UserError
-from trainers.sft import forms
-from trainers.sft.forms import BadRow
+from rlenv.forms import BadRow
 
 TEXT = st.text(min_size=1).filter(str.strip)
 PAIRS = st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3)
