@@ -12,6 +12,7 @@ COMMANDS = {
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
     "compare": ("rlenv.comparison:main", "say whether two evaluations differ"),
+    "probe": ("rlenv.probing:main", "look for rewards earned for the wrong reason"),
     "contamination": (
         "rlenv.contamination:main",
         "say which held-out tasks occur in training text",
