@@ -13,6 +13,10 @@ COMMANDS = {
     "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
     "compare": ("rlenv.comparison:main", "say whether two evaluations differ"),
     "probe": ("rlenv.probing:main", "look for rewards earned for the wrong reason"),
+    "redteam": (
+        "rlenv.redteam.report:main",
+        "measure refusals of what is harmful, and of what is not",
+    ),
     "contamination": (
         "rlenv.contamination:main",
         "say which held-out tasks occur in training text",
