@@ -12,6 +12,7 @@ COMMANDS = {
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
     "compare": ("rlenv.comparison:main", "say whether two evaluations differ"),
+    "report": ("rlenv.evaluation.page:main", "write a page on one evaluation, or on several"),
     "probe": ("rlenv.probing:main", "look for rewards earned for the wrong reason"),
     "redteam": (
         "rlenv.redteam.report:main",
