@@ -26,7 +26,7 @@ from typing import Any
 
 from audit import audit_run
 
-from rlenv.report import line_chart
+from rlenv.plots import line_chart
 
 SHOWN = 10  # prompts side by side
 LIBRARIES = ("torch", "transformers", "trl")

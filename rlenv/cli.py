@@ -11,6 +11,12 @@ COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
+    "report": ("rlenv.evaluation.page:main", "write a page on one evaluation, or on several"),
+    "probe": ("rlenv.probing:main", "look for rewards earned for the wrong reason"),
+    "redteam": (
+        "rlenv.redteam.report:main",
+        "measure refusals of what is harmful, and of what is not",
+    ),
     "contamination": (
         "rlenv.contamination:main",
         "say which held-out tasks occur in training text",

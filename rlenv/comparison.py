@@ -97,13 +97,12 @@ def compare_evaluations(a: Path, b: Path) -> Comparison:
     """
     first, samples_a = read_evaluation(a)
     second, samples_b = read_evaluation(b)
-    _check_comparable(a, first, b, second)
+    check_comparable(a, first, b, second)
     return compare_samples(samples_a, samples_b)
 
 
-def _check_comparable(
-    a: Path, first: Mapping[str, Any], b: Path, second: Mapping[str, Any]
-) -> None:
+def check_comparable(a: Path, first: Mapping[str, Any], b: Path, second: Mapping[str, Any]) -> None:
+    """Raise a `UserError` if two results are invalid or not of the same tasks."""
     for name in ("env", "split", "fingerprint"):
         if first[name] != second[name]:
             raise UserError(

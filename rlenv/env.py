@@ -230,6 +230,13 @@ class TextEnv(gymnasium.Env[str, str]):
         """
         return " ".join(reply.split()) or None
 
+    def audit(self, task: Task, reply: str) -> bool | None:
+        """Judge a reply by means that no reward uses, such as other tests; None for no such means.
+
+        `rlenv probe` looks for replies that the reward likes and this does not.
+        """
+        return None
+
     def text(self, task: Task) -> str | None:
         """Return the solved task as plain text for pretraining, or None to leave it out."""
         reply = self.demonstrate(task, task.prompt)

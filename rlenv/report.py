@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import html
-import io
 import json
-from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from rlenv import config, registry
 from rlenv.evaluation.folder import read_evaluation
+from rlenv.plots import line_chart, page
 from rlenv.results import greedy_replies
 from rlenv.run_folder import RunFolder, write_atomically
 
@@ -35,7 +33,6 @@ CHARTS: list[tuple[tuple[str, ...], str]] = [
     (("explained_variance",), "share of the returns' variance that the critic explains"),
     (("tokens_per_second",), "tokens per second"),
 ]
-_COLOURS = ("#2f6fb2", "#d1762a", "#3f8f5f", "#8a5aa8", "#b3362b")
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -60,57 +57,9 @@ def write_report(folder: RunFolder) -> Path:
             parts += [f"<h2>Stage {_text(stage)}</h2>", f'<div class="charts">{charts}</div>']
     parts += [_episodes(folder), "<h2>Configuration</h2>"]
     parts += [f"<pre>{_text(config.to_yaml(settings))}</pre>"]
-    style = resources.files("rlenv").joinpath("report.css").read_text("utf-8")
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(name)}</title><style>{style}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
-    )
     path = folder.path / "report.html"
-    write_atomically(path, page)
+    write_atomically(path, page(name, parts))
     return path
-
-
-def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str) -> str:
-    """Draw curves over steps as an SVG element.
-
-    Args:
-        series: label to (steps, values).
-        title: shown above.
-    """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    # text stays text, and the file does not change from one writing to the next
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "rlenv", "font.size": 8}):
-        figure = Figure(figsize=(4.2, 2.4), layout="constrained")
-        canvas = FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        axes.set_title(title, fontsize=9, loc="left")
-        for colour, (label, (steps, values)) in zip(
-            _COLOURS * len(series), series.items(), strict=False
-        ):
-            few = len(steps) <= 30
-            axes.plot(
-                steps,
-                values,
-                color=colour,
-                linewidth=1.4,
-                marker="o" if few else None,
-                markersize=3,
-                label=label,
-            )
-        if len(series) > 1:
-            axes.legend(frameon=False, fontsize=7)
-        axes.set_xlabel("step", fontsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", linewidth=0.4, alpha=0.6)
-        written = io.StringIO()
-        canvas.print_svg(written, metadata={"Date": None})
-    text = written.getvalue()
-    return text[text.index("<svg") :]
 
 
 def _charts(records: list[dict[str, Any]]) -> str:

@@ -206,9 +206,11 @@ class Code(rlenv.SingleTurnEnv):
         """Give what the tests say of the program."""
         return self._judge(task, reply)[0]
 
-    def audit(self, task: rlenv.Task, reply: str) -> bool:
-        """Say whether a reply's program also passes the tests that no reward uses."""
+    def audit(self, task: rlenv.Task, reply: str) -> bool | None:
+        """Say whether a reply's program also passes the tests that no reward uses, if there are."""
         problem = Problem.of(task.metadata)
+        if not problem.audit:
+            return None
         return self.grader.audit(problem, problem.program(_code(reply)[0]))
 
     def _judge(self, task: rlenv.Task, reply: str) -> tuple[rlenv.Reward, Judgement | None]:
