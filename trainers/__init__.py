@@ -12,7 +12,7 @@ PART_OF = "rlenv"  # tells this package from another of its name
 
 STAGES = {
     "tokenizer": "trainers.tokenizer:TokenizerStage",
-    "pretrain": "trainers.pretrain:PretrainStage",
+    "pretrain": "trainers.pretraining.stage:PretrainStage",
     "sft": "trainers.sft.stage:SFTStage",
     "reward": "trainers.reward_model:RewardStage",
     "grpo": "trainers.on_policy:GRPOStage",

@@ -1,0 +1,55 @@
+"""Stage `pretrain`: a decoder learns to predict text, from random weights."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from rlenv.config import EnvSettings
+from rlenv.models import checkpoint, presets
+from rlenv.stage import Artifact, Context, Stage
+from trainers.data import corpus
+from trainers.pretraining.settings import PretrainSettings
+from trainers.pretraining.training import short_names, train
+
+
+class PretrainStage(Stage[PretrainSettings]):
+    """Train a small decoder on mixtures of texts."""
+
+    needs: ClassVar[Artifact] = "tokenizer"
+    gives: ClassVar[Artifact] = "model"
+    Settings = PretrainSettings
+
+    def check(self, env: EnvSettings, source: str | None) -> None:
+        """See `Stage.check`."""
+        presets.preset(self.settings.model)
+        for name in self.settings.sources:
+            corpus.check_source(name)
+
+    def plan(self) -> tuple[str, str]:
+        """See `Stage.plan`."""
+        s = self.settings
+        tokens = s.steps * s.batch_size * s.length
+        sources = ", ".join(short_names(s.sources).values())
+        return f"{s.model} from random weights, on {sources}", f"{tokens:,} tokens"
+
+    def steps(self) -> int:
+        """See `Stage.steps`."""
+        return self.settings.steps
+
+    def run(self, context: Context) -> None:
+        """See `Stage.run`."""
+        s = self.settings
+        assert context.source is not None
+        tokenizer = checkpoint.load_tokenizer(context.source)
+        tokenizer.model_max_length = max(s.length, tokenizer.model_max_length)
+        torch.manual_seed(context.seed)
+        model = presets.build(
+            s.model,
+            vocabulary=len(tokenizer),
+            max_length=tokenizer.model_max_length,
+            tokenizer=tokenizer,
+        ).to(checkpoint.pick_device(context.device))
+        train(context, s, s.steps, model, tokenizer)
+        checkpoint.save(model, tokenizer, context.out)
