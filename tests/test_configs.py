@@ -1,13 +1,17 @@
 """The configurations that come with rlenv load: those for accelerate as its launcher reads them."""
 
 import pytest
+import yaml
 from accelerate.commands import launch
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.launch import prepare_multi_gpu_env
 
+from rlenv import config
 from tests.conftest import ROOT
+from trainers import stage_class
 from trainers.data import settings
+from trainers.pretraining.settings import PretrainSettings
 
 ACCELERATE = sorted((ROOT / "configs/accelerate").glob("*.yaml"))
 
@@ -51,3 +55,26 @@ def test_the_text_pipeline_loads():
     # what changes the text comes first, what compares documents last
     assert next(iter(found.steps)) == "normalise"
     assert list(found.steps)[-2:] == ["exact", "minhash"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_stages_of_a_run_have_these_settings(path):
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "stages" not in raw:
+        pytest.skip("no run")
+    run = config.read(path)
+    for name, values in run.stages.items():
+        config.parse(stage_class(name).Settings, values, str(path), f"{name}.")
+
+
+def test_the_mixture_is_that_of_smollm3():
+    """Web text, code and mathematics in three phases, whatever stands for them here."""
+    run = config.read(ROOT / "configs/smollm3_mixture.yaml")
+    found = config.parse(PretrainSettings, run.stages["pretrain"], "test", "pretrain.")
+    shares = []
+    for phase in found.phases:
+        code = sum(v for k, v in phase.corpus.items() if "python" in k)
+        shares.append((round(1 - code - phase.corpus["tasks"], 6), code, phase.corpus["tasks"]))
+    assert shares == [(0.85, 0.12, 0.03), (0.75, 0.15, 0.10), (0.63, 0.24, 0.13)]
+    tokens = [phase.share * 11.1 for phase in found.phases]
+    assert tokens == pytest.approx([8, 2, 1.1], abs=0.02)

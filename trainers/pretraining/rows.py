@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,8 @@ class Rows:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Rows:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})
+        changed: dict[str, Any] = {k: change(v) for k, v in values.items() if torch.is_tensor(v)}
+        return replace(self, **changed)
 
     def split(self, size: int) -> Iterator[Rows]:
         """Yield the rows, so many at a time."""
