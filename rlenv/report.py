@@ -16,7 +16,7 @@ from rlenv.run_folder import RunFolder, write_atomically
 
 # (metrics drawn together, title)
 CHARTS: list[tuple[tuple[str, ...], str]] = [
-(("loss", "held_out/loss"), "loss (nats per token), in training and held out"),
+    (("loss", "held_out/loss"), "loss (nats per token), in training and held out"),
     (("held_out/bits_per_byte", "held_out/bits_per_byte/*"), "bits per byte of held-out text"),
     (("learning_rate",), "learning rate"),
     (("mean_token_accuracy",), "share of reply tokens predicted"),

@@ -64,12 +64,12 @@ class HeldOut:
                 float(row_loss(model, some.to(device), bf16=bf16))
                 for some in rows.split(self._batch_size)
             )
-            metrics[f"eval_loss/{name}"] = found / rows.asked
-            metrics[f"bits_per_byte/{name}"] = found / math.log(2) / self._sizes[name]
+            metrics[f"held_out/loss/{name}"] = found / rows.asked
+            metrics[f"held_out/bits_per_byte/{name}"] = found / math.log(2) / self._sizes[name]
             nats, asked, size = nats + found, asked + rows.asked, size + self._sizes[name]
         if asked:
-            metrics["eval_loss"] = nats / asked
-            metrics["bits_per_byte"] = nats / math.log(2) / size
+            metrics["held_out/loss"] = nats / asked
+            metrics["held_out/bits_per_byte"] = nats / math.log(2) / size
         return metrics
 
 

@@ -21,11 +21,11 @@ class PretrainStage(Stage[PretrainSettings]):
     gives: ClassVar[Artifact] = "model"
     Settings = PretrainSettings
 
-    def check(self, env: EnvSettings, source: str | None) -> None:
+    def check(self, env: EnvSettings | None, source: str | None) -> None:
         """See `Stage.check`."""
         presets.preset(self.settings.model)
         for name in self.settings.sources:
-            corpus.check_source(name)
+            corpus.check_source(name, env)
 
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""

@@ -80,12 +80,12 @@ def metrics_of(run):
 def test_what_it_leaves(undisturbed):
     metrics = metrics_of(undisturbed)
     assert [m["step"] for m in metrics] == list(range(1, 9))
-    measured = [m for m in metrics if "bits_per_byte" in m]
+    measured = [m for m in metrics if "held_out/bits_per_byte" in m]
     assert [m["step"] for m in measured] == [3, 6, 8]
     for m in measured:
-        assert {"eval_loss/tasks", "bits_per_byte/books", "epoch/tasks"} <= m.keys()
+        assert {"held_out/loss/tasks", "held_out/bits_per_byte/books", "epoch/tasks"} <= m.keys()
     assert measured[1]["epoch/books"] == measured[2]["epoch/books"], "the second phase has none"
-    assert measured[2]["eval_loss"] < measured[0]["eval_loss"]
+    assert measured[2]["held_out/loss"] < measured[0]["held_out/loss"]
     samples = [json.loads(line) for line in (undisturbed / "samples.jsonl").open()]
     assert [(s["step"], s["prompt"]) for s in samples] == [
         (step, prompt) for step in (3, 6, 8) for prompt in ("", "the ")
@@ -106,8 +106,8 @@ def test_bits_per_byte_is_what_transformers_says(undisturbed, make_config):
     nats = -sum(float(logprobs[n, token]) for n, token in enumerate(ids[1:]))
     held_out = HeldOut({"x": [text]}, tokenizer, length=64, characters=100, batch_size=4)
     found = held_out.losses(model)
-    assert found["eval_loss/x"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
-    assert found["bits_per_byte"] == pytest.approx(nats / 0.6931472 / len(text), rel=1e-5)
+    assert found["held_out/loss/x"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
+    assert found["held_out/bits_per_byte"] == pytest.approx(nats / 0.6931472 / len(text), rel=1e-5)
 
 
 MOMENTS = {
