@@ -9,6 +9,10 @@ from rlenv.errors import did_you_mean
 
 COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
+    "plan": (
+        "rlenv.plan:main",
+        "say what model and how much text a compute budget is best spent on",
+    ),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "data": ("rlenv.text:main", "clean training text, or look into it"),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from rlenv.config import Settings
 from trainers.optimizers import OptimizerName
+from trainers.pretraining.scaling import LAWS, LawName, Optimum
 from trainers.schedule import cosine, warmup_stable_decay
 
 
@@ -115,7 +116,33 @@ class PretrainSettings(TrainingSettings):
     Attributes:
         model: a preset of `rlenv.models.presets`.
         steps: optimizer steps.
+        flops: a compute budget in place of both: it decides how large a model is trained on how
+            much text. `rlenv plan` says what it comes to.
+        law: the scaling law that shares out the budget, see `scaling.LAWS`.
     """
 
     model: str = "nano"
-    steps: int = Field(ge=1)
+    steps: int | None = Field(None, ge=1)
+    flops: float | None = Field(None, gt=0)
+    law: LawName = "epoch"
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> PretrainSettings:
+        if (self.steps is None) == (self.flops is None):
+            raise ValueError("give either steps or flops")
+        if self.flops is not None and "model" in self.model_fields_set:
+            raise ValueError("flops decides on the model; leave model out, or give it with steps")
+        return self
+
+    @property
+    def optimum(self) -> Optimum | None:
+        """What the compute budget comes to, if there is one."""
+        return None if self.flops is None else LAWS[self.law].optimum(self.flops)
+
+    @property
+    def total_steps(self) -> int:
+        """How many optimizer steps there are."""
+        if self.optimum is not None:
+            return max(1, round(self.optimum.tokens / (self.batch_size * self.length)))
+        assert self.steps is not None
+        return self.steps

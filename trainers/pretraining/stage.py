@@ -30,13 +30,14 @@ class PretrainStage(Stage[PretrainSettings]):
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""
         s = self.settings
-        tokens = s.steps * s.batch_size * s.length
+        tokens = s.total_steps * s.batch_size * s.length
         sources = ", ".join(short_names(s.sources).values())
-        return f"{s.model} from random weights, on {sources}", f"{tokens:,} tokens"
+        size = s.model if s.optimum is None else f"some {s.optimum.parameters:,.0f} parameters"
+        return f"{size} from random weights, on {sources}", f"{tokens:,} tokens"
 
     def steps(self) -> int:
         """See `Stage.steps`."""
-        return self.settings.steps
+        return self.settings.total_steps
 
     def run(self, context: Context) -> None:
         """See `Stage.run`."""
@@ -44,12 +45,15 @@ class PretrainStage(Stage[PretrainSettings]):
         assert context.source is not None
         tokenizer = checkpoint.load_tokenizer(context.source)
         tokenizer.model_max_length = max(s.length, tokenizer.model_max_length)
+        shape = presets.preset(s.model)
+        if s.optimum is not None:
+            shape = presets.shape_of_size(s.optimum.parameters, len(tokenizer))
         torch.manual_seed(context.seed)
         model = presets.build(
-            s.model,
+            shape,
             vocabulary=len(tokenizer),
             max_length=tokenizer.model_max_length,
             tokenizer=tokenizer,
         ).to(checkpoint.pick_device(context.device))
-        train(context, s, s.steps, model, tokenizer)
+        train(context, s, s.total_steps, model, tokenizer)
         checkpoint.save(model, tokenizer, context.out)
