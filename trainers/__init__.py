@@ -13,6 +13,7 @@ PART_OF = "rlenv"  # tells this package from another of its name
 STAGES = {
     "tokenizer": "trainers.tokenizer:TokenizerStage",
     "pretrain": "trainers.pretraining.stage:PretrainStage",
+    "extend": "trainers.pretraining.extend:ExtendStage",
     "sft": "trainers.sft.stage:SFTStage",
     "reward": "trainers.reward_model:RewardStage",
     "grpo": "trainers.on_policy:GRPOStage",

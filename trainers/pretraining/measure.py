@@ -14,7 +14,8 @@ from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import NativeEngine, unsupported
 from trainers.pretraining.documents import Documents
 from trainers.pretraining.forward import row_loss
-from trainers.pretraining.rows import NO_LABEL, Rows, next_token
+from trainers.pretraining.objectives import Objective, Owners, Tokens
+from trainers.pretraining.rows import Rows, next_token
 
 _TEMPERATURE = 0.8  # a little below 1, so that small models stay readable
 
@@ -25,36 +26,47 @@ class HeldOut:
     Args:
         texts: of each source.
         tokenizer: the model's.
+        objective: what is asked about them, always the same.
         length: tokens a row.
         characters: read so many of each source.
         batch_size: rows in a forward pass.
+
+    Attributes:
+        texts: of each source.
     """
 
     def __init__(
         self,
         texts: Mapping[str, Sequence[str]],
         tokenizer: Any,
+        objective: Objective,
         *,
         length: int,
         characters: int,
         batch_size: int,
     ) -> None:
+        self.texts = texts
         self._batch_size = batch_size
+        self._told = objective.generates
         documents = {
             name: Documents.of(_first(some, characters), tokenizer)
             for name, some in texts.items()
             if some
         }
         self._sizes = {name: d.size for name, d in documents.items()}
-        self._rows = {name: all_rows(d, length) for name, d in documents.items()}
+        drawn = objective.draws(length) - 1
+        rng = np.random.default_rng(0)
+        self._rows = {
+            name: objective.rows(*cut_all(d, drawn), rng) for name, d in documents.items()
+        }
 
     @torch.no_grad()
     def losses(self, model: Any, *, bf16: bool = False) -> dict[str, float]:
-        """Return the loss a token, and bits per byte, over all and by source.
+        """Return the loss a token that is asked for, and bits per byte, over all and by source.
 
         Bits per byte do not depend on the tokenizer: what it costs to write the tokens, the end
         of each document too, over the bytes of the text. What is at the start of a row sees
-        nothing before it, as in training.
+        nothing before it, as in training. An objective that does not write text has none.
         """
         device = str(next(model.parameters()).device)
         metrics: dict[str, float] = {}
@@ -64,35 +76,42 @@ class HeldOut:
                 float(row_loss(model, some.to(device), bf16=bf16))
                 for some in rows.split(self._batch_size)
             )
-            metrics[f"held_out/loss/{name}"] = found / rows.asked
-            metrics[f"held_out/bits_per_byte/{name}"] = found / math.log(2) / self._sizes[name]
+            metrics |= self._told_as(found, rows.asked, self._sizes[name], f"/{name}")
             nats, asked, size = nats + found, asked + rows.asked, size + self._sizes[name]
-        if asked:
-            metrics["held_out/loss"] = nats / asked
-            metrics["held_out/bits_per_byte"] = nats / math.log(2) / size
-        return metrics
+        return metrics | self._told_as(nats, asked, size, "")
+
+    def _told_as(self, nats: float, asked: float, size: float, suffix: str) -> dict[str, float]:
+        if not asked:
+            return {}
+        told = {f"held_out/loss{suffix}": nats / asked}
+        if self._told:
+            told[f"held_out/bits_per_byte{suffix}"] = nats / math.log(2) / size
+        return told
 
 
-def all_rows(documents: Documents, length: int) -> Rows:
-    """Cut documents into rows, in order, so that every token but the first of each is asked for.
+def cut_all(documents: Documents, length: int) -> tuple[Tokens, Owners]:
+    """Cut documents into rows, in order.
 
     Args:
         documents: at least one.
-        length: tokens a row; the last row is filled up with tokens of no document.
+        length: tokens a row, to which comes the first of the next row.
+
+    Returns:
+        tokens (B, length + 1) and the numbers of their documents (B, length + 1). The last row is
+        filled up with tokens 0, each of a document of its own, so that none is asked for.
     """
-    stream, owners = (
-        documents.tokens,
-        np.searchsorted(documents.ends, np.arange(documents.ends[-1]), "right"),
-    )
-    count = max(1, -(-(len(stream) - 1) // length))
-    filled = count * length + 1 - len(stream)
-    tokens = np.pad(stream, (0, filled))
-    # each filling token is a document of its own, so that none is asked for
+    tokens = documents.tokens
+    owners = np.searchsorted(documents.ends, np.arange(len(tokens)), side="right")
+    count = max(1, -(-(len(tokens) - 1) // length))
+    filled = count * length + 1 - len(tokens)
     owners = np.concatenate([owners, len(documents) + np.arange(filled)])
     places = np.arange(count)[:, None] * length + np.arange(length + 1)
-    rows = next_token(tokens[places], owners[places])
-    assert int((rows.labels != NO_LABEL).sum()) == len(stream) - len(documents)
-    return rows
+    return np.pad(tokens, (0, filled))[places], owners[places]
+
+
+def all_rows(documents: Documents, length: int) -> Rows:
+    """Return the rows of documents, in which every token but the first of each is asked for."""
+    return next_token(*cut_all(documents, length))
 
 
 def _first(texts: Sequence[str], characters: int) -> list[str]:

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data import corpus
 from trainers.pretraining.documents import Stream
-from trainers.pretraining.settings import PhaseSettings
 
 
 class Mixture:
@@ -21,16 +19,20 @@ class Mixture:
 
     Args:
         streams: name to stream.
-        phases: in order.
+        phases: in order, each its share of the steps and the shares of its sources, which add up
+            to 1.
         steps: of the whole run.
     """
 
     def __init__(
-        self, streams: Mapping[str, Stream], phases: Sequence[PhaseSettings], steps: int
+        self,
+        streams: Mapping[str, Stream],
+        phases: Sequence[tuple[float, Mapping[str, float]]],
+        steps: int,
     ) -> None:
         self.streams = streams
-        self._shares = [corpus.mixture(phase.corpus) for phase in phases]
-        self._ends = np.cumsum([phase.share for phase in phases]) * steps
+        self._shares = [dict(sources) for _, sources in phases]
+        self._ends = np.cumsum([share for share, _ in phases]) * steps
         self.tokens = dict.fromkeys(streams, 0)
         self._behind = dict.fromkeys(streams, 0.0)
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from rlenv.config import Settings
 from trainers.optimizers import OptimizerName
+from trainers.pretraining.objectives import ObjectiveName
 from trainers.pretraining.scaling import LAWS, LawName, Optimum
 from trainers.schedule import cosine, warmup_stable_decay
 
@@ -45,6 +46,10 @@ class TrainingSettings(Settings):
         batch_size: rows a step.
         micro_batch: rows in a forward pass, all if left out; the result does not depend on it.
         length: tokens a row.
+        objective: `causal` asks for the next token, `masked` for masked tokens as BERT's, `spans`
+            for cut-out spans as T5's; see `objectives`.
+        corruption: share of the tokens that `masked` and `spans` ask for.
+        span: mean length of the spans.
         optimizer: `adamw`, or `muon` with AdamW for embeddings, head and norms.
         learning_rate: the highest.
         schedule: `wsd` stays at the highest rate and falls to zero at the end; `cosine` falls
@@ -69,6 +74,9 @@ class TrainingSettings(Settings):
     batch_size: int = Field(64, ge=1)
     micro_batch: int | None = Field(None, ge=1)
     length: int = Field(128, ge=2)
+    objective: ObjectiveName = "causal"
+    corruption: float = Field(0.15, gt=0, lt=1)
+    span: float = Field(3.0, ge=1)
     optimizer: OptimizerName = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
     schedule: Literal["wsd", "cosine"] = "wsd"

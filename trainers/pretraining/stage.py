@@ -11,7 +11,7 @@ from rlenv.models import checkpoint, presets
 from rlenv.stage import Artifact, Context, Stage
 from trainers.data import corpus
 from trainers.pretraining.settings import PretrainSettings
-from trainers.pretraining.training import short_names, train
+from trainers.pretraining.training import read_texts, short_names, train
 
 
 class PretrainStage(Stage[PretrainSettings]):
@@ -45,6 +45,7 @@ class PretrainStage(Stage[PretrainSettings]):
         assert context.source is not None
         tokenizer = checkpoint.load_tokenizer(context.source)
         tokenizer.model_max_length = max(s.length, tokenizer.model_max_length)
+        texts = read_texts(s, context, tokenizer)
         shape = presets.preset(s.model)
         if s.optimum is not None:
             shape = presets.shape_of_size(s.optimum.parameters, len(tokenizer))
@@ -55,5 +56,5 @@ class PretrainStage(Stage[PretrainSettings]):
             max_length=tokenizer.model_max_length,
             tokenizer=tokenizer,
         ).to(checkpoint.pick_device(context.device))
-        train(context, s, s.total_steps, model, tokenizer)
+        train(context, s, s.total_steps, model, tokenizer, texts)
         checkpoint.save(model, tokenizer, context.out)

@@ -9,8 +9,8 @@ from rlenv import config
 from rlenv.errors import UserError
 from trainers.pretraining.documents import Documents, Stream, hold_out
 from trainers.pretraining.mixture import Mixture
-from trainers.pretraining.settings import PhaseSettings, PretrainSettings
-from trainers.pretraining.training import short_names
+from trainers.pretraining.settings import PhaseSettings, PretrainSettings, TrainingSettings
+from trainers.pretraining.training import mixtures, short_names
 
 from .support import random_documents
 
@@ -24,7 +24,8 @@ def mixture(phases, steps):
         name: Stream(Documents(np.full(50, n, np.int32), np.arange(5, 51, 5), 50), seed=n)
         for n, name in enumerate(NAMES)
     }
-    return Mixture(streams, phases, steps)
+    settings = TrainingSettings(phases=phases)
+    return Mixture(streams, mixtures(settings), steps)
 
 
 def counts(made, steps, rows=5):

@@ -11,6 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.conftest import DIGITS
 from tests.trainers import forks
 from tests.trainers.forks import DieAtCall
+from trainers.pretraining.measure import HeldOut
+from trainers.pretraining.objectives import Causal
 
 CONFIG = """
 seed: 0
@@ -95,8 +97,6 @@ def test_what_it_leaves(undisturbed):
 
 def test_bits_per_byte_is_what_transformers_says(undisturbed, make_config):
     """Of one held-out text, one token after another."""
-    from trainers.pretraining.measure import HeldOut
-
     model = AutoModelForCausalLM.from_pretrained(undisturbed / "pretrain")
     tokenizer = AutoTokenizer.from_pretrained(undisturbed / "pretrain")
     text = "the 5 men came home\n"
@@ -104,7 +104,7 @@ def test_bits_per_byte_is_what_transformers_says(undisturbed, make_config):
     with torch.no_grad():
         logprobs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
     nats = -sum(float(logprobs[n, token]) for n, token in enumerate(ids[1:]))
-    held_out = HeldOut({"x": [text]}, tokenizer, length=64, characters=100, batch_size=4)
+    held_out = HeldOut({"x": [text]}, tokenizer, Causal(), length=64, characters=100, batch_size=4)
     found = held_out.losses(model)
     assert found["held_out/loss/x"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
     assert found["held_out/bits_per_byte"] == pytest.approx(nats / 0.6931472 / len(text), rel=1e-5)
