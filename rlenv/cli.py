@@ -9,6 +9,10 @@ from rlenv.errors import did_you_mean
 
 COMMANDS = {
     "train": ("rlenv.train:main", "carry out the run that a YAML file describes"),
+    "plan": (
+        "rlenv.plan:main",
+        "say what model and how much text a compute budget is best spent on",
+    ),
     "eval": ("rlenv.eval:main", "evaluate a checkpoint on held-out tasks"),
     "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
     "report": ("rlenv.evaluation.page:main", "write a page on one evaluation, or on several"),

@@ -17,6 +17,7 @@ from rlenv.run_folder import RunFolder, write_atomically
 # (metrics drawn together, title)
 CHARTS: list[tuple[tuple[str, ...], str]] = [
     (("loss", "held_out/loss"), "loss (nats per token), in training and held out"),
+    (("held_out/bits_per_byte", "held_out/bits_per_byte/*"), "bits per byte of held-out text"),
     (("learning_rate",), "learning rate"),
     (("mean_token_accuracy",), "share of reply tokens predicted"),
     (("reward", "held_out/reward"), "reward in training, and on validation tasks"),
@@ -55,7 +56,7 @@ def write_report(folder: RunFolder) -> Path:
         charts = _charts(records)
         if charts:
             parts += [f"<h2>Stage {_text(stage)}</h2>", f'<div class="charts">{charts}</div>']
-    parts += [_episodes(folder), "<h2>Configuration</h2>"]
+    parts += [_samples(folder), _episodes(folder), "<h2>Configuration</h2>"]
     parts += [f"<pre>{_text(config.to_yaml(settings))}</pre>"]
     path = folder.path / "report.html"
     write_atomically(path, page(name, parts))
@@ -152,6 +153,19 @@ def _episodes(folder: RunFolder) -> str:
     )
     head = "<th>step</th><th>prompt</th><th>reply</th><th>verdict</th>"
     return f"<h2>Episodes sampled in training</h2><table><tr>{head}</tr>{rows}</table>"
+
+
+def _samples(folder: RunFolder) -> str:
+    samples = list(folder.read_log("samples"))
+    if not samples:
+        return ""
+    rows = "".join(
+        f'<tr><td class="number">{_text(s["stage"])} {s["step"]}</td>'
+        f'<td class="text"><b>{_text(s["prompt"])}</b>{_text(s["text"])}</td></tr>'
+        for s in samples
+    )
+    head = "<th>step</th><th>prompt, and how the model goes on</th>"
+    return f"<h2>Texts written in training</h2><table><tr>{head}</tr>{rows}</table>"
 
 
 def _text(value: Any) -> str:

@@ -19,10 +19,11 @@ from rlenv.errors import UserError
 class RunFolder:
     """One run's folder. Use it as a context manager: it is locked while open.
 
-    Layout: `config.yaml` (resolved), `metrics.jsonl`, `episodes.jsonl`, `warnings.jsonl` (what was
-    said of a run that goes wrong), `stages.json` (what is finished), one checkpoint folder a stage,
-    `results.json`, `report.html`; `state/` holds what an interrupted stage goes on from, `failed/`
-    the batch that a loss exploded on.
+    Layout: `config.yaml` (resolved), `metrics.jsonl`, `episodes.jsonl`, `samples.jsonl` (texts that
+    a model in pretraining wrote), `warnings.jsonl` (what was said of a run that goes wrong),
+    `stages.json` (what is finished), one checkpoint folder a stage, `results.json`, `report.html`;
+    `state/` holds what an interrupted stage goes on from, `failed/` the batch that a loss exploded
+    on.
 
     Args:
         path: the folder; it is made if need be.

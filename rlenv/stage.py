@@ -122,6 +122,11 @@ class Context:
             self._write("episodes", step, episode)
         self.display.episodes(episodes)
 
+    def keep_samples(self, step: int, samples: Sequence[Mapping[str, Any]]) -> None:
+        """Write texts that the model has continued, `prompt` and `text`, to `samples.jsonl`."""
+        for sample in samples:
+            self._write("samples", step, sample)
+
     def warn(self, step: int, text: str) -> None:
         """Tell the user what is going wrong, and write it to `warnings.jsonl`."""
         self._write("warnings", step, {"text": text})
@@ -134,7 +139,7 @@ class Context:
     def forget_after(self, step: int) -> None:
         """Drop what was logged after a step that the stage goes on from."""
         if self.processes.main:
-            for log in ("metrics", "episodes", "warnings"):
+            for log in ("metrics", "episodes", "samples", "warnings"):
                 self.run.rewind_log(log, self.stage, step)
 
     def interrupt(self, step: int) -> None:

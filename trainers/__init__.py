@@ -12,7 +12,8 @@ PART_OF = "rlenv"  # tells this package from another of its name
 
 STAGES = {
     "tokenizer": "trainers.tokenizer:TokenizerStage",
-    "pretrain": "trainers.pretrain:PretrainStage",
+    "pretrain": "trainers.pretraining.stage:PretrainStage",
+    "extend": "trainers.pretraining.extend:ExtendStage",
     "sft": "trainers.sft.stage:SFTStage",
     "rejection": "trainers.sft.rejection:RejectionStage",
     "reward": "trainers.reward_model:RewardStage",

@@ -17,8 +17,8 @@ from trainers.algorithms.ppo import value_loss
 from trainers.batch import Batch
 from trainers.forward import Scores, score, score_values
 from trainers.kl import KLCoefficient, divergence
+from trainers.optimizers import adamw, parameter_groups
 from trainers.policy import Policy
-from trainers.pretrain import adamw, parameter_groups
 from trainers.settings import OnPolicySettings
 
 

@@ -1,0 +1,113 @@
+"""Optimizers, and one step with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+OptimizerName = Literal["adamw", "muon"]
+
+
+def make(name: OptimizerName, model: Any, rate: float, weight_decay: float) -> Optimizers:
+    """Return what trains a model.
+
+    Args:
+        name: `adamw`, or `muon` for the matrices inside the layers with AdamW for the rest.
+        model: a transformers model.
+        rate: the learning rate.
+        weight_decay: on matrices.
+    """
+    if name == "adamw":
+        return Optimizers([adamw(model, rate, weight_decay)])
+    return muon(model, rate, weight_decay)
+
+
+def adamw(model: Any, rate: float, weight_decay: float) -> Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) with betas 0.9 and 0.95, decay on matrices only."""
+    return _adamw(parameter_groups(model, rate, weight_decay))
+
+
+def muon(model: Any, rate: float, weight_decay: float) -> Optimizers:
+    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for all else.
+
+    An embedding's rows are no directions of one map, so it and the head stay with AdamW. The
+    update of a matrix is scaled to the size that AdamW's has (Liu et al. 2025, section 2.2), so
+    that both take the same learning rate and weight decay.
+    """
+    outside = {
+        id(layer.weight)
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+        if layer is not None
+    }
+    trained = [p for p in model.parameters() if p.requires_grad]
+    inside = [p for p in trained if p.ndim == 2 and id(p) not in outside]
+    chosen = {id(p) for p in inside}
+    rest = [p for p in trained if id(p) not in chosen]
+    return Optimizers(
+        [
+            torch.optim.Muon(
+                inside, lr=rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+            ),
+            _adamw(_groups(rest, rate, weight_decay)),
+        ]
+    )
+
+
+def parameter_groups(model: Any, rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Return a model's parameters for an optimizer, those with weight decay apart."""
+    return _groups([p for p in model.parameters() if p.requires_grad], rate, weight_decay)
+
+
+def _groups(trained: Sequence[Tensor], rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay, "lr": rate},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0, "lr": rate},
+    ]
+
+
+def _adamw(groups: list[dict[str, Any]]) -> Optimizer:
+    return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+
+
+class Optimizers:
+    """Optimizers of different parameters, which step together.
+
+    Args:
+        parts: at least one.
+    """
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        self.parts = parts
+
+    def step(self, rate: float, max_norm: float) -> float:
+        """Step along the gradients that lie on the parameters, and remove them.
+
+        Args:
+            rate: the learning rate.
+            max_norm: gradients are scaled down to this norm.
+
+        Returns:
+            The gradients' norm before that.
+        """
+        groups = [group for part in self.parts for group in part.param_groups]
+        parameters = [p for group in groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        for group in groups:
+            group["lr"] = rate
+        for part in self.parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def state_dict(self) -> list[Any]:
+        """Return the states."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[Any]) -> None:
+        """Restore them."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
