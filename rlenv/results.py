@@ -114,7 +114,7 @@ def show_side_by_side(kept: dict[str, dict[str, Any]], display: Display) -> None
 def _evaluate(
     folder: RunFolder, stage: str, settings: EvaluateSettings, display: Display
 ) -> Evaluation:
-    env = folder.settings.env
+    env = folder.settings.environment
     assert env is not None
     source = str(folder.checkpoint(stage))
     model, tokenizer = checkpoint.load(source, device=folder.settings.device)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -186,3 +188,44 @@ def _tokens_logged(context: Context) -> float:
         if record["stage"] == context.stage and "num_tokens" in record
     ]
     return counts[-1] if counts else 0.0
+
+
+@dataclass
+class Part(Context):
+    """A stage as one of several trainings in it sees it: the members of an ensemble, rounds.
+
+    Attributes:
+        name: of the part, unique in its stage.
+        before: steps that the parts before it took; its own are logged on from there.
+    """
+
+    name: str = ""
+    before: int = 0
+
+    @classmethod
+    def of(cls, context: Context, name: str, *, seed: int, before: int, source: str) -> Part:
+        """Return the context of a part, with a seed of its own and a checkpoint to begin at."""
+        made = {f.name: getattr(context, f.name) for f in fields(Context)}
+        return cls(**{**made, "seed": seed, "source": source}, name=name, before=before)
+
+    @property
+    def state(self) -> Path:
+        """Where the part keeps its interim state."""
+        return super().state / self.name
+
+    @property
+    def model(self) -> Path:
+        """Where the part leaves its model; that it is there says that the part is finished."""
+        return self.state / "model"
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """See `Context.log`."""
+        super().log(self.before + step, metrics)
+
+    def forget_after(self, step: int) -> None:
+        """See `Context.forget_after`."""
+        super().forget_after(self.before + step)
+
+    def interrupt(self, step: int) -> None:
+        """See `Context.interrupt`."""
+        super().interrupt(self.before + step)

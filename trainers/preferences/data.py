@@ -79,9 +79,11 @@ class PreferenceData(Settings):
         return "strong against weak" if self.sample.weak else "best against worst of samples"
 
 
-def check(data: PreferenceData, env: EnvSettings) -> None:
+def check(data: PreferenceData, env: EnvSettings | None) -> None:
     """Raise a `UserError` for what would fail later, before anything is trained."""
     if data.sample is not None:
+        if env is None:
+            raise UserError("data.sample plays an environment; set env, see: rlenv list")
         if data.sample.weak is not None:
             local_checkpoint(data.sample.weak, needs_chat=True)
         return
