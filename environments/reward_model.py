@@ -2,21 +2,19 @@
 
 The reward of a reply is the reward model's score of the conversation, by default less its score
 of the reply that people chose. Beside it may stand the verified reward of another environment.
+Over-optimisation shows how far such a reward can be trusted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import rlenv
-from rlenv import registry
-from rlenv.data import column
-from rlenv.preferences import Unusable, pairs_of
-from rlenv.task import Message, RowTasks, TaskSet
+from environments.prompted import Prompted
+from rlenv.task import Message
 
 if TYPE_CHECKING:
     from rlenv.chat import ChatFormat
@@ -61,50 +59,33 @@ class Scorer:
         return self._known[ids]
 
 
-class RewardModelEnv(rlenv.SingleTurnEnv):
+class RewardModelEnv(Prompted):
     """Answer a prompt; a learned reward model judges the reply.
-
-    Rows hold preferences in any form that `rlenv.preferences` reads, or bare prompts. The split
-    of a prompt is the one its pairs have in a reward stage, so what the reward model was trained on
-    is `train` here too.
-
-    A learned reward promises nothing of worthless replies: `floor` says so to `rlenv check`, and
-    over-optimisation shows how far it goes.
 
     Args:
         model: a checkpoint folder or hub id of a reward model, or several: an ensemble. A folder
             may be left by a later stage; it is loaded when the first reply is judged.
-        rows: prompts or preferences.
-        base: id of an environment of one turn that the tasks come from in place of rows, or a
-            mapping with `id` and its options. Its own reward is the component `rule`.
-        rule: weight of that component.
         combine: of an ensemble's scores: their `mean`, the `lowest`, or, `cautious`, the mean less
             their standard deviation (Coste et al. 2023, section 3).
         relative: take the score of the reference reply off, where there is one. Then 0 is as good
             as the reference, and a reply that reaches it counts as solved.
         device: where the reward model computes.
-        **kwargs: see `TextEnv`.
+        **kwargs: see `Prompted` for where the prompts come from, and `TextEnv`.
 
     Raises:
-        rlenv.UserError: no model, neither or both of rows and base, a base of several turns, or a
-            folder that holds no reward model.
+        rlenv.UserError: no model, or a folder that holds no reward model.
     """
 
     reward_range = (float("-inf"), float("inf"))
     solved_at = 0.0
-    floor = float("inf")
 
     def __init__(
         self,
         *,
         model: str | Sequence[str] | None = None,
-        rows: Any = None,
-        base: str | Mapping[str, Any] | None = None,
-        rule: float = 0.0,
         combine: Combine = "mean",
         relative: bool = True,
         device: str = "auto",
-        split: str = "train",
         **kwargs: Any,
     ) -> None:
         if model is None:
@@ -112,18 +93,14 @@ class RewardModelEnv(rlenv.SingleTurnEnv):
                 "RewardModel needs option model, a checkpoint folder or hub id that a reward stage "
                 "left"
             )
-        if (rows is None) == (base is None) and kwargs.get("tasks") is None:
-            raise rlenv.UserError("RewardModel takes its prompts from one of rows and base")
         if combine not in ("mean", "lowest", "cautious"):
             raise rlenv.UserError(f"combine is mean, lowest or cautious, not {combine!r}")
         self.sources = (model,) if isinstance(model, str) else tuple(model)
         self.device, self.combine, self.relative = device, combine, relative
-        self.rule = rule
-        self.base = None if base is None else _base(base, split)
-        if self.base is not None:
-            self.solved_at = rule * self.base.solved_at  # type: ignore[misc]
         _check_those_there(self.sources)
-        super().__init__(split=split, rows=rows, **kwargs)
+        super().__init__(**kwargs)
+        if self.base is not None:
+            self.solved_at = self.rule * self.base.solved_at  # type: ignore[misc]
 
     @property
     def scorer(self) -> Scorer:
@@ -145,62 +122,21 @@ class RewardModelEnv(rlenv.SingleTurnEnv):
         """Return the bytes of the reward model's weights that no policy shares."""
         return {"reward": self.scorer.model.bytes()}
 
-    def make_tasks(self, split: str) -> TaskSet:
-        """Return the prompts of the rows, or the base environment's tasks."""
-        if self.base is not None:
-            return self.base.tasks
-        assert self.rows is not None
-        known: dict[str, rlenv.Task] = {}  # a prompt with several pairs is one task
-        for row in self.rows:
-            try:
-                task = self.from_row(row)
-            except Unusable:
-                continue  # a reward stage counts and names them
-            known.setdefault(task.key, task)
-        return RowTasks([{"task": task} for task in known.values()], _task, split=split)
-
-    def from_row(self, row: Mapping[str, Any]) -> rlenv.Task:
-        """Make a task of a preference, whose chosen reply is the reference, or of a prompt."""
-        if "chosen" in row or "replies" in row:
-            pairs = pairs_of(row)
-            # of a ranking, the reply that is chosen most often is the best
-            best = Counter(pair.chosen for pair in pairs).most_common(1)[0][0]
-            prompt = pairs[0].prompt
-            return rlenv.Task(prompt, answer=best, identity=[prompt, None])
-        prompt = rlenv.Task(column(row, self.columns["prompt"])).prompt
-        return rlenv.Task(prompt, answer=row.get(self.columns["answer"]), identity=[prompt, None])
-
-    def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str | None:
-        """Return the reply that people chose, or what the base environment's expert says."""
-        if self.base is not None:
-            return self.base.demonstrate(task, messages)
-        return super().demonstrate(task, messages)
-
-    def opening(self, task: rlenv.Task) -> Sequence[Message]:
-        """Return the prompt."""
-        return task.prompt if self.base is None else self.base.opening(task)
-
-    def start(self, task: rlenv.Task) -> None:
-        """Begin the base environment's episode."""
-        if self.base is not None:
-            self.base.reset(seed=self.random.getrandbits(31), options={"task": task})
-
     def announce(self, reply: str) -> None:
         """Let the reply be scored together with the others of a rollout."""
+        super().announce(reply)
         if self.task is None:
             return
         for one in (reply, self._reference(self.task)):
             if one is not None:
                 self.scorer.expect(self.opening(self.task), one)
-        if self.base is not None and self.rule:
-            self.base.announce(reply)
 
-    def score(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
+    def judged(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
         """Score a reply.
 
         Returns:
-            A reward with the components `model`, the score as the reward model gives it;
-            `disagreement`, the standard deviation between the members of an ensemble; and `rule`.
+            A reward with the components `model`, the score as the reward model gives it, and
+            `disagreement`, the standard deviation between the members of an ensemble.
         """
         scores = self.scorer.scores(self.opening(task), reply)
         score = _combined(scores, self.combine)
@@ -212,35 +148,12 @@ class RewardModelEnv(rlenv.SingleTurnEnv):
         if reference is not None:
             theirs = self.scorer.scores(self.opening(task), reference)
             value -= _combined(theirs, self.combine)
-        if self.base is not None and self.rule:
-            _, _, _, _, info = self.base.step(reply)
-            verdict = info["reward"]
-            if not verdict.judged:
-                return verdict
-            components["rule"] = verdict.value
-            value += self.rule * verdict.value
         return rlenv.Reward(value, components)
 
     def _reference(self, task: rlenv.Task) -> str | None:
         if not self.relative:
             return None
         return self.demonstrate(task, self.opening(task))
-
-
-def _task(row: Mapping[str, Any]) -> rlenv.Task:
-    return row["task"]
-
-
-def _base(base: str | Mapping[str, Any], split: str) -> rlenv.TextEnv:
-    options = {"id": base} if isinstance(base, str) else dict(base)
-    if "id" not in options:
-        raise rlenv.UserError("base is an environment's id, or a mapping with id and its options")
-    made = registry.make(options.pop("id"), split=split, **options)
-    if not isinstance(made, rlenv.SingleTurnEnv):
-        raise rlenv.UserError(
-            f"{type(made).__name__} has several turns; a reward model judges the reply of one"
-        )
-    return made
 
 
 def _check_those_there(sources: Sequence[str]) -> None:

@@ -15,6 +15,9 @@ STAGES = {
     "pretrain": "trainers.pretrain:PretrainStage",
     "sft": "trainers.sft.stage:SFTStage",
     "reward": "trainers.reward_model:RewardStage",
+    "dpo": "trainers.dpo:DPOStage",
+    "kto": "trainers.kto:KTOStage",
+    "merge": "trainers.merge:MergeStage",
     "grpo": "trainers.on_policy:GRPOStage",
     "ppo": "trainers.on_policy:PPOStage",
 }

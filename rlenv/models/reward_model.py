@@ -102,9 +102,11 @@ class RewardModel:
     def tokens(self, messages: Sequence[Message], reply: str) -> list[int]:
         """Return the tokens of a conversation that ends in a reply, cut to what the models read.
 
-        A reply that is too long loses its end, as it would have when it was sampled.
+        A reply that is too long loses its end, as it would have when it was sampled. What is no
+        Unicode, such as half of a surrogate pair, becomes a question mark.
         """
-        return self.chat.solved(messages, reply)[0][: self.max_length]
+        plain = reply.encode("utf-8", "replace").decode()
+        return self.chat.solved(messages, plain)[0][: self.max_length]
 
     @torch.no_grad()
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:

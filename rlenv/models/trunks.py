@@ -72,7 +72,7 @@ class BorrowedTrunk(nn.Module):
         from safetensors.torch import load_file
 
         super().__init__()
-        self._policy = weakref.ref(policy)  # the policy owns it, this only borrows
+        self._policy: Any = weakref.ref(policy)  # the policy owns it, this only borrows
         weights = load_file(folder / "adapter_model.safetensors")
         (name,) = [name for name in weights if name.endswith("score.weight")]
         self.head = nn.Parameter(weights.pop(name).to(policy.device), requires_grad=False)  # (1, H)

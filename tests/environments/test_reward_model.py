@@ -161,7 +161,7 @@ def test_what_it_refuses(models, nano, tokenizer, tmp_path):
         make(models, model=str(plain))
     with pytest.raises(UserError, match="needs option model"):
         rlenv.make("rlenv/RewardModel-v0", rows=ROWS)
-    with pytest.raises(UserError, match="one of rows and base"):
+    with pytest.raises(UserError, match="one of the options rows and base"):
         make(models, rows=None)
     with pytest.raises(UserError, match="has several turns"):
         make(models, rows=None, base="rlenv/Wordle-v0")
