@@ -125,7 +125,7 @@ class RewardModelEnv(Prompted):
     def announce(self, reply: str) -> None:
         """Let the reply be scored together with the others of a rollout."""
         super().announce(reply)
-        if self.task is None:
+        if self.task is None or _missing(self.sources):
             return
         for one in (reply, self._reference(self.task)):
             if one is not None:
@@ -136,8 +136,12 @@ class RewardModelEnv(Prompted):
 
         Returns:
             A reward with the components `model`, the score as the reward model gives it, and
-            `disagreement`, the standard deviation between the members of an ensemble.
+            `disagreement`, the standard deviation between the members of an ensemble. It is not
+            judged where the reward model is not there yet, as in a stage before the one that
+            leaves it.
         """
+        if missing := _missing(self.sources):
+            return rlenv.Reward.failed(f"there is no reward model in {missing} yet")
         scores = self.scorer.scores(self.opening(task), reply)
         score = _combined(scores, self.combine)
         components = {"model": score}
@@ -156,10 +160,19 @@ class RewardModelEnv(Prompted):
         return self.demonstrate(task, self.opening(task))
 
 
+def _missing(sources: Sequence[str]) -> str | None:
+    """Return a folder that is not there; a hub id is none."""
+    return next((s for s in sources if s.count("/") != 1 and not _folder(s).is_dir()), None)
+
+
+def _folder(source: str) -> Path:
+    return Path(source).expanduser()
+
+
 def _check_those_there(sources: Sequence[str]) -> None:
     """Check the folders that exist; others are left by a stage of the run, or on a hub."""
     for source in sources:
-        if Path(source).expanduser().is_dir():
+        if _folder(source).is_dir():
             from rlenv.models.reward_model import check_checkpoint
 
             check_checkpoint(source)
@@ -174,7 +187,7 @@ def _scorer(sources: tuple[str, ...], device: str, changed: int) -> Scorer:
 
 def _changed(sources: Sequence[str]) -> int:
     """Return a number that changes when one of the models is trained anew."""
-    folders = [Path(source).expanduser() for source in sources]
+    folders = [_folder(source) for source in sources]
     return max((folder.stat().st_mtime_ns for folder in folders if folder.is_dir()), default=0)
 
 

@@ -45,11 +45,11 @@ class SpeakerSettings(Settings):
     model: str
     url: str | None = None
     key_from: str = "OPENAI_API_KEY"
-    temperature: float = Field(0.0, ge=0)
-    max_tokens: int = Field(256, ge=1)
-    timeout: float = Field(60.0, gt=0)
-    tries: int = Field(4, ge=1)
-    at_once: int = Field(8, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    max_tokens: int = Field(default=256, ge=1)
+    timeout: float = Field(default=60.0, gt=0)
+    tries: int = Field(default=4, ge=1)
+    at_once: int = Field(default=8, ge=1)
     device: str = "auto"
 
 

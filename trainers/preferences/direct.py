@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings
 from rlenv.engines.base import mix
+from rlenv.engines.local import evaluating
 from rlenv.models import checkpoint
 from rlenv.run_folder import folder_atomically, write_atomically
 from rlenv.stage import Artifact, Context, Stage
@@ -146,7 +147,8 @@ class DirectStage(Stage[SettingsType]):
         def look() -> Mapping[str, float]:
             found = {}
             if pairs.held_out:
-                measured = trainer.evaluate()
+                with evaluating(trainer.model):
+                    measured = trainer.evaluate()
                 found = {
                     f"held_out/{name}": measured[f"eval_{name}"]
                     for name in _HELD_OUT_METRICS

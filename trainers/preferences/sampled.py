@@ -66,19 +66,21 @@ def _add(
     if good.truncated:
         found.leave_out(CUT_OFF, row)
         return
+    found.add(pair_of(good, bad, margin), row)
+
+
+def pair_of(good: Trajectory, bad: Trajectory, margin: float | None) -> Pair:
+    """Return two episodes of one turn as a pair, with the tokens that were sampled."""
     first = next(n for n, m in enumerate(good.messages) if m["role"] == "assistant")
     (prompt, chosen), (other, rejected) = _tokens(good), _tokens(bad)
-    found.add(
-        Pair(
-            prompt=tuple(good.messages[:first]),
-            chosen=good.reply,
-            rejected=bad.reply,
-            margin=margin,
-            # a model with another tokenizer has read other tokens: only its text is of use
-            ids=(prompt, chosen, rejected) if prompt == other else None,
-            played=good.task,
-        ),
-        row,
+    return Pair(
+        prompt=tuple(good.messages[:first]),
+        chosen=good.reply,
+        rejected=bad.reply,
+        margin=margin,
+        # a model with another tokenizer has read other tokens: only its text is of use
+        ids=(prompt, chosen, rejected) if prompt == other else None,
+        played=good.task,
     )
 
 
