@@ -72,7 +72,8 @@ class PreferenceData(Settings):
         columns: what the columns are called there.
         sample: make pairs by playing.
         most: train on so many pairs only, drawn by the run's seed.
-        max_bad: the stage is refused if a larger share of the data can't be used.
+        max_bad: the stage is refused if a larger share of the rows can't be used. Of what is
+            sampled any share may go.
     """
 
     rows: str | None = None
@@ -133,8 +134,8 @@ def from_rows(data: PreferenceData) -> Preferences:
 
 
 def refuse_bad(found: Preferences, data: PreferenceData) -> None:
-    """Raise a `UserError` if too many pairs can't be used."""
-    if found.bad > data.max_bad:
+    """Raise a `UserError` if too many rows can't be used."""
+    if data.sample is None and found.bad > data.max_bad:
         raise UserError(
             f"{found.bad:.0%} of {data.words()} can't be used, more than max_bad="
             f"{data.max_bad:g}: {found.summary()}"

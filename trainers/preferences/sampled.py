@@ -14,10 +14,11 @@ CUT_OFF = "with a reply that was cut off"
 
 
 def best_and_worst(groups: Sequence[Group]) -> Preferences:
-    """Pair the best reply of each group with its worst one, by their rewards.
+    """Pair the best whole reply of each group with its worst reply, by their rewards.
 
-    The pair's margin is the difference of the rewards, and its tokens are those sampled. Among
-    equals the first sample counts, so nothing depends on the order of tasks.
+    A reply that was cut off is never the better one: a policy would learn not to end. The pair's
+    margin is the difference of the rewards, and its tokens are those sampled. Among equals the
+    first sample counts.
 
     Args:
         groups: rollouts of episodes of a single turn.
@@ -25,15 +26,18 @@ def best_and_worst(groups: Sequence[Group]) -> Preferences:
     found = Preferences()
     for number, group in enumerate(groups, 1):
         judged = [t for t in group.trajectories if t.reward.judged]
+        whole = [t for t in judged if not t.truncated]
         if len(judged) < 2:
             found.leave_out(NOT_JUDGED, number)
-            continue
-        best = max(judged, key=lambda t: t.reward.value)
-        worst = min(judged, key=lambda t: t.reward.value)
-        if best.reward.value == worst.reward.value:
-            found.leave_out(TIE, number)
+        elif not whole:
+            found.leave_out(CUT_OFF, number)
         else:
-            _add(found, number, best, worst, best.reward.value - worst.reward.value)
+            best = max(whole, key=lambda t: t.reward.value)
+            worst = min(judged, key=lambda t: t.reward.value)
+            if best.reward.value <= worst.reward.value:
+                found.leave_out(TIE, number)
+            else:
+                _add(found, number, best, worst, best.reward.value - worst.reward.value)
     return found
 
 
