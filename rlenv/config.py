@@ -29,6 +29,20 @@ class EnvSettings(BaseModel):
         """The options passed to the environment."""
         return dict(self.model_extra or {})
 
+    def inside(self, run_dir: str) -> EnvSettings:
+        """Return them with `${run_dir}` filled in, so that they can name what a stage leaves."""
+
+        def filled(value: Any) -> Any:
+            if isinstance(value, str):
+                return value.replace("${run_dir}", run_dir)
+            if isinstance(value, list):
+                return [filled(one) for one in value]
+            if isinstance(value, Mapping):
+                return {name: filled(one) for name, one in value.items()}
+            return value
+
+        return EnvSettings(id=self.id, **filled(self.options))
+
 
 class EngineSettings(Settings):
     """What generates the policy's replies.
@@ -81,8 +95,8 @@ class RunSettings(Settings):
     Attributes:
         seed: governs everything random.
         run_dir: the folder that holds the run.
-        env: id of the environment, or a mapping with `id` and its options; stages that only read
-            text and conversations need none.
+        env: id of the environment, or a mapping with `id` and its options, in which `${run_dir}`
+            stands for the run's folder; stages that only read text and conversations need none.
         model: a checkpoint folder or hub id to start from, where no stage makes one.
         threads: CPU threads for torch. One is the fastest for models below a million parameters
             and the only safe choice on a busy machine; `auto` takes all cores.
@@ -110,6 +124,11 @@ class RunSettings(Settings):
         if self.evaluate is not None and self.env is None:
             raise ValueError("evaluate needs an env to evaluate on")
         return self
+
+    @property
+    def environment(self) -> EnvSettings | None:
+        """The environment, with `${run_dir}` in its options filled in."""
+        return None if self.env is None else self.env.inside(self.run_dir)
 
 
 Section = TypeVar("Section", bound=BaseModel)

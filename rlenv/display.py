@@ -17,6 +17,9 @@ from rich.text import Text
 SHOWN = {
     "loss": ("loss", "{:.3f}"),
     "mean_token_accuracy": ("accuracy", "{:.2f}"),
+    "rewards/accuracies": ("accuracy", "{:.2f}"),
+    "held_out/accuracy": ("held-out accuracy", "{:.2f}"),
+    "held_out/rewards/accuracies": ("held-out accuracy", "{:.2f}"),
     "reward": ("reward", "{:.2f}"),
     "held_out/loss": ("held-out loss", "{:.3f}"),
     "held_out/reward": ("held-out", "{:.2f}"),

@@ -28,6 +28,8 @@ from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_s
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from rlenv.chat import ChatFormat
+
 log = logging.getLogger(__name__)
 
 
@@ -200,6 +202,19 @@ class TextEnv(gymnasium.Env[str, str]):
         that replies are judged while others are still sampled, and many at once. What a step
         returns must not depend on it.
         """
+
+    def meet(self, chat: ChatFormat) -> None:
+        """Be told, before the first rollout, how the policy reads; by default nothing comes of it.
+
+        An environment whose grader is a model can load it here.
+
+        Raises:
+            UserError: the policy can't be judged here.
+        """
+
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes that its models keep, by what they are; by default there are none."""
+        return {}
 
     def respond(self, task: Task, reply: str) -> str | Response:
         """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""

@@ -99,11 +99,11 @@ def show_side_by_side(kept: Mapping[str, Evaluated], display: Display) -> None:
 def _evaluate(folder: RunFolder, stage: str, path: Path, display: Display) -> None:
     run = folder.settings
     assert run.evaluate is not None
-    assert run.env is not None
+    assert run.environment is not None
     source = str(folder.checkpoint(stage))
     subject = load_subject(source, device=run.device, engine=run.engine)
     subject.record["name"] = stage  # a run that is moved stays the same evaluation
-    plan = Plan(env=run.env, seed=run.seed, **run.evaluate.model_dump())
+    plan = Plan(env=run.environment, seed=run.seed, **run.evaluate.model_dump())
     path.parent.mkdir(exist_ok=True)
     evaluate_plan(
         plan,

@@ -48,8 +48,9 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
     Raises:
         UserError: what is wrong first, in one sentence.
     """
-    if settings.env is not None:
-        registry.make(settings.env.id, split="train", **settings.env.options)
+    env = settings.environment
+    if env is not None:
+        registry.make(env.id, split="train", **env.options)
     if settings.engine.kind == "vllm":
         from rlenv.engines.vllm import connect
 
@@ -74,7 +75,7 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
             raise UserError(
                 f"{where}: {name} needs a {kind.needs}, but what comes before it gives a {held}"
             )
-        stage.check(settings.env, settings.model if not planned else None)
+        stage.check(settings.environment, settings.model if not planned else None)
         if kind.gives != SIDE_PRODUCT:
             held = kind.gives
         planned.append(PlannedStage(name, stage))
@@ -126,7 +127,7 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
                     run=folder,
                     stage=item.name,
                     seed=settings.seed * 1000 + number,
-                    env=settings.env,
+                    env=settings.environment,
                     source=source,
                     device=settings.device,
                     engine=settings.engine,

@@ -64,9 +64,10 @@ def _view(arguments: argparse.Namespace) -> None:
     if not (run / "config.yaml").is_file():
         raise UserError(f"{run} holds no run: there is no config.yaml in it")
     settings = config.read(run / "config.yaml")
-    if settings.env is None:
+    env = settings.environment
+    if env is None:
         raise UserError(f"{run} plays no environment, so it has no episodes")
-    kept = [{"env": settings.env.id, **line} for line in read_lines(run / "episodes.jsonl")]
+    kept = [{"env": env.id, **line} for line in read_lines(run / "episodes.jsonl")]
     if not kept:
         raise UserError(f"{run} has kept no episodes yet; a stage such as grpo keeps some")
     episodes = pick(
@@ -76,7 +77,7 @@ def _view(arguments: argparse.Namespace) -> None:
         env=arguments.env,
     )
     if arguments.right or arguments.wrong:
-        solved_at = registry.make(settings.env.id, **settings.env.options).solved_at
+        solved_at = registry.make(env.id, **env.options).solved_at
         episodes = [
             e
             for e in episodes

@@ -17,6 +17,10 @@ STAGES = {
     "sft": "trainers.sft.stage:SFTStage",
     "rejection": "trainers.sft.rejection:RejectionStage",
     "reward": "trainers.reward_model:RewardStage",
+    "dpo": "trainers.dpo:DPOStage",
+    "kto": "trainers.kto:KTOStage",
+    "revise": "trainers.constitution.revise:ReviseStage",
+    "merge": "trainers.merge:MergeStage",
     "grpo": "trainers.on_policy:GRPOStage",
     "ppo": "trainers.on_policy:PPOStage",
 }

@@ -112,6 +112,9 @@ class Loop:
     def run(self) -> None:
         """Take all steps and leave the checkpoint."""
         s, context = self.s, self.context
+        sizes = {name: size / 1e6 for name, size in self.rollouts.memory.items()}
+        words = ", ".join(f"{name} {size:,.1f} MB" for name, size in sizes.items())
+        context.display.say(f"{context.stage:<9} weights: {words}")
         state = AcceleratedState(self.accelerator, self.learner.kl, self.rollouts, self.health)
         for step in resumable_steps(context, s.steps, state, save_every=s.save_every):
             looking = (step + 1) % s.eval_every == 0 or step in (0, s.steps - 1)
@@ -120,6 +123,8 @@ class Loop:
                 self.push()
                 metrics["held_out/reward"] = self.rollouts.held_out()
                 context.keep_episodes(step + 1, episodes)
+            if step == 0:
+                metrics |= {f"memory/{name}_mb": size for name, size in sizes.items()}
             context.log(step + 1, metrics)
             for words in self.health.look(step + 1, metrics):
                 context.warn(step + 1, words)

@@ -12,7 +12,7 @@ import torch
 
 from rlenv.chat import ChatFormat
 from rlenv.config import EngineSettings
-from rlenv.models import checkpoint
+from rlenv.models import checkpoint, trunks
 from trainers import lora
 from trainers.critic import ActorCritic, Critic, frozen, without_dropout
 from trainers.settings import OnPolicySettings
@@ -68,6 +68,7 @@ class Policy:
         self.model: Any = causal
         if settings.lora is not None:
             self.model = lora.with_adapter(causal, settings.lora)
+            trunks.offer(source, self.model)  # a reward model may share it
         self.trained: Any = ActorCritic(self.model) if s is not None and s.shared else self.model
         self.width: int | None = causal.config.hidden_size if can_share(causal.config) else None
         self.chat = ChatFormat(self.tokenizer, source)
@@ -99,6 +100,19 @@ class Policy:
         """Whether the engine holds weights of its own; others read the model live."""
         return hasattr(self.engine, "update")
 
+    def memory(self) -> dict[str, int]:
+        """Return the bytes of its models' weights, by what they are; what is shared counts once."""
+        counted: set[int] = set()
+        models = {"policy": self.model, "reference": self._reference, "critic": self.critic}
+        if self.trained is not self.model:
+            models["critic"] = self.trained
+        found = {}
+        for name, model in models.items():
+            own = [p for p in model.parameters() if id(p) not in counted] if model else []
+            counted.update(map(id, own))
+            found[name] = sum(p.numel() * p.element_size() for p in own)
+        return found
+
     def push(self, state: dict[str, Any]) -> None:
         """Send the engine its weights.
 
@@ -119,6 +133,7 @@ class Policy:
             checkpoint.save(self.model, self.tokenizer, folder, state=ours)
             return
         self.model.load_state_dict(ours)
+        trunks.withdraw(self.model)
         checkpoint.save(self.model.merge_and_unload(), self.tokenizer, folder)
 
 

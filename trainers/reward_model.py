@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,8 +22,9 @@ from pydantic import Field
 
 from rlenv.chat import ChatFormat
 from rlenv.config import EnvSettings
+from rlenv.engines.base import mix
 from rlenv.errors import UserError
-from rlenv.models import checkpoint
+from rlenv.models import checkpoint, trunks
 from rlenv.models.reward_model import RewardModel, load_scorer
 from rlenv.preferences import Pair
 from rlenv.run_folder import folder_atomically
@@ -34,7 +34,7 @@ from trainers.lora import LoRASettings
 from trainers.preferences import data, report, tokens
 from trainers.preferences.data import Gathered, PreferenceData
 from trainers.preferences.tokens import TokenPair
-from trainers.trl_stage import TRLSettings
+from trainers.trl_stage import Part, TRLSettings
 
 REPORT = "reward_report.json"
 
@@ -64,9 +64,10 @@ class RewardStage(Stage[RewardSettings]):
 
     needs: ClassVar[Artifact] = "chat model"
     gives: ClassVar[Artifact] = "reward model"
+    plays: ClassVar[bool] = False
     Settings = RewardSettings
 
-    def check(self, env: EnvSettings, source: str | None) -> None:
+    def check(self, env: EnvSettings | None, source: str | None) -> None:
         """See `Stage.check`."""
         data.check(self.settings.data, env)
 
@@ -96,7 +97,7 @@ class RewardStage(Stage[RewardSettings]):
         del causal
         steps = s.steps(len(pairs.train))
         folders = [
-            self._train(_Member.of(context, number, steps), pairs, tokenizer, chat)
+            self._train(self._member(context, number, steps), pairs, tokenizer, chat)
             for number in range(s.members)
         ]
         every = RewardModel([load_scorer(str(f), context.device)[0] for f in folders], chat, "")
@@ -110,15 +111,24 @@ class RewardStage(Stage[RewardSettings]):
                 json.dumps({**figures, "data": pairs.record()}, indent=1), encoding="utf-8"
             )
 
+    def _member(self, context: Context, number: int, steps: int) -> Part:
+        """Return what one member works with; all begin at the same chat model."""
+        return Part.of(
+            context,
+            f"member-{number}",
+            seed=mix(context.seed, number) % 2**31,
+            before=number * steps,
+            source=str(context.source),
+        )
+
     def _row(self, pair: Pair, made: TokenPair) -> tokens.Row:
         row = tokens.for_reward(made)
         return {**row, "margin": pair.margin or 0.0} if self.settings.margins else row
 
-    def _train(self, context: _Member, pairs: Gathered, tokenizer: Any, chat: ChatFormat) -> Path:
+    def _train(self, context: Part, pairs: Gathered, tokenizer: Any, chat: ChatFormat) -> Path:
         """Train one member, unless that was done before; return its folder."""
-        done = context.state / "model"
-        if done.is_dir():
-            return done
+        if context.model.is_dir():
+            return context.model
         s = self.settings
         model = with_head(str(context.source), context.device, context.seed)
         rows = [self._row(*pair) for pair in pairs.train]
@@ -135,10 +145,14 @@ class RewardStage(Stage[RewardSettings]):
 
         trl_stage.fit(trainer, context, look=look, every=s.eval_every)
         trained = trainer.model
-        if s.lora is not None:
-            trained = trained.merge_and_unload()
-        checkpoint.save(trained, tokenizer, done)
-        return done
+        with folder_atomically(context.model) as folder:
+            if s.lora is not None:  # kept beside the merged model, for a policy of the same trunk
+                trained.peft_config["default"].base_model_name_or_path = context.source
+                trained.save_pretrained(folder / trunks.ADAPTER)
+                trained = trained.merge_and_unload()
+            trained.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        return context.model
 
 
 def with_head(source: str, device: str, seed: int) -> Any:
@@ -178,35 +192,3 @@ def make_trainer(
         processing_class=tokenizer,
         peft_config=None if s.lora is None else lora.adapter_config(s.lora, "SEQ_CLS"),
     )
-
-
-@dataclass
-class _Member(Context):
-    """The stage as one member of the ensemble sees it: a seed, steps and a state of its own."""
-
-    number: int = 0
-    before: int = 0  # steps that the members before it took
-
-    @classmethod
-    def of(cls, context: Context, number: int, steps: int) -> _Member:
-        """Return the context of a member that takes so many steps."""
-        made = cls(**{name: getattr(context, name) for name in Context.__dataclass_fields__})
-        seed = context.seed + 500 * number  # the next stage's seed is 1 more
-        return replace(made, number=number, before=number * steps, seed=seed)
-
-    @property
-    def state(self) -> Path:
-        """Where this member keeps its interim state."""
-        return super().state / f"member-{self.number}"
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Count steps on from those of the members before."""
-        super().log(self.before + step, metrics)
-
-    def forget_after(self, step: int) -> None:
-        """See `Context.forget_after`."""
-        super().forget_after(self.before + step)
-
-    def interrupt(self, step: int) -> None:
-        """See `Context.interrupt`."""
-        super().interrupt(self.before + step)

@@ -50,6 +50,7 @@ class Rollouts:
     Attributes:
         sampled: tokens sampled since the stage began.
         curriculum: the level of the tasks, if it moves.
+        memory: bytes of the weights of every model, by what it is.
     """
 
     def __init__(self, context: Context, settings: OnPolicySettings, policy: Policy) -> None:
@@ -61,6 +62,10 @@ class Rollouts:
         self._held_out = self._pool("validation", c.evaluated if c else None)
         self.sampling = Sampling(temperature=settings.temperature, max_tokens=settings.max_tokens)
         policy.chat.check_covers(self.training()[1][0].question)
+        own = policy.memory()  # before an environment may add an adapter to the policy's trunk
+        env = self.training()[0].take(1)[0]
+        env.meet(policy.chat)
+        self.memory = {**own, **env.memory()}
 
     def _pool(self, split: str, level: int | None) -> EnvPool:
         c = self.s.curriculum

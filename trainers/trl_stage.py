@@ -159,6 +159,7 @@ class _Reporter(TrainerCallback):
         due = state.global_step % self._every == 0 or state.global_step == state.max_steps
         if self._look is not None and due:
             self._seen = dict(self._look())
+            control.should_log = True  # the trainer takes an evaluation for the step's log
             if self._enough is not None and self._enough(self._seen):
                 self.enough_seen = control.should_training_stop = True
         if self._context.stop.requested:

@@ -13,7 +13,7 @@ from torch import Tensor
 from rlenv.chat import ChatFormat
 from rlenv.engines.local import evaluating
 from rlenv.errors import UserError
-from rlenv.models import checkpoint
+from rlenv.models import checkpoint, trunks
 from rlenv.stage import local_checkpoint
 from rlenv.task import Message
 
@@ -93,7 +93,7 @@ class RewardModel:
         """
         named = [sources] if isinstance(sources, str) else list(sources)
         every = [one for source in named for one in members_of(source)]
-        loaded = [load_scorer(source, device) for source in every]
+        loaded = [_shared(source) or load_scorer(source, device) for source in every]
         tokenizer = loaded[0][1]
         for source, (_, other) in zip(every[1:], loaded[1:], strict=True):
             check_same_tokenizer(tokenizer, every[0], other, source)
@@ -102,9 +102,11 @@ class RewardModel:
     def tokens(self, messages: Sequence[Message], reply: str) -> list[int]:
         """Return the tokens of a conversation that ends in a reply, cut to what the models read.
 
-        A reply that is too long loses its end, as it would have when it was sampled.
+        A reply that is too long loses its end, as it would have when it was sampled. What is no
+        Unicode, such as half of a surrogate pair, becomes a question mark.
         """
-        return self.chat.solved(messages, reply)[0][: self.max_length]
+        plain = reply.encode("utf-8", "replace").decode()
+        return self.chat.solved(messages, plain)[0][: self.max_length]
 
     @torch.no_grad()
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
@@ -129,14 +131,31 @@ class RewardModel:
                 found[row, numbers] = out.logits[:, 0].float().cpu()
         return found
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be used; a policy whose trunk it shares may be gone."""
+        return all(model.alive for model in self.members if _borrowed(model))
+
     def bytes(self) -> int:
-        """Return how much memory the weights take."""
-        return sum(p.numel() * p.element_size() for m in self.members for p in m.parameters())
+        """Return how much memory the weights take that no policy shares."""
+        own = (m.own_parameters() if _borrowed(m) else m.parameters() for m in self.members)
+        return sum(p.numel() * p.element_size() for weights in own for p in weights)
 
     @property
     def _pad(self) -> int:
         # the models look for the last token that is no padding, so this must be theirs
         return int(self.members[0].config.pad_token_id)
+
+
+def _shared(source: str) -> tuple[Any, Any] | None:
+    """Return a reward model on the trunk of the policy that is being trained, if they share one."""
+    check_checkpoint(source)
+    borrowed = trunks.borrow(source)
+    return None if borrowed is None else (borrowed, checkpoint.load_tokenizer(source))
+
+
+def _borrowed(model: Any) -> bool:
+    return isinstance(model, trunks.BorrowedTrunk)
 
 
 def members_of(source: str) -> list[str]:

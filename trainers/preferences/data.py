@@ -14,13 +14,16 @@ from rlenv.data import load_rows
 from rlenv.engines.base import Sampling
 from rlenv.env import TextEnv
 from rlenv.errors import UserError
+from rlenv.judging import Judge
 from rlenv.models import checkpoint
 from rlenv.preferences import Pair, Preferences, read
 from rlenv.rollout import EnvPool, play
+from rlenv.speakers import SpeakerSettings, speaker
 from rlenv.stage import Context, local_checkpoint
 from rlenv.task import Split, Task
 from rlenv.trajectory import Group
-from trainers.preferences import sampled, tokens
+from trainers.constitution import principles
+from trainers.preferences import chosen, sampled, tokens
 from trainers.preferences.tokens import TokenPair
 
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
@@ -34,6 +37,9 @@ class SampleSettings(Settings):
         held_out: tasks of the validation split, for pairs that are not trained on.
         samples: replies a task, of which the best is paired with the worst.
         weak: a checkpoint. Then the model's one reply to a task is paired with this one's.
+        judge: a model that chooses between two replies, in place of the environment's rewards.
+        constitution: a YAML file of the principles that it chooses by; the one that comes with
+            rlenv if left out.
         temperature: to sample with.
         max_tokens: of a reply.
     """
@@ -42,8 +48,18 @@ class SampleSettings(Settings):
     held_out: int = Field(128, ge=1)
     samples: int = Field(8, ge=2)
     weak: str | None = None
+    judge: SpeakerSettings | None = None
+    constitution: str | None = None
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(256, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SampleSettings:
+        if self.weak is not None and self.judge is not None:
+            raise ValueError("give either weak or judge: they are two ways to choose")
+        if self.constitution is not None and self.judge is None:
+            raise ValueError("a constitution needs a judge")
+        return self
 
 
 class PreferenceData(Settings):
@@ -56,7 +72,8 @@ class PreferenceData(Settings):
         columns: what the columns are called there.
         sample: make pairs by playing.
         most: train on so many pairs only, drawn by the run's seed.
-        max_bad: the stage is refused if a larger share of the data can't be used.
+        max_bad: the stage is refused if a larger share of the rows can't be used. Of what is
+            sampled any share may go.
     """
 
     rows: str | None = None
@@ -76,12 +93,18 @@ class PreferenceData(Settings):
         """Return what the data is, a few words."""
         if self.sample is None:
             return f"pairs of {self.rows}"
+        if self.sample.judge:
+            return f"samples that {self.sample.judge.model} chose from"
         return "strong against weak" if self.sample.weak else "best against worst of samples"
 
 
-def check(data: PreferenceData, env: EnvSettings) -> None:
+def check(data: PreferenceData, env: EnvSettings | None) -> None:
     """Raise a `UserError` for what would fail later, before anything is trained."""
     if data.sample is not None:
+        if env is None:
+            raise UserError("data.sample plays an environment; set env, see: rlenv list")
+        if data.sample.judge is not None:
+            principles.load(data.sample.constitution)
         if data.sample.weak is not None:
             local_checkpoint(data.sample.weak, needs_chat=True)
         return
@@ -111,8 +134,8 @@ def from_rows(data: PreferenceData) -> Preferences:
 
 
 def refuse_bad(found: Preferences, data: PreferenceData) -> None:
-    """Raise a `UserError` if too many pairs can't be used."""
-    if found.bad > data.max_bad:
+    """Raise a `UserError` if too many rows can't be used."""
+    if data.sample is None and found.bad > data.max_bad:
         raise UserError(
             f"{found.bad:.0%} of {data.words()} can't be used, more than max_bad="
             f"{data.max_bad:g}: {found.summary()}"
@@ -182,21 +205,36 @@ def sample(s: SampleSettings, context: Context, model: Any, chat: ChatFormat) ->
     for split, count in (("train", s.tasks), ("validation", s.held_out)):
         pool = EnvPool(lambda split=split: context.make_env(split))  # type: ignore[misc]
         tasks = draw(pool.take(1)[0], split, count, context.seed)
-        samples = 1 if s.weak else s.samples
-        groups = _play(s, pool, tasks, samples, model, chat, context.seed)
-        if s.weak is None:
-            made = sampled.best_and_worst(groups)
-        else:
-            weak, tokenizer = checkpoint.load(s.weak, device=context.device)
-            theirs = ChatFormat(tokenizer, s.weak)
-            seed = context.seed + 1  # other random numbers than the strong model's
-            made = sampled.strong_and_weak(groups, _play(s, pool, tasks, 1, weak, theirs, seed))
+        made = _choose(s, context, pool, tasks, model, chat)
         for number, pair in enumerate(made.pairs, 1):
             found.add(pair, number)
         for reason, count in made.problems.items():
             found.problems[reason] += count
             found.examples.setdefault(reason, made.examples[reason])
     return found
+
+
+def _choose(
+    s: SampleSettings,
+    context: Context,
+    pool: EnvPool,
+    tasks: list[Task],
+    model: Any,
+    chat: ChatFormat,
+) -> Preferences:
+    """Sample replies to tasks and pair them, the way that the settings name."""
+    samples = 1 if s.weak else 2 if s.judge else s.samples
+    groups = _play(s, pool, tasks, samples, model, chat, context.seed)
+    if s.judge is not None:
+        judge = Judge(speaker(s.judge), seed=context.seed)
+        constitution = principles.load(s.constitution)
+        return chosen.by_judge(groups, judge, constitution, seed=context.seed)
+    if s.weak is None:
+        return sampled.best_and_worst(groups)
+    weak, tokenizer = checkpoint.load(s.weak, device=context.device)
+    theirs = ChatFormat(tokenizer, s.weak)
+    seed = context.seed + 1  # other random numbers than the strong model's
+    return sampled.strong_and_weak(groups, _play(s, pool, tasks, 1, weak, theirs, seed))
 
 
 def draw(env: TextEnv, split: str, count: int, seed: int) -> list[Task]:

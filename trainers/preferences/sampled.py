@@ -14,10 +14,11 @@ CUT_OFF = "with a reply that was cut off"
 
 
 def best_and_worst(groups: Sequence[Group]) -> Preferences:
-    """Pair the best reply of each group with its worst one, by their rewards.
+    """Pair the best whole reply of each group with its worst reply, by their rewards.
 
-    The pair's margin is the difference of the rewards, and its tokens are those sampled. Among
-    equals the first sample counts, so nothing depends on the order of tasks.
+    A reply that was cut off is never the better one: a policy would learn not to end. The pair's
+    margin is the difference of the rewards, and its tokens are those sampled. Among equals the
+    first sample counts.
 
     Args:
         groups: rollouts of episodes of a single turn.
@@ -25,15 +26,18 @@ def best_and_worst(groups: Sequence[Group]) -> Preferences:
     found = Preferences()
     for number, group in enumerate(groups, 1):
         judged = [t for t in group.trajectories if t.reward.judged]
+        whole = [t for t in judged if not t.truncated]
         if len(judged) < 2:
             found.leave_out(NOT_JUDGED, number)
-            continue
-        best = max(judged, key=lambda t: t.reward.value)
-        worst = min(judged, key=lambda t: t.reward.value)
-        if best.reward.value == worst.reward.value:
-            found.leave_out(TIE, number)
+        elif not whole:
+            found.leave_out(CUT_OFF, number)
         else:
-            _add(found, number, best, worst, best.reward.value - worst.reward.value)
+            best = max(whole, key=lambda t: t.reward.value)
+            worst = min(judged, key=lambda t: t.reward.value)
+            if best.reward.value <= worst.reward.value:
+                found.leave_out(TIE, number)
+            else:
+                _add(found, number, best, worst, best.reward.value - worst.reward.value)
     return found
 
 
@@ -66,19 +70,21 @@ def _add(
     if good.truncated:
         found.leave_out(CUT_OFF, row)
         return
+    found.add(pair_of(good, bad, margin), row)
+
+
+def pair_of(good: Trajectory, bad: Trajectory, margin: float | None) -> Pair:
+    """Return two episodes of one turn as a pair, with the tokens that were sampled."""
     first = next(n for n, m in enumerate(good.messages) if m["role"] == "assistant")
     (prompt, chosen), (other, rejected) = _tokens(good), _tokens(bad)
-    found.add(
-        Pair(
-            prompt=tuple(good.messages[:first]),
-            chosen=good.reply,
-            rejected=bad.reply,
-            margin=margin,
-            # a model with another tokenizer has read other tokens: only its text is of use
-            ids=(prompt, chosen, rejected) if prompt == other else None,
-            played=good.task,
-        ),
-        row,
+    return Pair(
+        prompt=tuple(good.messages[:first]),
+        chosen=good.reply,
+        rejected=bad.reply,
+        margin=margin,
+        # a model with another tokenizer has read other tokens: only its text is of use
+        ids=(prompt, chosen, rejected) if prompt == other else None,
+        played=good.task,
     )
 
 

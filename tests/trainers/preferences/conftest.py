@@ -51,7 +51,7 @@ def run_stages(tmp_path, chat_model):
         config = tmp_path / f"{name}.yaml"
         raw = {
             "run_dir": str(tmp_path / name),
-            "env": env,
+            **({} if env is None else {"env": env}),
             "model": str(chat_model),
             "threads": 1,
             "stages": stages,

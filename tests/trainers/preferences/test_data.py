@@ -56,7 +56,7 @@ def test_best_against_worst(group, chat):
         group("one", ("middling", 0.5), ("good", 1.0), ("bad", 0.2), ("lost", None)),
         group("two", ("all", 1.0), ("alike", 1.0)),
         group("three", ("alone", 1.0), ("lost", None)),
-        group("four", ("cut", 1.0), ("bad", 0.0)),
+        group("four", ("cut", 1.0), ("cut", 0.0)),
     ]
     found = sampled.best_and_worst(groups)
     (pair,) = found.pairs

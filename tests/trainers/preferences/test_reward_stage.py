@@ -100,6 +100,7 @@ def test_the_loss_is_bradley_terry_with_margins_and_centring(
     torch.testing.assert_close(gradient, model.score.weight.grad)
 
 
+@pytest.mark.slow
 def test_an_ensemble_that_is_killed_goes_on_to_the_same_bytes(
     run_stages, stage, tmp_path, chat_model
 ):
