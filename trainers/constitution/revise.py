@@ -26,7 +26,7 @@ from rlenv.run_folder import write_atomically
 from rlenv.speakers import Local, Said, Speaker, SpeakerSettings, speaker
 from rlenv.stage import Artifact, Context, Stage, clear
 from rlenv.task import Message
-from trainers import lora
+from trainers import trl_stage
 from trainers.constitution import principles
 from trainers.constitution.principles import Constitution
 from trainers.preferences.data import draw
@@ -108,7 +108,7 @@ class ReviseStage(Stage[ReviseSettings]):
 
     def steps(self) -> int:
         """See `Stage.steps`."""
-        return fit.steps(self.settings.prompts, self.settings)
+        return self.settings.steps(self.settings.prompts)
 
     def run(self, context: Context) -> None:
         """See `Stage.run`."""
@@ -119,17 +119,13 @@ class ReviseStage(Stage[ReviseSettings]):
         chat = ChatFormat(tokenizer, context.source)
         revised = self._revise(context, model, tokenizer)
         rows = self._rows(revised, chat, checkpoint.context_length(model, tokenizer), context)
-        if s.lora is not None:
-            model = lora.with_adapter(model, s.lora)
-        player = None
+        model = fit.prepare(model, chat, s, context.seed)
+        look = None
         if s.eval_tasks:
             player = HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
-
-        def measure() -> dict[str, float]:
-            return {} if player is None else {"held_out/reward": player.reward()}
-
-        watch = fit.Watch(measure, s.eval_every)
-        fit.fit(context, model, tokenizer, rows, s, watch, state=context.state)
+            look = lambda: {"held_out/reward": player.reward()}  # noqa: E731
+        trainer = fit.make_trainer(s, context, model, tokenizer, rows)
+        trl_stage.fit(trainer, context, look=look, every=s.eval_every)
         fit.save(model, tokenizer, s, context.out)
         lines = (json.dumps(vars(one), ensure_ascii=False) + "\n" for one in revised)
         write_atomically(context.out / _KEPT, "".join(lines))
