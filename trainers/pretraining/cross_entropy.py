@@ -39,12 +39,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for first in range(0, len(hidden), size):
             part = slice(first, first + size)
             logits = (states[part] @ head.T).float()
-            norm = logits.logsumexp(-1, keepdim=True)
             asked = labels[part, None]
-            total += (norm - logits.gather(-1, asked)).sum()
+            logits -= logits.amax(-1, keepdim=True)
+            chosen = logits.gather(-1, asked)
+            shares = logits.exp_()
+            norm = shares.sum(-1, keepdim=True)
+            total += (norm.log() - chosen).sum()
             if to_hidden is None or to_weight is None:
                 continue
-            shares = logits.sub_(norm).exp_()
+            shares /= norm
             shares.scatter_add_(-1, asked, torch.full_like(norm, -1))
             shares = shares.to(dtype)
             torch.mm(shares, head, out=to_hidden[part])
