@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlenv.byte_ngrams import LONGEST, ByteNgrams
 from rlenv.data import column, load_rows
 from rlenv.errors import UserError, main_guard
-from rlenv.byte_ngrams import LONGEST, ByteNgrams
 from rlenv.stage import local_checkpoint
 
 _WINDOW = 1 << 15  # what deflate looks back at
