@@ -32,6 +32,7 @@ COMMANDS = {
         "rlenv.compare:main",
         "compare two evaluations, or the answers of checkpoints",
     ),
+    "bits": ("rlenv.bits:main", "measure bits per byte beside n-grams and gzip"),
     "view": ("rlenv.view:main", "page through the episodes that a run has kept"),
     "list": ("rlenv.browse:list_main", "list the environments"),
     "show": ("rlenv.browse:show_main", "show an environment's tasks, sizes and reward"),
