@@ -240,6 +240,23 @@ def test_announced_replies_are_judged_ahead():
     assert pending.result().passed
 
 
+@pytest.mark.parametrize("order", [[], [0, 1, 2, 3], [3, 1, 0, 2]], ids=repr)
+def test_rewards_are_the_same_whatever_was_announced_and_when(order):
+    task = rlenv.make("rlenv/Code-v0", rows=ROWS, seconds=0.3).tasks[3]
+    right = task.answer
+    replies = [right, right.replace("return", "return 1 +"), "def f(x", "while True: pass"]
+    replies = [f"```python\n{code}\n# {order}\n```" for code in replies]  # not judged before
+    envs = [rlenv.make("rlenv/Code-v0", rows=ROWS, seconds=0.3) for _ in replies]
+    for env in envs:
+        env.reset(options={"task": task})
+    for n in order:
+        envs[n].announce(replies[n])
+    rewards = [env.step(reply)[4]["reward"] for env, reply in zip(envs, replies, strict=True)]
+    assert [reward.value for reward in rewards] == [1.0, 0.0, 0.0, 0.0]
+    assert [reward.components["compiles"] for reward in rewards] == [1.0, 1.0, 0.0, 1.0]
+    assert [reward.status for reward in rewards] == ["ok", "ok", "ok", "timeout"]
+
+
 def test_copies_go_on():
     env = rlenv.make("rlenv/CodeRepair-v0", rows=ROWS)
     env.reset(seed=3)
