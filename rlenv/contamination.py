@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def read_texts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: a file is missing or of another kind.
     """
-    from rlenv.data import load_rows
+    from rlenv.data import load_rows, strings
 
     for path in paths:
         if path.is_dir():
@@ -176,22 +176,11 @@ def read_texts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
             yield str(path), path.read_text(encoding="utf-8", errors="replace")
         else:
             for number, row in enumerate(load_rows(path)):
-                yield f"{path}, row {number}", "\n".join(_strings(row))
+                yield f"{path}, row {number}", "\n".join(strings(row))
 
 
 def _known(path: Path) -> bool:
     return path.suffix in (*_PLAIN, ".jsonl", ".json", ".csv", ".parquet")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _strings(inner)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,18 @@ def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
 @lru_cache(maxsize=8)
 def _from_file(path: Path, changed: int, size: int) -> Rows:
     return _READERS[path.suffix](path)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every text in a row, however deep in lists and mappings it lies."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from strings(inner)
 
 
 def column(row: Mapping[str, Any], name: str) -> Any:

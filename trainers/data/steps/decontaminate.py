@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from rlenv import registry
 from rlenv.config import Settings
+from rlenv.data import strings
 from rlenv.errors import UserError
 from rlenv.ngrams import NgramTable, ngrams
 from rlenv.run_folder import write_atomically
@@ -93,7 +94,7 @@ class Decontaminate(Step[DecontaminateSettings]):
                         raise
                     left_out[name] = str(error)
         for name in s.files:
-            yield name, (text for row in sources.rows(name) for text in _strings(row))
+            yield name, (text for row in sources.rows(name) for text in strings(row))
 
     def reasons(self, document: Document) -> Iterator[str]:
         """See `Step.reasons`."""
@@ -116,17 +117,6 @@ def _solved(name: str, split: str, most: int) -> Iterator[str]:
             yield solved
         if isinstance(task.answer, str):
             yield task.answer
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _strings(inner)
 
 
 class _Collector:
