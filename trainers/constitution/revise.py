@@ -120,12 +120,15 @@ class ReviseStage(Stage[ReviseSettings]):
         revised = self._revise(context, model, tokenizer)
         rows = self._rows(revised, chat, checkpoint.context_length(model, tokenizer), context)
         model = fit.prepare(model, chat, s, context.seed)
-        look = None
+        player = None
         if s.eval_tasks:
             player = HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
-            look = lambda: {"held_out/reward": player.reward()}  # noqa: E731
+
+        def measure() -> dict[str, float]:
+            return {} if player is None else {"held_out/reward": player.reward()}
+
         trainer = fit.make_trainer(s, context, model, tokenizer, rows)
-        trl_stage.fit(trainer, context, look=look, every=s.eval_every)
+        trl_stage.fit(trainer, context, look=measure, every=s.eval_every)
         fit.save(model, tokenizer, s, context.out)
         lines = (json.dumps(vars(one), ensure_ascii=False) + "\n" for one in revised)
         write_atomically(context.out / _KEPT, "".join(lines))
