@@ -55,6 +55,8 @@ MADE_OF_OTHERS = ["rlenv/Mix-v0", "rlenv/MathWord-v0", "rlenv/GSM8K-v0"]
 SEVERAL_TURNS = ["rlenv/PythonTool-v0", "rlenv/SearchQA-v0", "rlenv/Wordle-v0"]
 # tests/environments/code has their checks
 PROGRAMS = ["rlenv/Code-v0", "rlenv/CodeRepair-v0", "rlenv/HumanEval-v0", "rlenv/MBPP-v0"]
+# judged by models, which tests/environments has
+JUDGED = ["rlenv/Judge-v0", "rlenv/RewardModel-v0"]
 FAMILIES = [name for name in rlenv.registered() if name.startswith("rlenv/reasoning_gym/")]
 # a task of these takes so long to make that their checks run with the slow tests
 LONG = {
@@ -115,7 +117,7 @@ def test_gsm8k_passes():
 
 def test_every_bundled_environment_is_among_these():
     bundled = {name for name in rlenv.registered() if name.startswith("rlenv/")}
-    assert bundled == {*PLAIN, *SEVERAL_TURNS, *MADE_OF_OTHERS, *PROGRAMS, *FAMILIES}
+    assert bundled == {*PLAIN, *SEVERAL_TURNS, *MADE_OF_OTHERS, *PROGRAMS, *JUDGED, *FAMILIES}
 
 
 @pytest.mark.parametrize("level", [2, 3, 6])
