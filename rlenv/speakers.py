@@ -6,11 +6,6 @@ Judges, critics and teachers are such. A policy is not: its tokens are trained o
 
 from __future__ import annotations
 
-import json
-import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +15,10 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from rlenv.config import Settings
-from rlenv.errors import UserError
+from rlenv.engines import openai
+from rlenv.engines.base import Sampling
+from rlenv.errors import RunFailed
 from rlenv.task import Message
-
-_RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 
 
 class SpeakerSettings(Settings):
@@ -149,57 +144,31 @@ class Endpoint:
     """
 
     def __init__(self, settings: SpeakerSettings) -> None:
-        self.settings = settings
+        self.sampling = Sampling(settings.temperature, settings.max_tokens)
+        self.client = openai.ChatClient(
+            openai.Endpoint(settings.model, str(settings.url).rstrip("/")),
+            attempts=settings.tries,
+            timeout=settings.timeout,
+            connections=settings.at_once,
+            key_variable=settings.key_from,
+        )
 
     def reply(self, conversations: Sequence[Sequence[Message]], seed: int) -> list[Said]:
-        """See `Speaker.reply`."""
+        """See `Speaker.reply`.
+
+        Raises:
+            UserError: the key, the model or the address is wrong.
+        """
         numbered = list(enumerate(conversations))
-        with ThreadPoolExecutor(self.settings.at_once) as pool:
-            return list(pool.map(lambda one: self._ask(one[1], (seed + one[0]) % 2**31), numbered))
+        with ThreadPoolExecutor(self.client.connections) as pool:
+            return list(pool.map(lambda one: self._ask(one[1], seed + one[0]), numbered))
 
     def _ask(self, messages: Sequence[Message], seed: int) -> Said:
-        problem = ""
-        for attempt in range(self.settings.tries):
-            if attempt:
-                time.sleep(min(8.0, 0.25 * 2**attempt))
-            try:
-                return _said(self._post(messages, seed))
-            except urllib.error.HTTPError as error:
-                problem = f"HTTP {error.code} {error.reason}"
-                if error.code in (401, 403, 404):
-                    raise UserError(
-                        f"{self.settings.url} refuses the request ({problem}); check url, model "
-                        f"and the key in {self.settings.key_from}"
-                    ) from None
-                if error.code not in _RETRIED:
-                    break
-            except (OSError, ValueError, LookupError, TypeError) as error:
-                # the network failed, or what came back is no reply
-                problem = f"{type(error).__name__}: {error}"
-        return Said("", f"{self.settings.url} gave no reply: {problem}")
-
-    def _post(self, messages: Sequence[Message], seed: int) -> Any:
-        s = self.settings
-        body = {
-            "model": s.model,
-            "messages": [{"role": m["role"], "content": m["content"]} for m in messages],
-            "temperature": s.temperature,
-            "max_tokens": s.max_tokens,
-            "seed": seed,
-        }
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(s.key_from):
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(
-            f"{str(s.url).rstrip('/')}/chat/completions", json.dumps(body).encode(), headers
-        )
-        with urllib.request.urlopen(request, timeout=s.timeout) as answer:
-            return json.load(answer)
-
-
-def _said(answer: Any) -> Said:
-    choice = answer["choices"][0]
-    text = choice["message"]["content"]
-    if not isinstance(text, str):
-        raise TypeError("the reply holds no text")
-    return Said(text, "cut off" if choice.get("finish_reason") == "length" else "")
+        said = [{"role": m["role"], "content": m["content"]} for m in messages]
+        try:
+            answer = self.client.ask(said, self.sampling, seed)
+        except (openai.RequestRefused, RunFailed) as error:
+            return Said("", f"no reply: {error}")
+        if not answer.text:
+            return Said("", "the reply holds no text")
+        return Said(answer.text, "" if answer.stopped else "cut off")

@@ -23,6 +23,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 _HELD_OUT_SHARE = 0.1  # of all tasks for validation, and as much again for test
 _MAX_DRAWS = 20_000
+_CONTENT = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Task:
         """A stable hash of the task's content: 32 hexadecimal digits."""
         content = self.identity if self.identity is not None else [self.prompt, self.answer]
         try:
-            text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+            text = _CONTENT.encode(content)
         except (TypeError, ValueError) as error:
             raise TypeError(
                 f"a task's prompt and answer must be what JSON can hold ({error}); "

@@ -28,6 +28,10 @@ _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
 _LONGEST_WAIT = 60.0  # seconds, unless the server asks for more
 
 
+class RequestRefused(UserError):
+    """The server refuses this one request, such as a conversation that is too long for it."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a model is served.
@@ -183,7 +187,8 @@ class ChatClient:
             seed: for servers that heed it.
 
         Raises:
-            UserError: the server refuses the request.
+            RequestRefused: the server refuses this request.
+            UserError: it refuses any: the key, the model or the address is wrong.
             RunFailed: it could not be reached, or failed every time.
         """
         problem = ""
@@ -207,10 +212,7 @@ class ChatClient:
                     continue
                 self._refused(response)
             return _read(response)
-        raise RunFailed(
-            f"{self.endpoint.url} failed {self.attempts} times in a row ({problem}); what was "
-            "replied so far is kept: run the same command again to go on"
-        )
+        raise RunFailed(f"{self.endpoint.url} failed {self.attempts} times in a row ({problem})")
 
     def _body(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -247,7 +249,7 @@ class ChatClient:
             hint = f"; put a key into the environment variable {self.key_variable}"
         elif response.status_code == 404:
             hint = "; is the name of the model right, and does the address end in /v1?"
-        raise UserError(
+        raise (UserError if hint else RequestRefused)(
             f"{self.endpoint.url} refused the request with status {response.status_code}: "
             f"{_said(response)}{hint}"
         )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from rlenv.chat import with_system
 from rlenv.chat_template import plain_roles
 from rlenv.engines.base import Sampling, mix
-from rlenv.engines.openai import Answer, ChatClient
+from rlenv.engines.openai import Answer, ChatClient, RequestRefused
 from rlenv.env import TextEnv
+from rlenv.errors import RunFailed
 from rlenv.evaluation.players import Played, Player
 from rlenv.reward import Reward
 from rlenv.rollout import EnvPool, env_seed, group_seed
@@ -48,6 +49,11 @@ class _Episode:
         log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
         self.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
         self.over = self.failed = True
+
+    def refuse(self, error: RequestRefused) -> None:
+        """The model was never asked, so there is no verdict on it."""
+        self.reward = Reward.failed(str(error))
+        self.over = True
 
     def announce(self, answer: Answer) -> None:
         try:
@@ -102,7 +108,7 @@ class EndpointPlayer(Player):
         """See `Player.play`.
 
         Raises:
-            UserError: the endpoint refuses a request.
+            UserError: the endpoint refuses every request.
             RunFailed: it can't be reached.
         """
         envs = iter(pool.take(len(tasks) * samples))
@@ -134,12 +140,22 @@ class EndpointPlayer(Player):
                 ask(episode)
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                heard = [(waiting.pop(future), future.result()) for future in done]
+                heard = []
+                for future in done:
+                    episode = waiting.pop(future)
+                    try:
+                        heard.append((episode, future.result()))
+                    except RequestRefused as error:
+                        episode.refuse(error)
                 for episode, answer in heard:
                     episode.announce(answer)
                 for episode, answer in heard:
                     episode.hear(answer)
                     if not episode.over:
                         ask(episode)
+        except RunFailed as error:
+            raise RunFailed(
+                f"{error}; what was replied so far is kept: run the same command again to go on"
+            ) from None
         finally:
             executor.shutdown(wait=False, cancel_futures=True)

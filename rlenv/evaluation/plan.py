@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import sys
@@ -17,6 +18,7 @@ from rlenv.config import EnvSettings, EvaluateSettings
 from rlenv.engines.base import Sampling
 from rlenv.env import TextEnv
 
+_OURS = ("environments", "rlenv")
 _LIBRARIES = ("rlenv", "torch", "transformers", "tokenizers", "numpy")
 
 
@@ -102,8 +104,7 @@ def env_version(env: TextEnv) -> dict[str, str]:
     for path in files:
         name = path.relative_to(root).as_posix() if root.is_dir() else path.name
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    owners = metadata.packages_distributions().get(top, [])
-    return {"package": ", ".join(map(_versioned, owners)) or top, "code": digest.hexdigest()[:16]}
+    return {"package": _distribution(top), "code": digest.hexdigest()[:16]}
 
 
 def libraries() -> dict[str, str]:
@@ -117,5 +118,11 @@ def libraries() -> dict[str, str]:
     return found
 
 
-def _versioned(distribution: str) -> str:
-    return f"{distribution} {metadata.version(distribution)}"
+def _distribution(package: str) -> str:
+    """Return the installed distribution that a top-level package comes from, and its version."""
+    name = "rlenv" if package in _OURS else package
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return f"{name} {metadata.version(name)}"
+    # looks through everything that is installed, which takes a while
+    owners = metadata.packages_distributions().get(package, [])
+    return ", ".join(f"{name} {metadata.version(name)}" for name in owners) or package

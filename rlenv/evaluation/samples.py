@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class Sample:
         return self.status != "grader_error"
 
 
+_NAMES = [each.name for each in fields(Sample)]
+_JSON = json.JSONEncoder(default=str)  # metadata may hold anything
+
+
 def _schema() -> Any:
     import pyarrow as pa
 
@@ -97,18 +101,16 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    rows = []
-    for sample in samples:
-        row = asdict(sample)
-        row["value"] = sample.value if math.isfinite(sample.value) else None
-        row["components"] = list(sample.components.items())
-        for name in ("prompt", "reply", "detail", "answer"):
-            row[name] = _whole(row[name])
-        row["messages"] = json.dumps(sample.messages, ensure_ascii=True)
-        row["metadata"] = json.dumps(sample.metadata, ensure_ascii=True, default=str)
-        rows.append(row)
+    kept = list(samples)
+    columns = {name: [getattr(s, name) for s in kept] for name in _NAMES}
+    columns["value"] = [s.value if math.isfinite(s.value) else None for s in kept]
+    columns["components"] = [list(s.components.items()) for s in kept]
+    for name in ("prompt", "reply", "detail", "answer"):
+        columns[name] = [_whole(text) for text in columns[name]]
+    columns["messages"] = [_JSON.encode(s.messages) for s in kept]
+    columns["metadata"] = [_JSON.encode(s.metadata) for s in kept]
     temporary = path.with_name(f".{path.name}.new")
-    parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()), temporary)
+    parquet.write_table(pa.table(columns, schema=_schema()), temporary)
     temporary.replace(path)
 
 
@@ -128,4 +130,6 @@ def read_samples(path: Path) -> list[Sample]:
 
 def _whole(text: str | None) -> str | None:
     """Replace halves of surrogate pairs, which a Parquet file can't hold."""
-    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -102,7 +102,7 @@ def test_trouble_that_passes_is_tried_again_later_each_time(trouble):
 
 def test_trouble_that_stays_ends_the_evaluation_and_says_why():
     server = Server(httpx.Response(500, json={"error": "out of memory"}))
-    with pytest.raises(RunFailed, match=r"3 times in a row .*out of memory.* go on"):
+    with pytest.raises(RunFailed, match=r"3 times in a row .*out of memory"):
         server.client(attempts=3).ask(ASK, Sampling(), 0)
     assert len(server.asked) == 3
 
@@ -236,6 +236,28 @@ def test_a_broken_environment_costs_its_episode_alone():
     statuses = [played.reward.status for group in groups for played in group]
     odd = sum(body["seed"] % 2 for _, body in server.asked)
     assert 0 < statuses.count("grader_error") == odd < 20
+
+
+def test_an_evaluation_whose_server_goes_away_says_how_to_go_on():
+    server = Server(reply(text="what?"), httpx.Response(503))
+    pool = EnvPool(lambda: Echo(split="test", max_turns=2))
+    task = pool.take(1)[0].tasks[0]
+    with pytest.raises(RunFailed, match="run the same command again"):
+        EndpointPlayer(server.client(attempts=2)).play(pool, [task], 1, Sampling(), seed=0)
+
+
+def test_a_conversation_that_the_server_refuses_is_not_judged():
+    def answer(body):
+        long = len(body["messages"]) > 1
+        return httpx.Response(400, text="context too long") if long else reply(text="what?")
+
+    server = Server(answer)
+    pool = EnvPool(lambda: Echo(split="test", max_turns=3))
+    tasks = pool.take(1)[0].tasks.distinct(2)
+    groups = EndpointPlayer(server.client()).play(pool, tasks, 1, Sampling(), seed=0)
+    for (played,) in groups:
+        assert played.reward.status == "grader_error"
+        assert "context too long" in played.reward.detail
 
 
 def test_tools_are_told_in_words():
