@@ -107,22 +107,23 @@ def page(
     said = "".join(f"| {k} | {v[0]:.3f} | {v[-1]:.3f} |\n" for k, v in losses.items())
     return f"""# From raw text to a small assistant
 
-`python benchmarks/assistant.py` wrote this page, with configs/text.yaml and configs/assistant.yaml: a
-decoder of {size / 1e6:.2f} million parameters, pretrained on {tokens / 1e6:.1f} million tokens of
-{mega(kept):.1f} MB of cleaned text, then fine-tuned on instructions. On one core of a busy machine, wall-clock:
-{times}.
+`python benchmarks/assistant.py` wrote this page, with configs/text.yaml and configs/assistant.yaml:
+a decoder of {size / 1e6:.2f} million parameters, pretrained on {tokens / 1e6:.1f} million tokens of
+{mega(kept):.1f} MB of cleaned text, then fine-tuned on instructions. On one core of a busy machine,
+wall-clock: {times}.
 
 ## Bits per byte of text kept back
 
-{len(held)} documents, {mega(held):.2f} MB; pieces of a book or of a long speech may have neighbours in the training
-text. A model reads 256 tokens at a time, in windows that overlap by half.
+{len(held)} documents, {mega(held):.2f} MB; pieces of a book may have neighbours in the training text.
+A model reads 256 tokens at a time, in windows that overlap by half.
 
 | | bits per byte |
 | --- | --- |
 {bits}
-n-grams are interpolated Kneser-Ney on bytes, counted on all of the training text. gzip learns nothing in
-advance: it packs all documents in one stream, and is given the last 32 kB of the training text, which is as
-far back as it looks. "sft without text" was fine-tuned on the instructions alone.
+n-grams are interpolated Kneser-Ney on bytes, counted on all of the training text. gzip learns
+nothing in advance: it packs all documents in one stream, and is given the last 32 kB of the
+training text, which is as far back as it looks. "sft without text" was fine-tuned on the
+instructions alone.
 
 ## Instructions kept back
 
@@ -134,7 +135,8 @@ Mean loss of reply tokens in nats, at the first look and at the end:
 ## Answers, greedy
 
 {markdown(answers(sources))}
-A model of this size that has read a few megabytes has learned what a reply looks like, not what is true.
+A model of this size that has read a few megabytes has learned what a reply looks like, not what is
+true.
 """
 
 
