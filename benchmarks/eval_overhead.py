@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from rlenv.browse import read_options
 from rlenv.display import Display
 from rlenv.engines.base import Completion, Engine, Request, Sampling
 from rlenv.evaluation.command import evaluate_plan
@@ -104,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a checkpoint folder")
     parser.add_argument("--env", default="rlenv/Arithmetic-v0")
+    parser.add_argument("--option", action="append", default=[], metavar="key=value")
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--max-tokens", type=int, default=8)
@@ -114,8 +116,10 @@ def main() -> None:
     arguments = parser.parse_args()
     clock = CLOCKS[arguments.clock]
     torch.set_num_threads(arguments.threads)
-    names = ("env", "tasks", "samples", "max_tokens")
-    plan = make_plan({name: getattr(arguments, name) for name in names}, "the command line")
+    names = ("tasks", "samples", "max_tokens")
+    env = {"id": arguments.env, **read_options(arguments.option)}
+    given = {name: getattr(arguments, name) for name in names}
+    plan = make_plan({"env": env, **given}, "the command line")
     began = clock()
     subject = load_subject(arguments.model)
     loading = clock() - began
@@ -135,9 +139,11 @@ def main() -> None:
     print(
         f"evaluation          {middle['all']:.2f} s, {middle['engine']:.2f} s of it in the engine"
     )
+    episodes = arguments.tasks * (arguments.samples + 1)
+    each = 1e6 * (middle["all"] - middle["engine"]) / episodes
     print(
         f"the rest            {statistics.median(shares):.1%} "
-        f"({min(shares):.1%} to {max(shares):.1%})"
+        f"({min(shares):.1%} to {max(shares):.1%}), {each:.0f} microseconds an episode"
     )
     if arguments.json:
         figures = {"loading": loading, "first": first, "rounds": rounds, "shares": shares}

@@ -137,8 +137,15 @@ class TaskSet:
     def distinct(self, count: int) -> list[Task]:
         """Return up to `count` tasks with different keys, in order of their index.
 
-        Fewer come back where the split holds fewer.
+        Fewer come back where the split holds fewer. They are looked for once: held-out evaluation
+        asks for the same ones again and again.
         """
+        known: dict[int, list[Task]] = self.__dict__.setdefault("_distinct", {})
+        if count not in known:
+            known[count] = self._find_distinct(count)
+        return list(known[count])
+
+    def _find_distinct(self, count: int) -> list[Task]:
         found: dict[str, Task] = {}
         misses = 0  # in a row: an endless set that makes few different tasks must end too
         for task in self:
