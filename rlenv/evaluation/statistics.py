@@ -136,7 +136,9 @@ def _over_tasks(outcomes: Outcomes, k: int, of_task: Callable[[int, int], float]
     used = [task for task in outcomes if len(task) >= k]
     if not used:
         raise ValueError(f"no task has {k} judged samples, so there is nothing to estimate")
-    return share([of_task(len(task), sum(task)) for task in used], sum(map(len, used)))
+    # n samples hold n / k separate sets of k tries
+    tries = max(len(used), sum(map(len, used)) // k)
+    return share([of_task(len(task), sum(task)) for task in used], tries)
 
 
 def plurality(votes: Sequence[Vote]) -> tuple[float, float]:

@@ -88,6 +88,20 @@ def test_intervals_cover_the_truth_95_times_in_100(tasks, rates, floor):
     assert floor <= covered / trials <= 1
 
 
+@pytest.mark.parametrize("tasks", [50, 200])
+def test_intervals_of_pass_hat_k_cover_rare_tasks_that_are_known(tasks):
+    """Few tasks are always solved and the others seldom: what is rare must not look impossible."""
+    rng = np.random.default_rng(0)
+    known, seldom = 0.03, 0.15
+    truth = known + (1 - known) * seldom**4
+    covered = 0
+    for _ in range(400):
+        p = np.where(rng.random(tasks) < known, 1.0, seldom)
+        found = statistics.pass_hat_k((rng.random((tasks, 8)) < p[:, None]).tolist(), 4)
+        covered += found.low <= truth <= found.high
+    assert covered / 400 >= 0.9
+
+
 def test_samples_counted_as_independent_would_cover_less():
     """What the clustering is for: the same simulation with each sample as its own task."""
     rng = np.random.default_rng(0)
