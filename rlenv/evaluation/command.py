@@ -100,6 +100,10 @@ def evaluate_plan(
                 stop=(limits or Limits()).watch(folder.samples()),
                 progress=lambda done, total: display.update(done, {}),
             )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped; the samples so far are in {folder.path}, and the same command goes on"
+            ) from None
         finally:
             display.end()
     return {**folder.settings, **result.row(), "folder": str(folder.path)}

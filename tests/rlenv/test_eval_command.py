@@ -60,6 +60,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(command, capsys, tmp_pat
 
     monkeypatch.setattr(LocalPlayer, "play", interrupted)
     assert evaluation.main([*command, "--batch", "4"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
     assert not (whole / "result.json").exists()
     assert evaluation.main([*command, "--batch", "6"]) == 0
     capsys.readouterr()
