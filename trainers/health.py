@@ -41,6 +41,10 @@ def _collapsed(entropy: float, now: Metrics, first: Metrics) -> bool:
     )
 
 
+def _grown(times: float, metric: str) -> Callable[[float, Metrics, Metrics], bool]:
+    return lambda value, now, first: value > times * first.get(metric, value) > 0
+
+
 SIGNS = {
     "equal": Sign(
         "frac_reward_zero_std",
@@ -69,6 +73,14 @@ SIGNS = {
         "its replies for a reward that is being gamed; a lower learning_rate or a "
         "kl.coefficient keeps it nearer",
         patience=1,
+    ),
+    "disagreement": Sign(
+        "rewards/disagreement/mean",
+        _grown(2.0, "rewards/disagreement/mean"),
+        "the members of the reward model disagree over twice as much as at first "
+        "({rewards/disagreement/mean:.2f}): the policy has found replies that they were not "
+        "trained on, whose scores mean little. A higher kl.coefficient, combine: cautious or "
+        "fewer steps keeps to what they know",
     ),
     "graders": Sign(
         "grader_errors",

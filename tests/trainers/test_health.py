@@ -12,12 +12,14 @@ WELL = {
     "kl": 0.01,
     "grader_errors": 0.0,
     "unparseable": 0.1,
+    "rewards/disagreement/mean": 0.2,
 }
 TROUBLE = {
     "equal": {"frac_reward_zero_std": 1.0},
     "truncated": {"completions/clipped_ratio": 0.97},
     "entropy": {"entropy": 0.001, "frac_reward_zero_std": 0.9},
     "kl": {"kl": 2.5},
+    "disagreement": {"rewards/disagreement/mean": 0.5},
     "graders": {"grader_errors": 0.1},
     "silent": {"unparseable": 1.0},
 }
@@ -54,6 +56,7 @@ def test_trouble_is_told_once_it_lasts_and_again_after_a_while(name):
         ("entropy", "clip_high"),
         ("kl", "kl.coefficient"),
         ("silent", "SFT"),
+        ("disagreement", "cautious"),
     ],
 )
 def test_the_words_name_the_setting_that_helps(name, word):
