@@ -238,7 +238,7 @@ def compare(size: str, arguments: argparse.Namespace, *, bf16: bool) -> None:
         for name, run in contestants.items():
             seconds, losses[name] = run()
             speeds[name].append(each / statistics.median(seconds[1:]))  # the first warms up
-        peaks.append(throughput.peak("cpu", bf16=bf16, seconds=0.5))
+        peaks.append(throughput.peak("cpu", bf16=bf16, seconds=0.5, clock=clock))
     count = sum(p.numel() for p in start.parameters())
     peak = statistics.median(peaks)
     print(

@@ -11,7 +11,7 @@ _LOGITS = {"cpu": 2**19, "cuda": 2**27}  # computed at a time; on a processor th
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, dtype: Any) -> Tensor:
-    """Return the sum of -log softmax(hidden weight^T)[labels].
+    """Return the sum of -log softmax(hidden weight^T)[labels], where there is a label.
 
     The gradient of a chunk's logits, softmax minus one-hot, is made while they are at hand and
     multiplied out at once; so logits are computed once, and (N, V) numbers are never stored
@@ -20,7 +20,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, dtype: 
     Args:
         hidden: (N, width).
         weight: (V, width).
-        labels: (N,).
+        labels: (N,), negative where there is none.
         dtype: of the products; the softmax is in float32.
     """
     return _LinearCrossEntropy.apply(hidden, weight, labels, dtype, torch.is_grad_enabled())
@@ -39,16 +39,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for first in range(0, len(hidden), size):
             part = slice(first, first + size)
             logits = (states[part] @ head.T).float()
-            asked = labels[part, None]
+            real = labels[part, None] >= 0
+            asked = labels[part, None].clamp(min=0)
             logits -= logits.amax(-1, keepdim=True)
             chosen = logits.gather(-1, asked)
             shares = logits.exp_()
             norm = shares.sum(-1, keepdim=True)
-            total += (norm.log() - chosen).sum()
+            total += (norm.log() - chosen).masked_fill(~real, 0).sum()
             if to_hidden is None or to_weight is None:
                 continue
-            shares /= norm
-            shares.scatter_add_(-1, asked, torch.full_like(norm, -1))
+            shares *= real / norm
+            shares.scatter_add_(-1, asked, -real.to(shares.dtype))
             shares = shares.to(dtype)
             torch.mm(shares, head, out=to_hidden[part])
             if dtype == weight.dtype:

@@ -17,6 +17,8 @@ from rlenv.errors import UserError
 from trainers.pretraining.cross_entropy import linear_cross_entropy
 from trainers.pretraining.rows import NO_LABEL, Rows
 
+_FEW = 0.75  # share of labels
+
 
 def row_loss(model: Any, rows: Rows, *, bf16: bool = False) -> Tensor:
     """Return the sum of the cross-entropies of all labels, in nats.
@@ -26,13 +28,14 @@ def row_loss(model: Any, rows: Rows, *, bf16: bool = False) -> Tensor:
         rows: on the model's device.
         bf16: compute matrix products in bfloat16.
     """
-    asked = rows.labels != NO_LABEL
     with torch.autocast(rows.labels.device.type, torch.bfloat16, enabled=bf16):
-        hidden = hidden_states(model, rows)[asked]
+        hidden = hidden_states(model, rows).flatten(0, 1)
+    labels = rows.labels.flatten()
+    if rows.asked < _FEW * len(labels):  # picking them out costs less than asking for all
+        asked = labels != NO_LABEL
+        hidden, labels = hidden[asked], labels[asked]
     head = model.get_output_embeddings().weight
-    return linear_cross_entropy(
-        hidden, head, rows.labels[asked], torch.bfloat16 if bf16 else head.dtype
-    )
+    return linear_cross_entropy(hidden, head, labels, torch.bfloat16 if bf16 else head.dtype)
 
 
 def check(model: Any) -> None:
@@ -116,10 +119,11 @@ def _rotate(
     qkv: Tensor, turn: int, heads: int, cos: Tensor, sin: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Turn queries and keys (Su et al. 2021); return queries, keys, values (B, heads, T, D)."""
-    qk, v = qkv[:, :, :turn], qkv[:, :, turn:]
-    swapped = qk.roll(qkv.shape[-1] // 2, -1)
-    qk = (qk * cos + swapped * sin).to(v.dtype)
-    return tuple(part.transpose(1, 2) for part in (qk[:, :, :heads], qk[:, :, heads:], v))  # type: ignore[return-value]
+    # split and not sliced: the gradient of a slice is filled up with zeros first
+    qk, v = qkv.split([turn, qkv.shape[2] - turn], 2)
+    qk = torch.addcmul(qk * cos, qk.roll(qkv.shape[-1] // 2, -1), sin).to(v.dtype)
+    q, k = qk.split([heads, turn - heads], 2)
+    return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
 def _attend(

@@ -63,22 +63,30 @@ def tokens_per_second(shape: Preset, setting: Setting, seconds: float = 5.0) -> 
     return ids.numel() / _seconds_each(step, seconds)
 
 
-def peak(device: str, *, bf16: bool, seconds: float = 1.0) -> float:
+def peak(
+    device: str,
+    *,
+    bf16: bool,
+    seconds: float = 1.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Measure products of large square matrices; return FLOP/s."""
     dtype = torch.bfloat16 if bf16 else torch.float32
     a, b = torch.randn(2, _SIDE, _SIDE, device=device).to(dtype)
-    return 2 * _SIDE**3 / _seconds_each(lambda: a @ b, seconds)
+    return 2 * _SIDE**3 / _seconds_each(lambda: a @ b, seconds, clock)
 
 
-def _seconds_each(call: Callable[[], object], seconds: float) -> float:
+def _seconds_each(
+    call: Callable[[], object], seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Return the median time of a call that is repeated for so long, three times at least."""
     call()
     began = time.perf_counter()
     times: list[float] = []
     while len(times) < 3 or time.perf_counter() - began < seconds:
-        start = time.perf_counter()
+        start = clock()
         call()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
