@@ -114,8 +114,8 @@ wall-clock: {times}.
 
 ## Bits per byte of text kept back
 
-{len(held)} documents, {mega(held):.2f} MB; pieces of a book may have neighbours in the training text.
-A model reads 256 tokens at a time, in windows that overlap by half.
+{len(held)} documents, {mega(held):.2f} MB; pieces of a book may have neighbours in the training
+text. A model reads 256 tokens at a time, in windows that overlap by half.
 
 | | bits per byte |
 | --- | --- |

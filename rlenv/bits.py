@@ -144,7 +144,7 @@ def model_bits(model: Any, tokenizer: Any, texts: Sequence[str], *, batch: int =
     return nats / math.log(2) / sum(len(text.encode()) for text in texts)
 
 
-def windows(ids: Sequence[int], length: int) -> Iterator[tuple[Sequence[int], int]]:
+def windows(ids: list[int], length: int) -> Iterator[tuple[list[int], int]]:
     """Cut tokens into windows that overlap by half.
 
     Args:

@@ -1,8 +1,11 @@
 """Tokens and labels under the chat templates of well-known models."""
 
+import json
+
 import pytest
 
 from rlenv.chat import ChatFormat
+from tests.conftest import SHARED
 from tests.rlenv import chat_templates
 from trainers.sft import rows
 from trainers.sft.rows import IGNORED
@@ -100,6 +103,38 @@ def test_what_cannot_be_used_is_counted_and_named(write):
     assert (report.rows, report.used, report.bad) == (7, 2, 5) == (7, len(made.rows), 5)
     assert report.lines()[1] == "  dropped: an empty reply: 2 rows (2, 5)"
     assert report.learned == sum(label != IGNORED for r in made.rows for label in r["labels"])
+
+
+def test_kinds_of_files_give_the_same_rows(write, tmp_path):
+    from pyarrow import Table, parquet
+
+    chat = ChatFormat(chat_templates.tokenizer("ours"))
+    some = [{"instruction": "Say", "input": str(n), "output": f"{n}!"} for n in range(5)]
+    paths = [write(some), tmp_path / "data.json", tmp_path / "data.parquet"]
+    paths[1].write_text(json.dumps(some))
+    parquet.write_table(Table.from_pylist(some), paths[2])
+    made = [
+        rows.tokenize(
+            [DataSettings(path=str(path))], chat, max_length=100, held_out=0.0, seed=0
+        ).rows
+        for path in paths
+    ]
+    assert made[0] == made[1] == made[2]
+    assert len(made[0]) == 5
+
+
+@pytest.mark.skipif(not (SHARED / "data/sft").is_dir(), reason=f"needs the files in {SHARED}")
+def test_real_files_are_recognised_and_counted(tokenizer):
+    chat = ChatFormat(tokenizer)
+    names = ["instructions-1100.json", "self-instruct-seed-tasks.jsonl"]
+    sources = [DataSettings(path=str(SHARED / "data/sft" / name)) for name in names]
+    made = rows.tokenize(sources, chat, max_length=256, held_out=0.05, seed=0)
+    assert [report.form for report in made.reports] == ["alpaca", "self-instruct"]
+    assert [report.rows for report in made.reports] == [1100, 175]
+    for report in made.reports:  # one conversation a row
+        assert report.used + report.held_out + report.bad == report.rows
+        assert report.used > 50
+    assert len(made.rows) == sum(report.used for report in made.reports)
 
 
 def test_a_character_that_the_tokenizer_lacks_is_no_reply(chat, write):
