@@ -2,20 +2,21 @@
 
     python benchmarks/audit.py RUN
 
-Judges the kept samples of every stage's final evaluation by the `audit` of the run's environment
-(`rlenv/Code-v0` has one), beside the verdict of the reward. Tests learned by heart, or gaps in them
-that are made use of, show as samples that pass the one and fail the other.
+Judges the kept samples of the final evaluation, before and after the last stage, by the `audit` of
+the run's environment (`rlenv/Code-v0` has one), beside the verdict of the reward. Tests learned by
+heart, or gaps in them that are made use of, show as samples that pass the one and fail the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlenv import config, registry
-from rlenv.evaluation import Estimate, pass_at_1
+from rlenv.evaluation import Estimate, pass_at_1, read_evaluation
 
 
 @dataclass(frozen=True)
@@ -37,37 +38,36 @@ class Audit:
     solved: int
 
 
-def audit_run(folder: Path) -> list[Audit]:
-    """Audit every stage that was evaluated; nothing where the environment has no audit."""
+def audit_run(folder: Path, stages: int = 2) -> list[Audit]:
+    """Audit the last stages that were evaluated; nothing where the environment has no audit."""
     settings = config.read(folder / "config.yaml")
-    evaluated = settings.evaluate
+    evaluated, chosen = settings.evaluate, settings.environment
     assert evaluated is not None
-    assert settings.env is not None
-    env = registry.make(settings.env.id, split=evaluated.split, **settings.env.options)
+    assert chosen is not None
+    env = registry.make(chosen.id, split=evaluated.split, **chosen.options)
     if not hasattr(env, "audit"):
         return []
     tasks = {task.key: task for task in env.tasks.distinct(evaluated.tasks)}
     found = []
-    for result in json.loads((folder / "results.json").read_text()):
-        kept = json.loads((folder / "evaluations" / f"{result['stage']}.json").read_text())
+    for result in json.loads((folder / "results.json").read_text())[-stages:]:
+        _, kept = read_evaluation(folder / "evaluations" / result["stage"])
+        samples = [sample for sample in kept if sample.judged and not sample.greedy]
         reward: dict[str, list[bool]] = {key: [] for key in tasks}
         audit: dict[str, list[bool]] = {key: [] for key in tasks}
-        for sample in kept["samples"]:
-            key = sample["task_key"]
-            reward[key].append(sample["solved"])
-            audit[key].append(env.audit(tasks[key], sample["reply"]))
-        pairs = [
-            (by_reward, by_audit)
-            for key in tasks
-            for by_reward, by_audit in zip(reward[key], audit[key], strict=True)
-        ]
+        with ThreadPoolExecutor() as threads:
+            passed = threads.map(lambda s: env.audit(tasks[s.task_key], s.reply), samples)
+            for sample, right in zip(samples, passed, strict=True):
+                reward[sample.task_key].append(sample.solved)
+                audit[sample.task_key].append(right)
+        both = sum(sum(map(min, reward[key], audit[key])) for key in tasks)
+        solved = sum(sample.solved for sample in samples)
         found.append(
             Audit(
                 result["label"],
                 pass_at_1([*reward.values()]),
                 pass_at_1([*audit.values()]),
-                only_reward=sum(by_reward and not by_audit for by_reward, by_audit in pairs),
-                solved=sum(by_reward for by_reward, _ in pairs),
+                only_reward=solved - both,
+                solved=solved,
             )
         )
     return found

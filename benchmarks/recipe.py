@@ -26,6 +26,7 @@ from typing import Any
 
 from audit import audit_run
 
+from rlenv.evaluation import Sample, read_evaluation
 from rlenv.plots import line_chart
 
 SHOWN = 10  # prompts side by side
@@ -84,11 +85,11 @@ class Proof:
         lines = map(json.loads, (self.folder / "metrics.jsonl").open())
         return [line for line in lines if line["stage"] == stage]
 
-    def replies(self) -> dict[str, list[dict[str, Any]]]:
+    def replies(self) -> dict[str, list[Sample]]:
         """Return each stage's greedy replies, by its label."""
         folder = self.folder / "evaluations"
         return {
-            r["label"]: json.loads((folder / f"{r['stage']}.json").read_text())["greedy"]
+            r["label"]: [s for s in read_evaluation(folder / r["stage"])[1] if s.greedy]
             for r in self.results
         }
 
@@ -162,13 +163,14 @@ def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
         )
     last = proofs[0].results[-1]
     loads = ", ".join(f"{p.load:.1f}" for p in proofs)
+    cores = f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores ({platform.machine()})"
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     lines += [
         "",
         f"pass@1 at temperature 1 with its 95% interval (tasks are the clusters): {last['tasks']} "
         f"tasks of the {last['split']} split, {last['samples']} samples each, none of which any "
         f"stage has seen. Task set {last['fingerprint']}. Time is that of the whole command on "
-        f"{os.cpu_count()} cores ({platform.machine()}); load average at the start: {loads}. "
+        f"{cores}; load average at the start: {loads}. "
         f"Python {platform.python_version()}, {versions}.",
         "",
         f"![held-out reward by step, one line a seed]({config.stem}.svg)",
@@ -190,7 +192,7 @@ def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
 
 def _audits(proofs: Sequence[Proof]) -> list[str]:
     """Return what tests say that the reward never used, where the environment has some."""
-    audits = {proof.seed: audit_run(proof.folder)[-2:] for proof in proofs}
+    audits = {proof.seed: audit_run(proof.folder) for proof in proofs}
     if not any(audits.values()):
         return []
     lines = [
@@ -231,8 +233,8 @@ def _side_by_side(proof: Proof) -> list[str]:
     replies = proof.replies()
     lines = [_row(["prompt", *replies]), _row(["---"] * (len(replies) + 1))]
     for row in list(zip(*replies.values(), strict=True))[:SHOWN]:
-        cells = [f"{_code(r['reply'])} {'✓' if r['solved'] else '✗'}" for r in row]
-        lines.append(_row([_code(row[0]["prompt"]), *cells]))
+        cells = [f"{_code(sample.reply)} {'✓' if sample.solved else '✗'}" for sample in row]
+        lines.append(_row([_code(row[0].prompt), *cells]))
     return lines
 
 
