@@ -1,11 +1,13 @@
 """Train a recipe with several seeds, one after another, and write down what came of it.
 
-    python benchmarks/recipe.py CONFIG [--seeds 0 1 2] [--runs runs] [--out docs/results]
+    python benchmarks/recipe.py CONFIG [--seeds 0 1 2] [--gain 20] [--runs runs]
+                                [--out docs/results]
 
 Writes `OUT/NAME.md` with pass@1 of every stage for every seed, the time and memory it took, and
 replies side by side, and `OUT/NAME.svg` with the held-out curves. Where the environment has an
-audit, the same samples are judged by that too (see `audit.py`). A seed whose run is finished
-already is read and not trained again.
+audit, the same samples are judged by that too (see `audit.py`). For Wordle, whole games and what
+players win that learn nothing stand in place of the replies. A seed whose run is finished already
+is read and not trained again.
 """
 
 from __future__ import annotations
@@ -24,8 +26,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import wordle_games
 from audit import audit_run
 
+from rlenv import config as configs
+from rlenv import registry
 from rlenv.evaluation import Sample, read_evaluation
 from rlenv.plots import line_chart
 
@@ -126,16 +131,16 @@ def _spent_by_children(pid: int) -> float:
     return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
-    """Write the page."""
+def page(config: Path, proofs: Sequence[Proof], command: str, least: float) -> str:
+    """Write the page; `least` points gained are what a seed should reach."""
     labels = [r["label"] for r in proofs[0].results]
-    reached = sum(p.gain >= 20 for p in proofs)
+    reached = sum(p.gain >= least for p in proofs)
     gains = ", ".join(f"{p.gain:+.1f}" for p in proofs)
     lines = [
         f"# {config.stem}",
         "",
         f"`{labels[-1]}` gained {gains} points of held-out pass@1 over `{labels[-2]}`; "
-        f"{reached} of {len(proofs)} seeds gained 20 or more.",
+        f"{reached} of {len(proofs)} seeds gained {least:g} or more.",
         "",
         "```bash",
         command,
@@ -177,9 +182,7 @@ def page(config: Path, proofs: Sequence[Proof], command: str) -> str:
         "",
         *_audits(proofs),
         *_judging(proofs),
-        f"## The same prompts, answered greedily (seed {proofs[0].seed})",
-        "",
-        *_side_by_side(proofs[0]),
+        *_shown(config, proofs[0]),
         "",
         "## The recipe",
         "",
@@ -229,6 +232,15 @@ def _judging(proofs: Sequence[Proof]) -> list[str]:
     ]
 
 
+def _shown(config: Path, proof: Proof) -> list[str]:
+    """Return what the policies did, side by side."""
+    settings = configs.read(config, [f"seed={proof.seed}"])
+    if registry.spec(settings.env.id).id == "rlenv/Wordle-v0":
+        return wordle_games.sections(settings, proof.folder, [r["stage"] for r in proof.results])
+    title = f"## The same prompts, answered greedily (seed {proof.seed})"
+    return [title, "", *_side_by_side(proof)]
+
+
 def _side_by_side(proof: Proof) -> list[str]:
     replies = proof.replies()
     lines = [_row(["prompt", *replies]), _row(["---"] * (len(replies) + 1))]
@@ -252,6 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--gain", type=float, default=20, help="points that each should gain")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
@@ -262,8 +275,10 @@ def main() -> None:
     (arguments.out / f"{arguments.config.stem}.svg").write_text(chart)
     seeds = " ".join(map(str, arguments.seeds))
     command = f"python benchmarks/recipe.py {arguments.config} --seeds {seeds}"
+    if arguments.gain != parser.get_default("gain"):
+        command += f" --gain {arguments.gain:g}"
     (arguments.out / f"{arguments.config.stem}.md").write_text(
-        page(arguments.config, proofs, command)
+        page(arguments.config, proofs, command, arguments.gain)
     )
 
 

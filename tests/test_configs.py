@@ -6,7 +6,9 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.launch import prepare_multi_gpu_env
 
-from rlenv import config, runner
+from rlenv import config, registry, runner
+from rlenv.demonstrations import demonstrate
+from rlenv.models import presets
 from tests.conftest import ROOT, SHARED
 from trainers import stage_class
 from trainers.data import settings
@@ -84,3 +86,16 @@ def test_the_mixture_is_that_of_smollm3():
     assert shares == [(0.85, 0.12, 0.03), (0.75, 0.15, 0.10), (0.63, 0.24, 0.13)]
     tokens = [phase.share * 11.1 for phase in found.phases]
     assert tokens == pytest.approx([8, 2, 1.1], abs=0.02)
+
+
+def test_the_wordle_recipe_is_small_and_plays_training_secrets_alone():
+    path = ROOT / "configs/wordle.yaml"
+    run = config.read(path)
+    stages = {p.name: p.stage for p in runner.check(run, str(path), stage_class)}
+    assert list(stages) == ["tokenizer", "pretrain", "sft", "grpo"]
+    # a character vocabulary is far below 256
+    assert presets.preset(stages["pretrain"].settings.model).parameters(256) < 5_000_000
+    assert run.evaluate.split == "test"
+    env = registry.make(run.env.id, split="train", **run.env.options)
+    played = {demonstrate(env, task, seed=0).replies[-1] for task in env.tasks.for_training()}
+    assert played <= set(env.words.training)

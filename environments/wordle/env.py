@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -12,17 +12,27 @@ from rich.text import Text
 
 import rlenv
 from environments.wordle import words as wordle_words
-from environments.wordle.feedback import GREEN, YELLOW, feedback
+from environments.wordle.feedback import GREEN, GREY, YELLOW, feedback
 from environments.wordle.players import Solver
 from environments.wordle.words import Words
 from rlenv import parsing
 from rlenv.env import Response
 from rlenv.task import Message, RowTasks, TaskSet
 
-_TOLD = re.compile(r"[a-z][GYX](?: [a-z][GYX])*")
+_MARKED = "G if it stands there in the secret, Y if it stands elsewhere, X if not, or not as often."
+_COMES = {  # what is told, by how
+    "letters": f"Each of its letters comes back with a mark: {_MARKED}",
+    "marks": f"A mark comes back for each of its letters: {_MARKED}",
+    "known": (
+        "What follows from all guesses so far comes back: letters that the secret has not; then, "
+        "in upper case, letters whose place is not known; then its places, each with its letter "
+        "in upper case, or with the last letter that is in the secret but not there, or _."
+    ),
+}
 _COLOURS = {GREEN: "bold white on #538d4e", YELLOW: "bold white on #b59f3b"}
-_GREY = "bold white on #3a3a3c"
+_GREY_TILE = "bold white on #3a3a3c"
 _WEIGHED = 8  # of the words left, by the expert: it plays well, and a secret in many ways
+_LISTED = 7  # words beside a secret, in text for pretraining
 
 
 class Wordle(rlenv.TextEnv):
@@ -48,10 +58,15 @@ class Wordle(rlenv.TextEnv):
         shaping: give all components of the rubric their weight; without, only `solved` counts.
         end_on_invalid: a reply that is no allowed word ends the game.
         instructions: the opening tells the rules, and answers count the guesses left. Without, it
-            is `Wordle 5` and the marks alone, for policies that learned from demonstrations.
+            is `Wordle 5` and what a guess is told alone, for policies that learned from
+            demonstrations.
+        told: what a guess is told: each of its letters with its mark beside it (`letters`), or
+            the marks alone, `XYGXX` (`marks`), with `?????` for a reply that is no allowed word;
+            or what follows from all guesses so far, `is AR ra__E` (`known`, see `known` here).
         expert: the words of the solver that demonstrates: `training` for the secrets of the train
             split alone, `allowed` for all that may be guessed. Where no word of its own is left,
             and at the last guess, it says the secret.
+        first: words that it guesses first, whatever it is told.
         **kwargs: see `rlenv.TextEnv`.
 
     Raises:
@@ -76,12 +91,16 @@ class Wordle(rlenv.TextEnv):
         shaping: bool = True,
         end_on_invalid: bool = False,
         instructions: bool = True,
+        told: str = "letters",
         expert: str = "training",
+        first: Sequence[str] = (),
         rubric: rlenv.Rubric | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if guesses < 1:
             raise rlenv.UserError(f"guesses is at least 1, not {guesses}")
+        if told not in _COMES:
+            raise rlenv.UserError(f"told is one of {', '.join(_COMES)}, not {told!r}")
         if expert not in ("training", "allowed"):
             raise rlenv.UserError(f"expert is training or allowed, not {expert!r}")
         if not shaping:
@@ -91,8 +110,12 @@ class Wordle(rlenv.TextEnv):
         super().__init__(rubric=rubric, **{"max_turns": guesses, **kwargs})
         self.solved_at = _solved_at(self.rubric)  # type: ignore[misc]
         self.length, self.guesses = length, guesses
-        self.end_on_invalid, self.instructions = end_on_invalid, instructions
+        self.end_on_invalid, self.instructions, self.told = end_on_invalid, instructions, told
         self.words: Words = wordle_words.load(length, secrets, allowed)
+        self.first = [first] if isinstance(first, str) else list(first)
+        for word in self.first:
+            if word not in self.words.allowed:
+                raise rlenv.UserError(f"first names words that may be guessed, not {word!r}")
         self._expert = partial(_solver, expert, length, secrets, allowed)
         self._history: list[tuple[str, str]] = []
         self._used = 0
@@ -113,9 +136,8 @@ class Wordle(rlenv.TextEnv):
             return f"Wordle {self.length}"
         return (
             f"Find the secret word of {self.length} letters in {self.guesses} guesses. Reply with "
-            "one English word, alone or as <guess>...</guess>. Each of its letters comes back "
-            "with a mark: G if it stands there in the secret, Y if it stands elsewhere, X if it "
-            "does not, or not as often. A reply that is no such word uses up a guess."
+            f"one English word, alone or as <guess>...</guess>. {_COMES[self.told]} "
+            "A reply that is no such word uses up a guess."
         )
 
     def start(self, task: rlenv.Task) -> None:
@@ -136,16 +158,27 @@ class Wordle(rlenv.TextEnv):
         solved = guess == task.answer
         return self._answer(
             task,
-            " ".join(map("".join, zip(guess, marks, strict=True))),
+            self._tell(guess, marks),
             self._reward(solved=solved, agrees=agrees, valid=True),
             over=solved,
         )
+
+    def _tell(self, guess: str, marks: str) -> str:
+        if self.told == "known":
+            return known(self._history, self.length)
+        return marks if self.told == "marks" else with_letters(guess, marks)
 
     def _refuse(self, task: rlenv.Task, guess: str | None) -> Response:
         reward = self._reward(
             solved=False, agrees=False, valid=False, status="ok" if guess else "unparseable"
         )
         why = "not an allowed word" if guess else f"not one word of {self.length} letters"
+        if self.told != "letters":
+            why = (
+                "?" * self.length
+                if self.told == "marks"
+                else f"?{known(self._history, self.length)}"
+            )
         return self._answer(task, why, reward, over=self.end_on_invalid)
 
     def _reward(
@@ -173,29 +206,36 @@ class Wordle(rlenv.TextEnv):
 
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
         """Return what a solver would guess, one of its good guesses drawn by the episode's seed."""
-        told = [read_marks(str(m["content"])) for m in messages if m["role"] == "user"]
-        history = [pair for pair in told if pair is not None]
         used = sum(message["role"] == "assistant" for message in messages)
         if used == self.guesses - 1:
             return str(task.answer)
+        if used < len(self.first):
+            return self.first[used]
         if self._luck is None:
             self._luck = self.random.getrandbits(32)
         rng = random.Random(f"{self._luck}/{used}")
-        return self._expert()(history, rng) or str(task.answer)
+        return self._expert()(self._history, rng) or str(task.answer)
 
     def text(self, task: rlenv.Task) -> str:
-        """Return the secret alone."""
-        return str(task.answer)
+        """Return a list of words that the expert knows, the secret at any place among them."""
+        known = self._expert().words
+        rng = random.Random(task.key)
+        words = [str(task.answer), *rng.sample(known, min(_LISTED, len(known)))]
+        rng.shuffle(words)
+        return " ".join(words)
 
     def styled(self, message: Message) -> Text | None:
         """Return marks as coloured tiles."""
         first, _, rest = str(message["content"]).partition("\n")
-        marked = read_marks(first)
-        if message["role"] != "user" or marked is None:
+        if (
+            message["role"] != "user"
+            or not self._history
+            or first != self._tell(*self._history[-1])
+        ):
             return None
         tiles = Text()
-        for letter, mark in zip(*marked, strict=True):
-            tiles.append(f" {letter.upper()} ", _COLOURS.get(mark, _GREY)).append(" ")
+        for letter, mark in zip(*self._history[-1], strict=True):
+            tiles.append(f" {letter.upper()} ", _COLOURS.get(mark, _GREY_TILE)).append(" ")
         return tiles.append(f" {rest}")
 
 
@@ -219,13 +259,38 @@ def read_guess(reply: str, length: int) -> str | None:
     return word if len(word) == length and word.isascii() and word.isalpha() else None
 
 
-def read_marks(text: str) -> tuple[str, str] | None:
-    """Return the guess and the marks that a message tells, `cX rY`; None where it tells none."""
-    first = text.partition("\n")[0]
-    if _TOLD.fullmatch(first) is None:
-        return None
-    pairs = first.split(" ")
-    return "".join(p[0] for p in pairs), "".join(p[1] for p in pairs)
+def with_letters(guess: str, marks: str) -> str:
+    """Return marks beside the letters they are of, `cX rY aG nX eX`."""
+    return " ".join(letter + mark for letter, mark in zip(guess, marks, strict=True))
+
+
+def known(history: Sequence[tuple[str, str]], length: int) -> str:
+    """Return what follows from all guesses so far, `is AR ra__E` after `raise` for `crane`.
+
+    Three words: the letters that the secret has not; those that it has at places not known yet;
+    and its places. A place holds its letter where that is known, in upper case; otherwise the last
+    letter that is in the secret but not there, or `_`.
+
+    Args:
+        history: guesses, each with its marks.
+        length: of the words.
+    """
+    found: dict[int, str] = {}
+    moved: dict[int, str] = {}
+    least: Counter[str] = Counter()  # how often a letter stands in the secret
+    said: set[str] = set()
+    for guess, marks in history:
+        said |= set(guess)
+        least |= Counter(a for a, mark in zip(guess, marks, strict=True) if mark != GREY)
+        for place, (letter, mark) in enumerate(zip(guess, marks, strict=True)):
+            if mark == GREEN:
+                found[place] = letter
+            elif mark == YELLOW:
+                moved[place] = letter
+    out = "".join(sorted(said - set(least)))
+    somewhere = "".join(sorted((least - Counter(found.values())).elements())).upper()
+    places = "".join(found.get(i, "").upper() or moved.get(i, "_") for i in range(length))
+    return f"{out} {somewhere} {places}"
 
 
 @lru_cache(maxsize=4)  # shared by all environments of a process

@@ -29,6 +29,7 @@ class Preset:
 
 PRESETS = {
     "nano": Preset(64, 2, 4, 176),
+    "mini": Preset(64, 3, 4, 176),
     "micro": Preset(128, 4, 4, 344),
     "tiny": Preset(192, 6, 6, 512),
     "small": Preset(288, 6, 6, 768),

@@ -17,7 +17,9 @@ threads: 1
 stages:
   tokenizer: {{corpus: [tasks], max_length: {length}}}
   pretrain: {{corpus: [tasks], tasks: 200, steps: 2, batch_size: 8, length: 32}}
-  sft: {{demonstrations: 32, batch_size: 16, eval_every: 2, eval_tasks: 4, max_tokens: 8}}
+  sft:
+    {{demonstrations: 32, batch_size: 16, group_by_length: true, eval_every: 2, eval_tasks: 4,
+      max_tokens: 8}}
   grpo: {{groups: 2, group_size: 4, steps: 2, max_tokens: 6, eval_every: 2, eval_tasks: 4}}
 evaluate: {{split: test, tasks: 4, samples: 1, max_tokens: 6}}
 """

@@ -63,6 +63,7 @@ def make_trainer(
             context,
             s,
             dataset_kwargs={"skip_prepare_dataset": True},
+            train_sampling_strategy="group_by_length" if s.group_by_length else "random",
             include_num_input_tokens_seen="non_padding",  # of packed rows TRL itself counts one
             **trl_stage.checkpointing(SFTConfig, on=s.gradient_checkpointing),
         ),

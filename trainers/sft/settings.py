@@ -18,12 +18,15 @@ class FitSettings(TRLSettings):
 
     Attributes:
         packing: put several conversations into each row of `max_length` tokens; none sees another.
+        group_by_length: put conversations of about the same length into one step, which pads less;
+            for games that end at different turns.
         max_length: the longest conversation in tokens; the model's own limit if left out.
         lora: train low-rank adapters in place of all weights; they are merged at the end.
         gradient_checkpointing: keep less in memory and compute some of it twice.
     """
 
     packing: bool = False
+    group_by_length: bool = False
     max_length: int | None = Field(None, ge=8)
     lora: LoRASettings | None = None
     gradient_checkpointing: bool = False

@@ -1,5 +1,6 @@
 import io
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import rlenv
-from environments.wordle.env import read_guess
+from environments.wordle.env import known, read_guess
+from environments.wordle.feedback import feedback
 from environments.wordle.words import load
 from rlenv.demonstrations import demonstrate
 from rlenv.display import Display
@@ -66,6 +68,51 @@ def test_guesses_that_contradict_what_was_told_and_no_words_lose_their_share():
     assert "not an allowed word" in steps[2][0]
     assert "not one word of 5 letters" in steps[3][0]
     assert [step[4]["reward"].status for step in steps[2:4]] == ["ok", "unparseable"]
+
+
+def test_marks_alone_are_as_long_for_every_reply():
+    steps = game("crane", "trace", "zzzzz", "two words", "crane", told="marks", instructions=False)
+    assert [step[0] for step in steps] == ["XGGYG", "?????", "?????", "GGGGG"]
+    question, _ = make(told="marks").reset(seed=0)
+    assert "A mark comes back for each" in question
+
+
+@pytest.mark.parametrize(
+    ("guesses", "secret", "says"),
+    [
+        ([], "crane", "  _____"),
+        (["raise"], "crane", "is AR ra__E"),
+        (["raise", "trace"], "crane", "ist C rRAcE"),
+        (["hound"], "crane", "dhou  ___N_"),
+        (["lever"], "hello", "rv L lE___"),
+        (["mamma"], "maxim", " M MAm__"),  # a second m, not there
+        (["eerie", "there"], "there", "i  THERE"),
+        (["allee"], "apple", " L Al__E"),
+    ],
+)
+def test_what_is_known(guesses, secret, says):
+    assert known([(guess, feedback(guess, secret)) for guess in guesses], 5) == says
+
+
+@given(st.lists(st.sampled_from(load(5).secrets), max_size=6), st.sampled_from(load(5).secrets))
+def test_what_is_known_is_true_of_the_secret(guesses, secret):
+    out, somewhere, places = known([(g, feedback(g, secret)) for g in guesses], 5).split(" ")
+    assert not set(out) & set(secret)
+    rest = Counter(secret)
+    for letter, place in zip(secret, places, strict=True):
+        if place.isupper():
+            assert place.lower() == letter
+            rest[letter] -= 1
+        else:
+            assert place == "_" or (place in secret and place != letter)
+    assert Counter(somewhere.lower()) <= rest
+
+
+def test_what_is_known_is_told():
+    steps = game("crane", "raise", "zzzzz", told="known", instructions=False)
+    assert [step[0] for step in steps] == ["is AR ra__E", "?is AR ra__E"]
+    question, _ = make(told="known").reset(seed=0)
+    assert "its places" in question
 
 
 def test_a_reply_that_is_no_word_ends_the_game_where_asked():
@@ -162,8 +209,9 @@ def test_secrets_are_the_tasks():
     assert {task.key for task in short} == {task.key for task in sets["test"]}
 
 
-def test_the_expert_solves_with_training_secrets_alone():
-    env = make(instructions=False)
+@pytest.mark.parametrize("told", ["letters", "marks", "known"])
+def test_the_expert_solves_with_training_secrets_alone(told):
+    env = make(instructions=False, told=told)
     held_out = {t.answer for split in ("validation", "test") for t in make(split=split).tasks}
     games = set()
     for seed in range(60):
@@ -180,6 +228,25 @@ def test_the_expert_may_know_all_words():
     env = make(expert="allowed")
     said = {r for seed in range(20) for r in demonstrate(env, env.tasks[seed], seed=seed).replies}
     assert said - set(env.words.secrets)
+
+
+def test_the_expert_may_always_begin_alike():
+    env = make(first=["raise", "mount"])
+    games = [demonstrate(env, env.tasks[seed], seed=seed).replies for seed in range(20)]
+    assert {tuple(game[:2]) for game in games} == {("raise", "mount")}
+    assert all(game[-1] == env.tasks[seed].answer for seed, game in enumerate(games))
+
+
+def test_text_lists_words_that_the_expert_knows():
+    def texts(**options):
+        env = make(split="train", **options)
+        return [env.text(task).split() for task in env.tasks]
+
+    held_out = {t.answer for split in ("validation", "test") for t in make(split=split).tasks}
+    alone = texts()
+    assert all(task.answer in words for task, words in zip(make().tasks, alone, strict=True))
+    assert not held_out & set().union(*alone)
+    assert held_out & set().union(*texts(expert="allowed", allowed="secrets"))
 
 
 def test_other_lengths_and_lists(tmp_path):
@@ -204,7 +271,9 @@ def test_other_lengths_and_lists(tmp_path):
         ({"length": 40}, "no words of 40 letters"),
         ({"secrets": "nowhere.txt"}, "does not exist"),
         ({"guesses": 0}, "at least 1"),
+        ({"told": "colours"}, "letters, marks, known"),
         ({"expert": "cheat"}, "training or allowed"),
+        ({"first": "zzzzz"}, "may be guessed"),
         ({"rubric": {"solved": 0.1, "valid": 0.5}}, "more weight"),
         ({"rubric": {"solvd": 1.0}}, "Did you mean solved"),
         ({"shaping": False, "rubric": {"solved": 1.0}}, "leave out one"),

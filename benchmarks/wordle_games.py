@@ -1,0 +1,117 @@
+"""What the page of a Wordle recipe says besides: players that learn nothing, and whole games."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from environments.wordle import players
+from environments.wordle.env import read_guess
+from environments.wordle.feedback import GREEN, YELLOW, feedback
+from environments.wordle.words import Words, load
+from rlenv import registry
+from rlenv.chat import ChatFormat
+from rlenv.config import RunSettings
+from rlenv.engines.base import Sampling
+from rlenv.evaluation import Estimate, pass_at_1
+from rlenv.models import checkpoint
+from rlenv.rollout import EnvPool, play
+
+SHOWN = 8  # games
+ROUNDS = 4  # games of a player for each secret
+TILES = {GREEN: "🟩", YELLOW: "🟨"}
+
+
+def sections(settings: RunSettings, run: Path, stages: Sequence[str]) -> list[str]:
+    """Return what the page says besides, as Markdown lines.
+
+    Args:
+        settings: of the run.
+        run: its folder.
+        stages: whose checkpoints' games are shown.
+    """
+    assert settings.evaluate is not None
+    env = registry.make(settings.env.id, split=settings.evaluate.split, **settings.env.options)
+    options = settings.env.options
+    words = load(env.length, options.get("secrets"), options.get("allowed"))
+    tasks = env.tasks.distinct(settings.evaluate.tasks)
+    secrets = [str(task.answer) for task in tasks]
+    lines = [
+        "## Players that learn nothing, with the same secrets",
+        "",
+        f"{len(secrets)} secrets, {ROUNDS} games each, {len(words.allowed):,} words that may be "
+        "guessed.",
+        "",
+        "| player | games won |",
+        "| --- | --- |",
+    ]
+    for name, player in contenders(words).items():
+        lines.append(f"| {name} | {won(player, secrets, ROUNDS, env.guesses)} |")
+    games = {stage: sampled(settings, run, stage) for stage in stages}
+    lines += ["", f"## Games (seed {settings.seed}, greedy)", ""]
+    lines += ["| secret | " + " | ".join(stages) + " |", "| --- |" + " --- |" * len(stages)]
+    for n in range(min(SHOWN, len(tasks))):
+        shown = ["<br>".join(tiles(secrets[n], games[stage][n], words)) for stage in stages]
+        lines.append(f"| {secrets[n]} | " + " | ".join(shown) + " |")
+    return [*lines, ""]
+
+
+def contenders(words: Words) -> dict[str, players.Player]:
+    """Return players that learn nothing, by what they do."""
+    allowed = sorted(words.allowed)
+    return {
+        "solver: the word that should tell most, of those that agree": players.Solver(allowed),
+        "any allowed word that agrees with all it was told": players.Solver(allowed, breadth=1),
+        "solver that knows the training secrets alone": players.Solver(words.training),
+        "any allowed word": players.RandomValid(allowed),
+    }
+
+
+def won(
+    player: Callable[[players.History, random.Random], str | None],
+    secrets: Sequence[str],
+    rounds: int,
+    guesses: int,
+) -> Estimate:
+    """Estimate the share of games that a player wins, some with each secret."""
+    rng = random.Random(0)
+    games = [[players.play(player, s, rng, guesses) for _ in range(rounds)] for s in secrets]
+    return pass_at_1([[bool(g) and set(g[-1][1]) == {GREEN} for g in rows] for rows in games])
+
+
+def sampled(settings: RunSettings, run: Path, stage: str) -> list[list[str]]:
+    """Let a checkpoint play some held-out secrets greedily; return its replies."""
+    assert settings.evaluate is not None
+    env, split = settings.env, settings.evaluate.split
+    source = str(run / stage)
+    model, tokenizer = checkpoint.load(source, device="cpu")
+    chat = ChatFormat(tokenizer, source)
+    pool = EnvPool(lambda: registry.make(env.id, split=split, **env.options))
+    groups = play(
+        pool,
+        checkpoint.engine_for(model, chat),
+        chat,
+        pool.take(1)[0].tasks.distinct(settings.evaluate.tasks)[:SHOWN],
+        samples=1,
+        sampling=Sampling(temperature=0.0, max_tokens=settings.evaluate.max_tokens),
+        seed=settings.seed,
+        max_length=checkpoint.context_length(model, tokenizer),
+    )
+    return [
+        [str(m["content"]) for m in g.trajectories[0].messages if m["role"] == "assistant"]
+        for g in groups
+    ]
+
+
+def tiles(secret: str, replies: Sequence[str], words: Words) -> list[str]:
+    """Return a game as lines of a word and its tiles; what is no allowed word has none."""
+    lines = []
+    for reply in replies:
+        guess = read_guess(reply, len(secret))
+        if guess is None or guess not in words.allowed:
+            lines.append(f"`{reply}` no word")
+        else:
+            marks = "".join(TILES.get(mark, "⬛") for mark in feedback(guess, secret))
+            lines.append(f"`{guess}` {marks}")
+    return lines
