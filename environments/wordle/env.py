@@ -32,7 +32,7 @@ _COMES = {  # what is told, by how
 _COLOURS = {GREEN: "bold white on #538d4e", YELLOW: "bold white on #b59f3b"}
 _GREY_TILE = "bold white on #3a3a3c"
 _WEIGHED = 8  # of the words left, by the expert: it plays well, and a secret in many ways
-_LISTED = 7  # words beside a secret, in text for pretraining
+_LISTED = 8  # words, in a line of text for pretraining
 
 
 class Wordle(rlenv.TextEnv):
@@ -64,8 +64,9 @@ class Wordle(rlenv.TextEnv):
             the marks alone, `XYGXX` (`marks`), with `?????` for a reply that is no allowed word;
             or what follows from all guesses so far, `is AR ra__E` (`known`, see `known` here).
         expert: the words of the solver that demonstrates: `training` for the secrets of the train
-            split alone, `allowed` for all that may be guessed. Where no word of its own is left,
-            and at the last guess, it says the secret.
+            split alone, `allowed` for all that may be guessed. The first says the secret at the
+            last guess. The second never looks at it, and so may lose: what it says depends on what
+            it was told alone, and its games do not tell which words are training secrets.
         first: words that it guesses first, whatever it is told.
         **kwargs: see `rlenv.TextEnv`.
 
@@ -112,6 +113,7 @@ class Wordle(rlenv.TextEnv):
         self.length, self.guesses = length, guesses
         self.end_on_invalid, self.instructions, self.told = end_on_invalid, instructions, told
         self.words: Words = wordle_words.load(length, secrets, allowed)
+        self.expert = expert
         self.first = [first] if isinstance(first, str) else list(first)
         for word in self.first:
             if word not in self.words.allowed:
@@ -207,7 +209,7 @@ class Wordle(rlenv.TextEnv):
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
         """Return what a solver would guess, one of its good guesses drawn by the episode's seed."""
         used = sum(message["role"] == "assistant" for message in messages)
-        if used == self.guesses - 1:
+        if used == self.guesses - 1 and self.expert == "training":
             return str(task.answer)
         if used < len(self.first):
             return self.first[used]
@@ -217,11 +219,12 @@ class Wordle(rlenv.TextEnv):
         return self._expert()(self._history, rng) or str(task.answer)
 
     def text(self, task: rlenv.Task) -> str:
-        """Return a list of words that the expert knows, the secret at any place among them."""
+        """Return a list of words that the expert knows."""
         known = self._expert().words
         rng = random.Random(task.key)
-        words = [str(task.answer), *rng.sample(known, min(_LISTED, len(known)))]
-        rng.shuffle(words)
+        words = rng.sample(known, min(_LISTED, len(known)))
+        if self.expert == "training":
+            words.insert(rng.randrange(len(words) + 1), str(task.answer))
         return " ".join(words)
 
     def styled(self, message: Message) -> Text | None:

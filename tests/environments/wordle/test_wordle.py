@@ -230,6 +230,19 @@ def test_the_expert_may_know_all_words():
     assert said - set(env.words.secrets)
 
 
+def test_an_expert_that_knows_all_words_does_not_look_at_the_secret():
+    """Two secrets that are told the same are guessed alike, up to where the answers part."""
+    env = make(expert="allowed", allowed="secrets", guesses=3, told="marks", instructions=False)
+    lost = 0
+    for seed in range(150):
+        first, second = (demonstrate(env, env.tasks[n], seed=7).messages for n in (seed, seed + 1))
+        told = list(zip(first, second, strict=False))
+        same = next((n for n, (a, b) in enumerate(told) if a != b), len(told))
+        assert told[same][0]["role"] == "user" if same < len(told) else first != second
+        lost += first[-1]["content"] != env.tasks[seed].answer
+    assert lost
+
+
 def test_the_expert_may_always_begin_alike():
     env = make(first=["raise", "mount"])
     games = [demonstrate(env, env.tasks[seed], seed=seed).replies for seed in range(20)]
