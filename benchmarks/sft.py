@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 
 from rlenv import forms
 from rlenv.chat import ChatFormat
@@ -95,6 +96,7 @@ def main() -> None:
             began = now()
             trainer = side(model, tokenizer, talks, a, folder)
             made[name].append(now() - began)
+            trainer.remove_callback(PrinterCallback)
             clock = Clock(now)
             trainer.add_callback(clock)
             losses[name].append(trainer.train().training_loss)

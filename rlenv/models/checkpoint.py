@@ -164,7 +164,8 @@ def begin(tokenizer: Any, text: str, *, mark: bool = True) -> list[int]:
         text: may spell no special token; one that does is read as plain text.
         mark: put the tokenizer's begin token first, as every document in pretraining has it.
     """
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+    ids = encoded["input_ids"]
     return [tokenizer.bos_token_id, *ids] if mark and tokenizer.bos_token_id is not None else ids
 
 
