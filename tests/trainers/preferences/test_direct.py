@@ -236,7 +236,7 @@ def test_the_policy_comes_to_prefer_what_was_chosen(
 def test_rounds_sample_anew(run_stages, finished_run):
     """Iterative DPO: the environment judges the policy's own replies, again and again."""
     data = {"sample": {"tasks": 240, "held_out": 32, "samples": 6, "max_tokens": 8}}
-    fitting = {"batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 0, "eval_every": 5}
+    fitting = {"batch_size": 8, "learning_rate": 3e-4, "warmup_steps": 0, "eval_every": 5}
     run = run_stages(
         {"dpo": {**fitting, "data": data, "rounds": 2, "eval_tasks": 64, "max_tokens": 8}},
         env=f"{DIGITS}:demo/Digits-v0",
