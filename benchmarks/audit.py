@@ -39,28 +39,31 @@ class Audit:
 
 
 def audit_run(folder: Path, stages: int = 2) -> list[Audit]:
-    """Audit the last stages that were evaluated; nothing where the environment has no audit."""
+    """Audit the last stages that were evaluated; nothing where the environment audits nothing."""
     settings = config.read(folder / "config.yaml")
     evaluated, chosen = settings.evaluate, settings.environment
     assert evaluated is not None
     assert chosen is not None
     env = registry.make(chosen.id, split=evaluated.split, **chosen.options)
-    if not hasattr(env, "audit"):
-        return []
     tasks = {task.key: task for task in env.tasks.distinct(evaluated.tasks)}
     found = []
     for result in json.loads((folder / "results.json").read_text())[-stages:]:
         _, kept = read_evaluation(folder / "evaluations" / result["stage"])
         samples = [sample for sample in kept if sample.judged and not sample.greedy]
-        reward: dict[str, list[bool]] = {key: [] for key in tasks}
-        audit: dict[str, list[bool]] = {key: [] for key in tasks}
         with ThreadPoolExecutor() as threads:
             passed = threads.map(lambda s: env.audit(tasks[s.task_key], s.reply), samples)
-            for sample, right in zip(samples, passed, strict=True):
-                reward[sample.task_key].append(sample.solved)
-                audit[sample.task_key].append(right)
-        both = sum(sum(map(min, reward[key], audit[key])) for key in tasks)
-        solved = sum(sample.solved for sample in samples)
+            judged = [
+                (s, right) for s, right in zip(samples, passed, strict=True) if right is not None
+            ]
+        if not judged:
+            return []
+        reward: dict[str, list[bool]] = {}
+        audit: dict[str, list[bool]] = {}
+        for sample, right in judged:
+            reward.setdefault(sample.task_key, []).append(sample.solved)
+            audit.setdefault(sample.task_key, []).append(right)
+        both = sum(sample.solved and right for sample, right in judged)
+        solved = sum(sample.solved for sample, _ in judged)
         found.append(
             Audit(
                 result["label"],
