@@ -121,6 +121,9 @@ def _by_words(ours: str, theirs: str) -> Verdict | None:
         letters = words.choice(ours), words.choice(theirs)
         if letters[0] is not None and letters[0] == letters[1]:
             return Verdict(True, "same choice")
+    pairs = [re.fullmatch(r"([CP])\(([^()]*)\)", text.replace(" ", "")) for text in (ours, theirs)]
+    if pairs[0] and pairs[1]:  # two points with names, of which C(1,0) and C(2,0) are not one
+        return Verdict(pairs[0][0] == pairs[1][0], "named pairs")
     times = words.clock(ours), words.clock(theirs)
     if times[0] and times[1] and (times[0][1] or times[1][1]):
         return Verdict(times[0][0] == times[1][0], "time of day")

@@ -12,7 +12,8 @@ from fractions import Fraction
 
 from .nodes import Apply, Node, Number, Relation, Several, Symbol, substitute, variables, walk
 
-_WHOLE = {Symbol("set:integers"), Symbol("set:naturals")}
+_NATURALS = Symbol("set:naturals")
+_WHOLE = {Symbol("set:integers"), _NATURALS}
 _LETTERS = frozenset("knm")
 _CONSTANTS = frozenset({"C", "c", "K", "k", "C_1", "c_1"})
 _SHIFTS = (0, 1, -1, 2, -2)
@@ -60,13 +61,17 @@ def renamings(a: Node, b: Node) -> Iterator[Node]:
         b: another.
     """
     letters = [_declared(node) or _likely(node) for node in (a, b)]
-    known = any(map(_declared, (a, b))) or all(Symbol("pi") in walk(node) for node in (a, b))
+    declared = any(map(_declared, (a, b)))
+    # without a word of whole numbers (n - 2) pi may be the angles of a polygon: it is not n pi
+    known = declared or all(Symbol("pi") in walk(node) for node in (a, b))
     if known and letters[0] and letters[1]:
         ours = Symbol(letters[0])
-        for shift in _SHIFTS:
-            moved = Apply("+", (ours, Number(Fraction(shift)))) if shift else ours
-            yield substitute(b, letters[1], moved)
-            yield substitute(b, letters[1], Apply("neg", (moved,)))
+        yield substitute(b, letters[1], ours)
+        if declared and not any(_NATURALS in walk(node) for node in (a, b)):
+            for shift in _SHIFTS:
+                moved = Apply("+", (ours, Number(Fraction(shift))))
+                yield substitute(b, letters[1], moved)
+                yield substitute(b, letters[1], Apply("neg", (moved,)))
     ours_free, theirs_free = variables(a) - variables(b), variables(b) - variables(a)
     if len(ours_free) == len(theirs_free) == 1:
         (one,), (other,) = ours_free, theirs_free

@@ -57,6 +57,7 @@ SAME = [
     ("x^2 + K", "x^2 + C"),
     (r"y = \ln|x| + c", r"\ln|x| + C"),
     ("C(5,2)", "10"),
+    ("C(5,2)", "C(5, 2)"),
     ("P(5, 2)", "20"),
     ("1,234,567", "1234567"),
     (r"1{,}000", "1000"),
@@ -141,6 +142,10 @@ SAME = [
 ]
 
 DIFFERENT = [
+    (r"n\pi", r"(n-2)\pi"),  # the angles of a polygon, no family
+    (r"2k-1, k\in\mathbb{N}", r"2k+1, k\in\mathbb{N}"),
+    ("C(1, 0)", "C(2,0)"),  # points: one binomial, two places
+    ("P(2,1)", "P(2,2)"),
     ("a + d", "b + c"),  # at evenly spaced points they would agree
     ("2k + 1", "2n + 1"),  # no word of whole numbers: two quantities
     (r"\frac{\pi}{4} + 2k\pi", r"\frac{\pi}{4} + k\pi, k \in \mathbb{Z}"),
