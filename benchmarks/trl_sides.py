@@ -25,6 +25,7 @@ from rlenv.evaluation import mean_reward
 from rlenv.models import checkpoint
 from rlenv.rollout import EnvPool, play
 from rlenv.trl import Bridge
+from trainers.trl_stage import checkpointing
 
 WARMUP = 5
 
@@ -227,22 +228,13 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=False,
-            **without_checkpointing(),
+            **checkpointing(GRPOConfig, on=False),
         ),
         callbacks=[Evaluate()],
         **arguments,
     )
     trainer.train()
     return clock.result(trainer.state.global_step, phases)
-
-
-def without_checkpointing() -> dict[str, bool]:
-    """Return TRL's setting not to compute activations twice, under the name it has here."""
-    from trl import GRPOConfig
-
-    new = "activation_checkpointing"
-    known = new in GRPOConfig.__dataclass_fields__
-    return {new if known else "gradient_checkpointing": False}
 
 
 class HeldOut:

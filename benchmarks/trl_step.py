@@ -80,7 +80,8 @@ def trl_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
     """Take steps with TRL's trainer."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
-    from trl_sides import without_checkpointing
+
+    from trainers.trl_stage import checkpointing
 
     rows, advantages = tokens()
     accumulation = len(rows) // MICRO_BATCH
@@ -102,7 +103,7 @@ def trl_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
             weight_decay=0.0,
             max_grad_norm=1.0,
             report_to="none",
-            **without_checkpointing(),
+            **checkpointing(GRPOConfig, on=False),
         ),
         train_dataset=Dataset.from_list([{"prompt": "x"}] * len(rows)),
     )
