@@ -160,7 +160,7 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
     if first["type"] == "extra_forbidden":
         model: Any = section
         for part in first["loc"][:-1]:
-            if isinstance(part, int):  # the place in a list, whose items are the model
+            if isinstance(part, int) or _is_type_tag(part):  # the place in a list, or in a union
                 continue
             annotation = model.model_fields[str(part)].annotation
             inner = [a for a in getattr(annotation, "__args__", (annotation,)) if _is_model(a)]
@@ -180,7 +180,9 @@ def _is_model(annotation: Any) -> bool:
 def _is_type_tag(part: Any) -> bool:
     # pydantic appends the name of the member of a union that it tried
     return isinstance(part, str) and (
-        part in ("int", "float", "str", "bool") or part.startswith(("literal[", "list[", "dict["))
+        part in ("int", "float", "str", "bool")
+        or part.startswith(("literal[", "list[", "dict["))
+        or part.endswith("Settings")
     )
 
 

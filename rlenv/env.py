@@ -103,6 +103,7 @@ class TextEnv(gymnasium.Env[str, str]):
         solved_at: the total reward from which an episode counts as solved (pass@k).
         reward_range: the lowest and the highest total reward of an episode.
         random: this episode's own `random.Random`, the same in all rollouts of a group.
+        characters: rare ones that it may say, for vocabularies that are made of what it says.
 
     Example:
         >>> import rlenv
@@ -115,6 +116,7 @@ class TextEnv(gymnasium.Env[str, str]):
     reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     solved_at: ClassVar[float] = 1.0
     rubric: Rubric | None = None
+    characters: str = ""
 
     def __init__(
         self,

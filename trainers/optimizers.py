@@ -111,3 +111,37 @@ class Optimizers:
         """Restore them."""
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
+
+
+class Joined(Optimizer):
+    """Optimizers of different parameters as one, for trainers and schedulers that want one.
+
+    Args:
+        parts: at least one.
+    """
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        self.parts = parts
+        super().__init__([p for part in parts for p in part.param_groups], {})
+        # the parts' own groups, so that a rate that is set here is theirs
+        self.param_groups = [group for part in parts for group in part.param_groups]
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Step each of them; `closure` is not used."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Remove the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of all."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore them."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]

@@ -85,7 +85,7 @@ def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
 
 def _conversations(env: TextEnv, count: int = 1000) -> list[str]:
     """Return what the environment and an expert say, so that the vocabulary covers it."""
-    texts = []
+    texts = [env.characters]
     for number, task in enumerate(itertools.islice(env.tasks.for_training(), count)):
         shown = demonstrate(env, task, seed=number)
         messages = env.opening(task) if shown is None else shown.messages

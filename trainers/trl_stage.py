@@ -37,6 +37,7 @@ class TRLSettings(Settings):
         warmup_steps: in which it rises.
         weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm.
+        bf16: compute matrix products in bfloat16; weights and optimizer stay float32.
         save_every: steps between saves of the state.
     """
 
@@ -48,6 +49,7 @@ class TRLSettings(Settings):
     warmup_steps: int = Field(20, ge=0)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
+    bf16: bool = False
     save_every: int = Field(100, ge=1)
 
     def steps(self, rows: int) -> int:
@@ -79,7 +81,7 @@ def arguments(config: Any, context: Context, s: TRLSettings, **own: Any) -> Any:
         "max_grad_norm": s.max_grad_norm,
         "seed": context.seed,
         "use_cpu": on_cpu,
-        "bf16": False,
+        "bf16": s.bf16,
         **checkpointing(config, on=False),
         "save_strategy": "steps",
         "save_steps": s.save_every,

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from string import ascii_lowercase
 from typing import Any
 
 from rich.text import Text
@@ -23,6 +24,10 @@ _MARKED = "G if it stands there in the secret, Y if it stands elsewhere, X if no
 _COMES = {  # what is told, by how
     "letters": f"Each of its letters comes back with a mark: {_MARKED}",
     "marks": f"A mark comes back for each of its letters: {_MARKED}",
+    "tiles": (
+        "Its letters come back: in upper case where it stands there in the secret, in a circle "
+        "if it stands elsewhere, in lower case if not, or not as often."
+    ),
     "known": (
         "What follows from all guesses so far comes back: letters that the secret has not; then, "
         "in upper case, letters whose place is not known; then its places, each with its letter "
@@ -61,8 +66,9 @@ class Wordle(rlenv.TextEnv):
             is `Wordle 5` and what a guess is told alone, for policies that learned from
             demonstrations.
         told: what a guess is told: each of its letters with its mark beside it (`letters`), or
-            the marks alone, `XYGXX` (`marks`), with `?????` for a reply that is no allowed word;
-            or what follows from all guesses so far, `is AR ra__E` (`known`, see `known` here).
+            the marks alone, `XYGXX` (`marks`), or one character for both, `cⓡAne` (`tiles`), with
+            `?????` for a reply that is no allowed word; or what follows from all guesses so far,
+            `is AR ra__E` (`known`, see `known` here).
         expert: the words of the solver that demonstrates: `training` for the secrets of the train
             split alone, `allowed` for all that may be guessed. The first says the secret at the
             last guess. The second never looks at it, and so may lose: what it says depends on what
@@ -112,6 +118,8 @@ class Wordle(rlenv.TextEnv):
         self.solved_at = _solved_at(self.rubric)  # type: ignore[misc]
         self.length, self.guesses = length, guesses
         self.end_on_invalid, self.instructions, self.told = end_on_invalid, instructions, told
+        if told == "tiles":
+            self.characters = "".join(as_tiles(ascii_lowercase, mark * 26) for mark in "XYG")
         self.words: Words = wordle_words.load(length, secrets, allowed)
         self.expert = expert
         self.first = [first] if isinstance(first, str) else list(first)
@@ -168,6 +176,8 @@ class Wordle(rlenv.TextEnv):
     def _tell(self, guess: str, marks: str) -> str:
         if self.told == "known":
             return known(self._history, self.length)
+        if self.told == "tiles":
+            return as_tiles(guess, marks)
         return marks if self.told == "marks" else with_letters(guess, marks)
 
     def _refuse(self, task: rlenv.Task, guess: str | None) -> Response:
@@ -177,9 +187,9 @@ class Wordle(rlenv.TextEnv):
         why = "not an allowed word" if guess else f"not one word of {self.length} letters"
         if self.told != "letters":
             why = (
-                "?" * self.length
-                if self.told == "marks"
-                else f"?{known(self._history, self.length)}"
+                f"?{known(self._history, self.length)}"
+                if self.told == "known"
+                else "?" * self.length
             )
         return self._answer(task, why, reward, over=self.end_on_invalid)
 
@@ -265,6 +275,19 @@ def read_guess(reply: str, length: int) -> str | None:
 def with_letters(guess: str, marks: str) -> str:
     """Return marks beside the letters they are of, `cX rY aG nX eX`."""
     return " ".join(letter + mark for letter, mark in zip(guess, marks, strict=True))
+
+
+def as_tiles(guess: str, marks: str) -> str:
+    """Return one character for each letter and its mark, `cⓡAne`.
+
+    To a tokenizer with a token a character, a letter and what became of it are one token.
+    """
+    shapes = {GREEN: str.upper, YELLOW: _circled, GREY: str.lower}
+    return "".join(shapes[mark](letter) for letter, mark in zip(guess, marks, strict=True))
+
+
+def _circled(letter: str) -> str:
+    return chr(ord("ⓐ") + ord(letter) - ord("a"))
 
 
 def known(history: Sequence[tuple[str, str]], length: int) -> str:

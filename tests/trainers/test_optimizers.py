@@ -46,6 +46,39 @@ def test_norms_do_not_decay_and_the_state_comes_back(nano, name):
         assert a.state_dict()["state"].keys() == b.state_dict()["state"].keys()
 
 
+def test_joined_optimizers_step_as_apart_under_a_schedule(nano):
+    """As a trainer drives them, with a scheduler that sets the rates and a state that is saved."""
+
+    def trained(steps, joined):
+        model = deepcopy(nano)
+        made = optimizers.make("muon", model, 0.1, 0.5)
+        one = optimizers.Joined(made.parts)
+        rates = torch.optim.lr_scheduler.LambdaLR(one, lambda step: 1 / (1 + step))
+        for step in range(steps):
+            ids = torch.arange(10 + step, 40 + step)[None]
+            model(ids, labels=ids).loss.backward()
+            if joined:
+                one.step()
+                one.zero_grad()
+                rates.step()
+            else:
+                made.step(0.1 / (1 + step), 1e9)
+            if joined and step == 1:  # saved and loaded by another
+                other = optimizers.Joined(optimizers.make("muon", model, 0.1, 0.5).parts)
+                other.load_state_dict(deepcopy(one.state_dict()))
+                one = other
+                kept = rates.state_dict()
+                rates = torch.optim.lr_scheduler.LambdaLR(one, lambda step: 1 / (1 + step))
+                rates.load_state_dict(kept)
+                for group, rate in zip(one.param_groups, rates.get_last_lr(), strict=True):
+                    group["lr"] = rate
+        return model.state_dict()
+
+    joined, apart = trained(4, joined=True), trained(4, joined=False)
+    for name, weights in apart.items():
+        torch.testing.assert_close(joined[name], weights)
+
+
 def test_gradients_are_clipped_together(nano):
     model = deepcopy(nano)
     ids = torch.arange(10, 40)[None]

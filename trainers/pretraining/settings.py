@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from rlenv.config import Settings
+from rlenv.models.presets import Preset, preset
 from trainers.optimizers import OptimizerName
 from trainers.pretraining.objectives import ObjectiveName
 from trainers.pretraining.scaling import LAWS, LawName, Optimum
@@ -118,21 +119,50 @@ class TrainingSettings(Settings):
         return self.learning_rate * warmup_stable_decay(step, total, self.warmup, self.decay)
 
 
+class ShapeSettings(Settings):
+    """The shape of a decoder.
+
+    Attributes:
+        width: of the residual stream; heads divide it into even parts.
+        layers: of the decoder.
+        heads: of attention.
+        mlp: width of the MLP.
+    """
+
+    width: int = Field(ge=2)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    mlp: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _divides(self) -> ShapeSettings:
+        if self.width % (2 * self.heads):
+            raise ValueError("heads must divide width into parts of even width")
+        return self
+
+
 class PretrainSettings(TrainingSettings):
     """Settings of the stage `pretrain`.
 
     Attributes:
-        model: a preset of `rlenv.models.presets`.
+        model: a preset of `rlenv.models.presets`, or a shape: `{width, layers, heads, mlp}`.
         steps: optimizer steps.
         flops: a compute budget in place of both: it decides how large a model is trained on how
             much text. `rlenv plan` says what it comes to.
         law: the scaling law that shares out the budget, see `scaling.LAWS`.
     """
 
-    model: str = "nano"
+    model: ShapeSettings | str = "nano"
     steps: int | None = Field(None, ge=1)
     flops: float | None = Field(None, gt=0)
     law: LawName = "epoch"
+
+    @property
+    def shape(self) -> Preset:
+        """The model's shape, where no budget decides on it."""
+        if isinstance(self.model, str):
+            return preset(self.model)
+        return Preset(**self.model.model_dump())
 
     @model_validator(mode="after")
     def _one_budget(self) -> PretrainSettings:

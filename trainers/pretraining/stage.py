@@ -23,7 +23,7 @@ class PretrainStage(Stage[PretrainSettings]):
 
     def check(self, env: EnvSettings | None, source: str | None) -> None:
         """See `Stage.check`."""
-        presets.preset(self.settings.model)
+        _ = self.settings.shape  # of a preset that exists
         for name in self.settings.sources:
             corpus.check_source(name, env)
 
@@ -32,7 +32,9 @@ class PretrainStage(Stage[PretrainSettings]):
         s = self.settings
         tokens = s.total_steps * s.batch_size * s.length
         sources = ", ".join(short_names(s.sources).values())
-        size = s.model if s.optimum is None else f"some {s.optimum.parameters:,.0f} parameters"
+        size = s.model if isinstance(s.model, str) else str(s.shape)
+        if s.optimum is not None:
+            size = f"some {s.optimum.parameters:,.0f} parameters"
         return f"{size} from random weights, on {sources}", f"{tokens:,} tokens"
 
     def steps(self) -> int:
@@ -46,7 +48,7 @@ class PretrainStage(Stage[PretrainSettings]):
         tokenizer = checkpoint.load_tokenizer(context.source)
         tokenizer.model_max_length = max(s.length, tokenizer.model_max_length)
         texts = read_texts(s, context, tokenizer)
-        shape = presets.preset(s.model)
+        shape = s.shape
         if s.optimum is not None:
             shape = presets.shape_of_size(s.optimum.parameters, len(tokenizer))
         torch.manual_seed(context.seed)

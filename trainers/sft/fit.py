@@ -15,7 +15,7 @@ import torch
 from rlenv.chat import ChatFormat
 from rlenv.models import checkpoint
 from rlenv.stage import Context
-from trainers import lora, trl_stage
+from trainers import lora, optimizers, trl_stage
 from trainers.sft.batches import collate, collate_packed, pack
 from trainers.sft.rows import TokenRow
 from trainers.sft.settings import FitSettings
@@ -70,7 +70,16 @@ def make_trainer(
         train_dataset=data,
         processing_class=tokenizer,
         data_collator=_collator(s, model, tokenizer.pad_token_id),
+        optimizers=(_optimizer(s, model), None),
     )
+
+
+def _optimizer(s: FitSettings, model: Any) -> optimizers.Joined | None:
+    """Return the optimizer to train with; None for TRL's own AdamW."""
+    if s.optimizer == "adamw":
+        return None
+    made = optimizers.make(s.optimizer, model, s.learning_rate, s.weight_decay)
+    return optimizers.Joined(made.parts)
 
 
 def save(model: Any, tokenizer: Any, s: FitSettings, folder: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from rlenv.config import Settings
 from trainers.lora import LoRASettings
+from trainers.optimizers import OptimizerName
 from trainers.trl_stage import TRLSettings
 
 DEMONSTRATIONS = "demonstrations"
@@ -23,6 +24,7 @@ class FitSettings(TRLSettings):
         max_length: the longest conversation in tokens; the model's own limit if left out.
         lora: train low-rank adapters in place of all weights; they are merged at the end.
         gradient_checkpointing: keep less in memory and compute some of it twice.
+        optimizer: `adamw`, or `muon`, with which a small model trained in full learns faster.
     """
 
     packing: bool = False
@@ -30,6 +32,13 @@ class FitSettings(TRLSettings):
     max_length: int | None = Field(None, ge=8)
     lora: LoRASettings | None = None
     gradient_checkpointing: bool = False
+    optimizer: OptimizerName = "adamw"
+
+    @model_validator(mode="after")
+    def _adapters_by_adamw(self) -> FitSettings:
+        if self.lora is not None and self.optimizer != "adamw":
+            raise ValueError("optimizer is adamw with lora: muon is for whole matrices")
+        return self
 
 
 class DataSettings(Settings):

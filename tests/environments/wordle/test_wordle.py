@@ -77,6 +77,15 @@ def test_marks_alone_are_as_long_for_every_reply():
     assert "A mark comes back for each" in question
 
 
+def test_tiles_are_one_character_each():
+    steps = game("crane", "trace", "zzzzz", "two words", "crane", told="tiles", instructions=False)
+    assert [step[0] for step in steps] == ["tRAⓒE", "?????", "?????", "CRANE"]
+    env = make(told="tiles")
+    question, _ = env.reset(seed=0)
+    assert "in a circle" in question
+    assert len(set(env.characters)) == 3 * 26
+
+
 @pytest.mark.parametrize(
     ("guesses", "secret", "says"),
     [
@@ -209,7 +218,7 @@ def test_secrets_are_the_tasks():
     assert {task.key for task in short} == {task.key for task in sets["test"]}
 
 
-@pytest.mark.parametrize("told", ["letters", "marks", "known"])
+@pytest.mark.parametrize("told", ["letters", "marks", "tiles", "known"])
 def test_the_expert_solves_with_training_secrets_alone(told):
     env = make(instructions=False, told=told)
     held_out = {t.answer for split in ("validation", "test") for t in make(split=split).tasks}
@@ -284,7 +293,7 @@ def test_other_lengths_and_lists(tmp_path):
         ({"length": 40}, "no words of 40 letters"),
         ({"secrets": "nowhere.txt"}, "does not exist"),
         ({"guesses": 0}, "at least 1"),
-        ({"told": "colours"}, "letters, marks, known"),
+        ({"told": "colours"}, "letters, marks, tiles, known"),
         ({"expert": "cheat"}, "training or allowed"),
         ({"first": "zzzzz"}, "may be guessed"),
         ({"rubric": {"solved": 0.1, "valid": 0.5}}, "more weight"),

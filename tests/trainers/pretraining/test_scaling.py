@@ -66,6 +66,12 @@ def test_a_budget_decides_model_and_steps(tokenizer):
     assert tokens * found.optimum.parameters * 6 == pytest.approx(6e13, rel=0.01)
 
 
+def test_a_model_may_be_given_by_its_shape():
+    shape = {"width": 64, "layers": 1, "heads": 4, "mlp": 64}
+    found = config.parse(PretrainSettings, {"steps": 1, "model": shape}, "x", "pretrain.")
+    assert found.shape == presets.Preset(**shape)
+
+
 @pytest.mark.parametrize(
     ("given_settings", "says"),
     [
@@ -73,6 +79,8 @@ def test_a_budget_decides_model_and_steps(tokenizer):
         ({"steps": 1, "flops": 1e12}, "give either steps or flops"),
         ({"flops": 1e12, "model": "nano"}, "leave model out"),
         ({"flops": 1e12, "law": "chinchilla"}, "epoch"),
+        ({"steps": 1, "model": {"width": 64, "layers": 1, "heads": 3, "mlp": 64}}, "heads must"),
+        ({"steps": 1, "model": {"widht": 64}}, r"model.widht is not a setting. Did you mean width"),
     ],
 )
 def test_budgets_that_do_not_fit(given_settings, says):

@@ -22,6 +22,7 @@ threads: 1
 stages:
   tokenizer: {{corpus: [tasks, {books}], max_length: 64}}
   pretrain:
+    model: {{width: 64, layers: 2, heads: 4, mlp: 176}}
     phases:
       - {{share: 0.5, corpus: {{tasks: 0.25, {books}: 0.75}}}}
       - {{share: 0.5, corpus: [tasks]}}

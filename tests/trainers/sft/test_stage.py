@@ -36,7 +36,9 @@ def metrics(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").open()]
 
 
-@pytest.mark.parametrize("how", [{}, {"packing": True}, {"lora": {"rank": 4}}], ids=str)
+@pytest.mark.parametrize(
+    "how", [{}, {"packing": True}, {"lora": {"rank": 4}}, {"optimizer": "muon"}], ids=str
+)
 def test_files_are_learned_from(tmp_path, base, write, how, capsys):
     if "lora" in how:
         pytest.importorskip("peft")
@@ -75,9 +77,10 @@ def test_accumulation_changes_nothing(tmp_path, base, write):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_an_interrupted_stage_goes_on_to_the_same_bytes(tmp_path, base, write, monkeypatch):
+@pytest.mark.parametrize("how", [{"lora": {"rank": 2}}, {"optimizer": "muon"}], ids=str)
+def test_an_interrupted_stage_goes_on_to_the_same_bytes(tmp_path, base, write, monkeypatch, how):
     data = write(ROWS)
-    how = {"data": str(data), "epochs": 2, "packing": True, "lora": {"rank": 2}, "batch_size": 2}
+    how = {"data": str(data), "epochs": 2, "packing": True, "batch_size": 2, **how}
     assert train.main([str(config(tmp_path, base, how, "whole"))]) == 0
     path = config(tmp_path, base, how, "parts")
     asked = iter(range(10**6))
@@ -133,6 +136,7 @@ def test_a_tokenizer_without_a_template_gets_one(tmp_path, base, write):
         ({"data": "{data}", "chat_template": "chatmal"}, "Did you mean chatml?"),
         ({"data": "{bad}"}, "2 of 3 rows"),
         ({"data": "{data}", "stop_at": 0.5}, "sft.stop_at is a reward"),
+        ({"data": "{data}", "lora": {}, "optimizer": "muon"}, "muon is for whole matrices"),
     ],
 )
 def test_mistakes_are_named(tmp_path, base, write, sft, says, capsys):
