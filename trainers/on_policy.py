@@ -23,6 +23,7 @@ from rlenv.trajectory import Group
 from trainers.batch import Batch
 from trainers.experience import Experience, ExperienceMaker
 from trainers.health import Health
+from trainers.held_out import Best
 from trainers.learner import Learner, LossExploded
 from trainers.loop import AcceleratedState, resumable_steps
 from trainers.metrics import describe, mean, rollout_metrics
@@ -107,6 +108,7 @@ class Loop:
         self.learner = Learner(self.policy, settings, self.accelerator)
         self.experience = ExperienceMaker(settings, self.learner, self.policy.pad)
         self.health = Health()
+        self.best = Best(context.state) if settings.keep_best else None
         self.pushed = False
 
     def run(self) -> None:
@@ -121,7 +123,8 @@ class Loop:
             metrics, episodes = self.step(step, looking=looking)
             if looking:
                 self.push()
-                metrics["held_out/reward"] = self.rollouts.held_out()
+                metrics |= self.rollouts.held_out()
+                self.keep(step, metrics)
                 context.keep_episodes(step + 1, episodes)
             if step == 0:
                 metrics |= {f"memory/{name}_mb": size for name, size in sizes.items()}
@@ -129,8 +132,23 @@ class Loop:
             for words in self.health.look(step + 1, metrics):
                 context.warn(step + 1, words)
         weights = self.weights()
-        if context.processes.main:
-            self.policy.save(context.out, weights)
+        if not context.processes.main:
+            return
+        if self.best is not None:
+            weights = self.best.load()
+            context.display.say(self.best.told(context.stage))
+        self.policy.save(context.out, weights)
+        if self.best is not None:
+            self.best.sign(context.out)
+
+    def keep(self, step: int, metrics: dict[str, float]) -> None:
+        """Keep the weights as they are after a step, if none did better so far."""
+        if self.best is None:
+            return
+        weights = self.weights()  # every process has its part in it
+        if self.context.processes.main:
+            self.best.rewind(step)
+            self.best.offer(step + 1, metrics, weights)
 
     def weights(self) -> dict[str, Any]:
         """Return the weights of what is trained, gathered from all processes."""

@@ -12,11 +12,11 @@ from torch import Tensor
 from rlenv.curriculum import Curriculum
 from rlenv.engines.base import Sampling, mix
 from rlenv.errors import RunFailed
-from rlenv.evaluation import mean_reward
 from rlenv.rollout import EnvPool, play
 from rlenv.stage import Context
 from rlenv.task import Task, TaskSet
 from rlenv.trajectory import Group
+from trainers.held_out import figures
 from trainers.policy import Policy
 from trainers.settings import OnPolicySettings
 
@@ -61,6 +61,9 @@ class Rollouts:
         self._pools: dict[int | None, EnvPool] = {}  # by level; None without a curriculum
         self._held_out = self._pool("validation", c.evaluated if c else None)
         self.sampling = Sampling(temperature=settings.temperature, max_tokens=settings.max_tokens)
+        self.eval_sampling = settings.eval_sampling.sampling(
+            temperature=settings.temperature, max_tokens=settings.max_tokens
+        )
         policy.chat.check_covers(self.training()[1][0].question)
         own = policy.memory()  # before an environment may add an adapter to the policy's trunk
         env = self.training()[0].take(1)[0]
@@ -99,7 +102,7 @@ class Rollouts:
         while True:
             drawn = [tasks.sample(rng) for _ in range(missing)]
             seeds = (self.context.seed, step, refills) if refills else (self.context.seed, step)
-            groups += self._play(pool, drawn, self.s.group_size, mix(*seeds))
+            groups += self._play(pool, drawn, self.s.group_size, mix(*seeds), self.sampling)
             self._check_graders(groups)
             if refills == self.s.max_refills:
                 break
@@ -121,12 +124,26 @@ class Rollouts:
             self.curriculum.record(reward.value >= solved_at for reward in judged)
         return Collected(groups, tokens, metrics)
 
-    def held_out(self) -> float:
-        """Return the mean reward on validation tasks, one sample each."""
-        tasks = self._held_out.take(1)[0].tasks.distinct(self.s.eval_tasks)
-        return mean_reward(self._play(self._held_out, tasks, 1, self.context.seed))
+    def held_out(self) -> dict[str, float]:
+        """Play validation tasks, and return `trainers.held_out.figures`."""
+        env = self._held_out.take(1)[0]
+        groups = self._play(
+            self._held_out,
+            env.tasks.distinct(self.s.eval_tasks),
+            self.s.eval_sampling.samples,
+            self.context.seed,
+            self.eval_sampling,
+        )
+        return figures(groups, env.solved_at)
 
-    def _play(self, pool: EnvPool, tasks: Sequence[Task], samples: int, seed: int) -> list[Group]:
+    def _play(
+        self,
+        pool: EnvPool,
+        tasks: Sequence[Task],
+        samples: int,
+        seed: int,
+        sampling: Sampling,
+    ) -> list[Group]:
         """Play one group a task; each process plays some of them, and all get all."""
         processes = self.context.processes
         # a task that was drawn twice stays with one process, which gives it samples of its own
@@ -138,7 +155,7 @@ class Rollouts:
             self.policy.chat,
             [tasks[n] for n in mine],
             samples=samples,
-            sampling=self.sampling,
+            sampling=sampling,
             seed=seed,
             max_length=self.policy.max_length,
         )

@@ -12,6 +12,7 @@ from rlenv.curriculum import CurriculumSettings
 from rlenv.errors import UserError, did_you_mean
 from trainers import algorithms
 from trainers.algorithms import Aggregate
+from trainers.held_out import EvalSampling
 from trainers.kl import KLSettings
 from trainers.lora import LoRASettings
 
@@ -91,7 +92,9 @@ class OnPolicySettings(Settings):
         max_grad_norm: gradients are scaled down to this norm.
         max_loss: a loss beyond it, in size, stops the run.
         eval_every: steps between held-out evaluations, on the validation split.
-        eval_tasks: how many tasks they play, once each at `temperature`.
+        eval_tasks: how many tasks they play.
+        eval_sampling: how they play, by default once each, at `temperature`.
+        keep_best: leave the weights with the highest held-out reward in place of the last ones.
         keep_episodes: how many sampled episodes are kept at each of them.
         save_every: steps between saves of the state.
         max_grader_errors: a run stops when a larger share of a step's rollouts can't be judged.
@@ -130,6 +133,8 @@ class OnPolicySettings(Settings):
     max_loss: float = Field(1e3, gt=0)
     eval_every: int = Field(25, ge=1)
     eval_tasks: int = Field(200, ge=1)
+    eval_sampling: EvalSampling = EvalSampling()
+    keep_best: bool = False
     keep_episodes: int = Field(4, ge=0)
     save_every: int = Field(25, ge=1)
     max_grader_errors: float = Field(0.2, ge=0, le=1)

@@ -19,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from rlenv.config import Settings
 from rlenv.models import checkpoint
 from rlenv.stage import Context
+from trainers.held_out import Best
 
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
@@ -107,6 +108,7 @@ def fit(
     look: Callable[[], Mapping[str, float]] | None = None,
     every: int = 1,
     enough: Callable[[Mapping[str, float]], bool] | None = None,
+    best: Best | None = None,
 ) -> None:
     """Train, from where the stage was interrupted if it was.
 
@@ -116,6 +118,7 @@ def fit(
         look: measures the model as it is; what it returns is logged with the step's metrics.
         every: steps between two looks. The last step is looked at too.
         enough: told what a look found, says whether to stop there.
+        best: keeps the weights of the best look; the model has them in the end.
 
     Raises:
         Interrupted: the user stopped the run; its state was saved.
@@ -124,12 +127,15 @@ def fit(
         trainer.remove_callback(callback)
     step, save = last_save(context)
     context.forget_after(step)
-    reporter = _Reporter(context, look, every, enough)
+    reporter = _Reporter(context, look, every, enough, best)
     trainer.add_callback(reporter)
     trainer.train(resume_from_checkpoint=save)
     finished = reporter.enough_seen or trainer.state.global_step == trainer.state.max_steps
     if context.stop.requested and not finished:
         context.interrupt(trainer.state.global_step)
+    if best is not None:
+        trainer.model.load_state_dict(best.load())
+        context.display.say(best.told(context.stage))
 
 
 def last_save(context: Context) -> tuple[int, str | None]:
@@ -150,17 +156,22 @@ class _Reporter(TrainerCallback):
         look: Callable[[], Mapping[str, float]] | None,
         every: int,
         enough: Callable[[Mapping[str, float]], bool] | None,
+        best: Best | None,
     ) -> None:
         self._context, self._look, self._every, self._enough = context, look, every, enough
+        self._best = best
         self._seen: dict[str, float] = {}
         self._clock: tuple[float, float] | None = None  # time and tokens at the first log
         self._before = _tokens_logged(context)  # the trainer counts from 0 when it resumes
         self.enough_seen = False
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         due = state.global_step % self._every == 0 or state.global_step == state.max_steps
         if self._look is not None and due:
             self._seen = dict(self._look())
+            if self._best is not None:
+                self._best.rewind(state.global_step - 1)
+                self._best.offer(state.global_step, self._seen, kwargs["model"].state_dict())
             control.should_log = True  # the trainer takes an evaluation for the step's log
             if self._enough is not None and self._enough(self._seen):
                 self.enough_seen = control.should_training_stop = True

@@ -21,7 +21,7 @@ PPO = SETTINGS.replace("kl:", "group_size: 1, groups: 16, critic: {shared: SHARE
 )
 STAGES = {
     "grpo": ("grpo", SETTINGS),
-    "lora": ("grpo", SETTINGS.replace("{steps", "{lora: {rank: 4}, steps")),
+    "lora": ("grpo", SETTINGS.replace("{steps", "{lora: {rank: 4}, keep_best: true, steps")),
     "ppo": ("ppo", PPO.replace("SHARED", "false")),
     "shared": ("ppo", PPO.replace("SHARED", "true")),
 }

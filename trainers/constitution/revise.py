@@ -125,7 +125,7 @@ class ReviseStage(Stage[ReviseSettings]):
             player = HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
 
         def measure() -> dict[str, float]:
-            return {} if player is None else {"held_out/reward": player.reward()}
+            return {} if player is None else player.metrics()
 
         trainer = fit.make_trainer(s, context, model, tokenizer, rows)
         trl_stage.fit(trainer, context, look=measure, every=s.eval_every)

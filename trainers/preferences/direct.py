@@ -23,6 +23,7 @@ from rlenv.run_folder import folder_atomically, write_atomically
 from rlenv.stage import Artifact, Context, Stage
 from trainers import lora, trl_stage
 from trainers.critic import frozen
+from trainers.held_out import EvalSampling
 from trainers.lora import LoRASettings
 from trainers.preferences import data
 from trainers.preferences.data import Gathered, PreferenceData
@@ -46,9 +47,9 @@ class DirectSettings(TRLSettings):
         reference: the policy that divergence is measured from: that of the `start` of the stage,
             or that of the start of each `round`.
         eval_every: steps between measurements.
-        eval_tasks: tasks of the environment's validation split that are played then, once each; 0
-            plays none.
+        eval_tasks: tasks of the environment's validation split that are played then; 0 plays none.
         max_tokens: of a reply there.
+        eval_sampling: how they are played, by default once each at temperature 1.
     """
 
     data: PreferenceData
@@ -61,6 +62,7 @@ class DirectSettings(TRLSettings):
     eval_every: int = Field(50, ge=1)
     eval_tasks: int = Field(0, ge=0)
     max_tokens: int = Field(256, ge=1)
+    eval_sampling: EvalSampling = EvalSampling()
 
     @model_validator(mode="after")
     def _rounds_sample(self) -> DirectSettings:
@@ -141,7 +143,12 @@ class DirectStage(Stage[SettingsType]):
         played = None
         if s.eval_tasks and context.env is not None:
             played = HeldOut(
-                context, trainer.model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens
+                context,
+                trainer.model,
+                chat,
+                tasks=s.eval_tasks,
+                max_tokens=s.max_tokens,
+                how=s.eval_sampling,
             )
 
         def look() -> Mapping[str, float]:
@@ -155,7 +162,7 @@ class DirectStage(Stage[SettingsType]):
                     if f"eval_{name}" in measured  # KTO has no accuracy: nothing is compared
                 }
             if played is not None:
-                found["held_out/reward"] = played.reward()
+                found |= played.metrics()
             return found
 
         trl_stage.fit(trainer, context, look=look, every=s.eval_every)

@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from rlenv.chat import ChatFormat
-from rlenv.engines.base import Sampling
 from rlenv.engines.local import evaluating
-from rlenv.evaluation import mean_reward
 from rlenv.models import checkpoint
 from rlenv.rollout import EnvPool, play
 from rlenv.stage import Context
+from trainers.held_out import EvalSampling, figures
 from trainers.sft.batches import collate
 from trainers.sft.rows import IGNORED, TokenRow
 
@@ -27,34 +26,44 @@ class HeldOut:
         model: the policy; it is read live.
         chat: its chat format.
         tasks: how many tasks.
-        max_tokens: of a reply.
+        max_tokens: of a reply, where `how` does not say.
+        how: they are sampled, by default once each at temperature 1.
     """
 
     def __init__(
-        self, context: Context, model: Any, chat: ChatFormat, *, tasks: int, max_tokens: int
+        self,
+        context: Context,
+        model: Any,
+        chat: ChatFormat,
+        *,
+        tasks: int,
+        max_tokens: int,
+        how: EvalSampling | None = None,
     ) -> None:
+        how = how or EvalSampling()
         self.pool = EnvPool(lambda: context.make_env("validation"))
-        self.tasks = self.pool.take(1)[0].tasks.distinct(tasks)
+        env = self.pool.take(1)[0]
+        self.tasks, self.solved_at = env.tasks.distinct(tasks), env.solved_at
         self.engine = checkpoint.engine_for(model, chat)
         self.chat = chat
-        self.sampling = Sampling(max_tokens=max_tokens)
+        self.samples = how.samples
+        self.sampling = how.sampling(temperature=1.0, max_tokens=max_tokens)
         self.max_length = checkpoint.context_length(model, chat.tokenizer)
         self.seed = context.seed
 
-    def reward(self) -> float:
-        """Return the mean reward, one sample a task."""
-        return mean_reward(
-            play(
-                self.pool,
-                self.engine,
-                self.chat,
-                self.tasks,
-                samples=1,
-                sampling=self.sampling,
-                seed=self.seed,
-                max_length=self.max_length,
-            )
+    def metrics(self) -> dict[str, float]:
+        """Play, and return `trainers.held_out.figures`."""
+        groups = play(
+            self.pool,
+            self.engine,
+            self.chat,
+            self.tasks,
+            samples=self.samples,
+            sampling=self.sampling,
+            seed=self.seed,
+            max_length=self.max_length,
         )
+        return figures(groups, self.solved_at)
 
 
 @torch.no_grad()

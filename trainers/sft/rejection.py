@@ -234,7 +234,7 @@ def _fitted(
     trl_stage.fit(
         trainer,
         part,
-        look=lambda: {"held_out/reward": player.reward(), **made.metrics()},
+        look=lambda: {**player.metrics(), **made.metrics()},
         every=steps,  # at the end of a round alone
     )
     part.keep_episodes(part.before + steps, made.episodes)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from rlenv.config import Settings
+from trainers.held_out import EvalSampling
 from trainers.lora import LoRASettings
 from trainers.optimizers import OptimizerName
 from trainers.trl_stage import TRLSettings
@@ -84,8 +85,10 @@ class SFTSettings(FitSettings):
             of a Jinja file.
         eval_every: steps between held-out evaluations: the loss on conversations held out, and the
             reward on the validation split of the environment.
-        eval_tasks: how many tasks they play, once each at temperature 1.
+        eval_tasks: how many tasks they play.
         max_tokens: of a reply in these evaluations.
+        eval_sampling: how they play, by default once each at temperature 1.
+        keep_best: leave the weights with the highest held-out reward in place of the last ones.
         stop_at: stop once the held-out reward reaches this; None trains to the end.
     """
 
@@ -101,6 +104,8 @@ class SFTSettings(FitSettings):
     eval_every: int = Field(50, ge=1)
     eval_tasks: int = Field(200, ge=1)
     max_tokens: int = Field(256, ge=1)
+    eval_sampling: EvalSampling = EvalSampling()
+    keep_best: bool = False
     stop_at: float | None = None
 
     @property

@@ -19,6 +19,7 @@ from rlenv.models import checkpoint
 from rlenv.stage import Artifact, Context, Stage, clear
 from trainers import trl_stage
 from trainers.data import corpus
+from trainers.held_out import Best
 from trainers.sft import fit, held_out, rows
 from trainers.sft.demonstrations import demonstrations
 from trainers.sft.rows import Conversations, SourceReport, TokenRow
@@ -41,6 +42,8 @@ class SFTStage(Stage[SFTSettings]):
             corpus.check_source(text, env)
         if self.settings.stop_at is not None and env is None:
             raise UserError("sft.stop_at is a reward, so it needs an env to earn it in")
+        if self.settings.keep_best and env is None:
+            raise UserError("sft.keep_best goes by a reward, so it needs an env to earn it in")
         if self.settings.chat_template is not None:
             check_template(self.settings.chat_template)
         if not self.settings.demonstrates:
@@ -87,6 +90,7 @@ class SFTStage(Stage[SFTSettings]):
         texts = _texts(s, context, tokenizer, made.rows)
         trainer = fit.make_trainer(s, context, model, tokenizer, [*made.rows, *texts])
         context.display.expect(s.steps(len(trainer.train_dataset)))
+        best = Best(context.state) if s.keep_best else None
         look = _look(s, context, model, chat, made.held_out)
         trl_stage.fit(
             trainer,
@@ -94,8 +98,11 @@ class SFTStage(Stage[SFTSettings]):
             look=look,
             every=s.eval_every,
             enough=lambda seen: s.stop_at is not None and seen["held_out/reward"] >= s.stop_at,
+            best=best,
         )
         fit.save(model, tokenizer, s, context.out)
+        if best is not None:
+            best.sign(context.out)
         _write_report(made.reports, context)
         clear(context.state)
 
@@ -151,7 +158,14 @@ def _look(
     """Return what measures the model as it is fitted."""
     player = None
     if context.env is not None:
-        player = held_out.HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
+        player = held_out.HeldOut(
+            context,
+            model,
+            chat,
+            tasks=s.eval_tasks,
+            max_tokens=s.max_tokens,
+            how=s.eval_sampling,
+        )
 
     def look() -> dict[str, float]:
         metrics = {}
@@ -159,7 +173,7 @@ def _look(
             pad = chat.tokenizer.pad_token_id
             metrics["held_out/loss"] = held_out.mean_loss(model, kept, pad)
         if player is not None:
-            metrics["held_out/reward"] = player.reward()
+            metrics |= player.metrics()
         return metrics
 
     return look
