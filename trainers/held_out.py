@@ -12,6 +12,7 @@ from pydantic import Field
 
 from rlenv.config import Settings
 from rlenv.engines.base import Sampling
+from rlenv.errors import UserError
 from rlenv.evaluation import mean_reward
 from rlenv.run_folder import write_atomically
 from rlenv.trajectory import Group
@@ -48,6 +49,11 @@ class EvalSampling(Settings):
         )
 
 
+def component(name: str) -> str:
+    """Return the metric that is the mean of a component of the reward."""
+    return f"held_out/rewards/{name}"
+
+
 def figures(groups: Sequence[Group], solved_at: float) -> dict[str, float]:
     """Return what held-out groups come to.
 
@@ -56,8 +62,8 @@ def figures(groups: Sequence[Group], solved_at: float) -> dict[str, float]:
         solved_at: the reward from which an episode counts as solved.
 
     Returns:
-        The mean reward and the share solved, of what could be judged, and the shares that were
-        cut off or could not be judged.
+        The mean reward, the share solved and the mean of each component, of what could be judged,
+        and the shares that were cut off or could not be judged.
     """
     played = [t for group in groups for t in group.trajectories]
     judged = [t for t in played if t.reward.judged]
@@ -68,7 +74,25 @@ def figures(groups: Sequence[Group], solved_at: float) -> dict[str, float]:
     }
     if judged:
         found["held_out/solved"] = sum(t.reward.value >= solved_at for t in judged) / len(judged)
+    for name in judged[0].reward.components if judged else ():
+        values = [t.reward.components[name] for t in judged if name in t.reward.components]
+        found[component(name)] = sum(values) / len(values)
     return found
+
+
+def check_measured(setting: str, metric: str, metrics: Mapping[str, float]) -> None:
+    """Refuse a setting that names a component which the environment does not measure.
+
+    Raises:
+        UserError: it is not among the metrics of a held-out evaluation.
+    """
+    if metric in metrics:
+        return
+    names = [name.removeprefix(component("")) for name in metrics if name.startswith(component(""))]
+    raise UserError(
+        f"{setting} names {metric.removeprefix(component(''))!r}, but the components of the reward "
+        f"are {', '.join(names) or 'none'}."
+    )
 
 
 class Best:
@@ -79,9 +103,11 @@ class Best:
 
     Args:
         folder: of the stage's interim state.
+        metric: to go by, in place of the reward.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metric: str = REWARD) -> None:
+        self.metric = metric
         self._weights, self._record = folder / "best.pt", folder / "best.json"
 
     @property
@@ -92,9 +118,9 @@ class Best:
 
     @property
     def reward(self) -> float:
-        """Of the weights; minus infinity where there are none."""
+        """Of the weights, or what is gone by in its place; minus infinity where there are none."""
         record = self._read()
-        return float("-inf") if record is None else float(record[REWARD])
+        return float("-inf") if record is None else float(record[self.metric])
 
     def rewind(self, step: int) -> None:
         """Forget weights of a later step than that."""
@@ -104,14 +130,17 @@ class Best:
 
     def offer(self, step: int, metrics: Mapping[str, float], weights: Mapping[str, Any]) -> bool:
         """Keep weights if they did better than all before; returns whether they did."""
-        if not metrics[REWARD] > self.reward:
+        check_measured("keep_best", self.metric, metrics)
+        if not metrics[self.metric] > self.reward:
             return False
         self._record.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._weights.with_suffix(".new")
         torch.save({name: t.detach().cpu() for name, t in weights.items()}, fresh)
         self._record.unlink(missing_ok=True)  # a record without its weights would be worse
         fresh.replace(self._weights)
-        write_atomically(self._record, json.dumps({"step": step, REWARD: metrics[REWARD]}))
+        write_atomically(
+            self._record, json.dumps({"step": step, self.metric: metrics[self.metric]})
+        )
         return True
 
     def load(self) -> dict[str, Any]:
@@ -122,7 +151,7 @@ class Best:
     def told(self, stage: str) -> str:
         """Say which weights a stage leaves."""
         return (
-            f"{stage:<9} leaves the weights of step {self.step}, whose held-out reward of "
+            f"{stage:<9} leaves the weights of step {self.step}, whose {self.metric} of "
             f"{self.reward:.3f} was the highest"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from torch import Tensor
@@ -31,6 +32,7 @@ def rollout_metrics(groups: Sequence[Group], teaches: Tensor) -> dict[str, float
         **_spread("completions", lengths, "length"),
         **(_spread("completions", ended, "terminated_length") if ended else {}),
         "completions/clipped_ratio": 1 - len(ended) / len(played),
+        "completions/repetition": mean([repetition(g.trajectories[0]) for g in groups]),
         "unparseable": sum(t.reward.status == "unparseable" for t in played) / len(played),
         "grader_errors": 1 - len(judged) / len(played),
     }
@@ -46,6 +48,25 @@ def _spread(prefix: str, values: Sequence[float], name: str) -> dict[str, float]
         f"{prefix}/min_{name}": min(values),
         f"{prefix}/max_{name}": max(values),
     }
+
+
+def repetition(trajectory: Trajectory, run: int = 4) -> float:
+    """Return the share of a trajectory's runs of tokens that stood in the same turn before.
+
+    With runs of four tokens this is seq-rep-4 (Welleck et al. 2019, section 6.1), of each turn.
+    """
+    runs = distinct = 0
+    mask = trajectory.loss_mask
+    turns = (
+        [token for _, token in part]
+        for sampled, part in groupby(zip(mask, trajectory.token_ids, strict=True), lambda p: p[0])
+        if sampled
+    )
+    for ids in turns:
+        found = list(zip(*(ids[n:] for n in range(run)), strict=False))
+        runs += len(found)
+        distinct += len(set(found))
+    return 1 - distinct / runs if runs else 0.0
 
 
 def mean(values: Sequence[float]) -> float:

@@ -23,7 +23,7 @@ from rlenv.trajectory import Group
 from trainers.batch import Batch
 from trainers.experience import Experience, ExperienceMaker
 from trainers.health import Health
-from trainers.held_out import Best
+from trainers.held_out import REWARD, Best, check_measured, component
 from trainers.learner import Learner, LossExploded
 from trainers.loop import AcceleratedState, resumable_steps
 from trainers.metrics import describe, mean, rollout_metrics
@@ -107,8 +107,9 @@ class Loop:
         self.rollouts = Rollouts(context, settings, self.policy)
         self.learner = Learner(self.policy, settings, self.accelerator)
         self.experience = ExperienceMaker(settings, self.learner, self.policy.pad)
-        self.health = Health()
-        self.best = Best(context.state) if settings.keep_best else None
+        self.health = Health(component(settings.gold) if settings.gold else None)
+        by = component(settings.keep_best) if isinstance(settings.keep_best, str) else REWARD
+        self.best = Best(context.state, by) if settings.keep_best else None
         self.pushed = False
 
     def run(self) -> None:
@@ -124,13 +125,18 @@ class Loop:
             if looking:
                 self.push()
                 metrics |= self.rollouts.held_out()
+                if s.gold is not None:
+                    check_measured("gold", component(s.gold), metrics)
                 self.keep(step, metrics)
                 context.keep_episodes(step + 1, episodes)
             if step == 0:
                 metrics |= {f"memory/{name}_mb": size for name, size in sizes.items()}
             context.log(step + 1, metrics)
-            for words in self.health.look(step + 1, metrics):
-                context.warn(step + 1, words)
+            if self.look(step, metrics) and step + 1 < s.steps:
+                if not looking:
+                    metrics = self.rollouts.held_out()
+                    self.keep(step, metrics)
+                break
         weights = self.weights()
         if not context.processes.main:
             return
@@ -140,6 +146,20 @@ class Loop:
         self.policy.save(context.out, weights)
         if self.best is not None:
             self.best.sign(context.out)
+
+    def look(self, step: int, metrics: dict[str, float]) -> bool:
+        """Tell signs of trouble and do what the settings say; returns whether to stop there."""
+        stop = False
+        for told in self.health.look(step + 1, metrics):
+            self.context.warn(step + 1, told.words)
+            action = self.s.signs.get(told.sign, "warn")
+            if action == "raise":
+                self.learner.kl.value *= 2
+                self.context.warn(step + 1, f"the KL now costs {self.learner.kl.value:g}")
+            elif action == "stop":
+                stop = True
+                self.context.warn(step + 1, f"the stage ends here: {told.sign} is set to stop it")
+        return stop
 
     def keep(self, step: int, metrics: dict[str, float]) -> None:
         """Keep the weights as they are after a step, if none did better so far."""

@@ -12,6 +12,7 @@ from rlenv.curriculum import CurriculumSettings
 from rlenv.errors import UserError, did_you_mean
 from trainers import algorithms
 from trainers.algorithms import Aggregate
+from trainers.health import SIGNS, Action
 from trainers.held_out import EvalSampling
 from trainers.kl import KLSettings
 from trainers.lora import LoRASettings
@@ -94,7 +95,12 @@ class OnPolicySettings(Settings):
         eval_every: steps between held-out evaluations, on the validation split.
         eval_tasks: how many tasks they play.
         eval_sampling: how they play, by default once each, at `temperature`.
-        keep_best: leave the weights with the highest held-out reward in place of the last ones.
+        keep_best: leave the weights with the highest held-out reward in place of the last ones; or
+            the name of a component of the reward to go by.
+        gold: a component of the reward, such as one of weight 0, that says how good the policy is
+            where the reward itself is learned; see `health.Health.gold`.
+        signs: what is done on a sign of `health.SIGNS`: `warn`, which is what is done on those left
+            out, `stop` to end the stage there, or `raise` to double the coefficient of the KL.
         keep_episodes: how many sampled episodes are kept at each of them.
         save_every: steps between saves of the state.
         max_grader_errors: a run stops when a larger share of a step's rollouts can't be judged.
@@ -134,7 +140,9 @@ class OnPolicySettings(Settings):
     eval_every: int = Field(25, ge=1)
     eval_tasks: int = Field(200, ge=1)
     eval_sampling: EvalSampling = EvalSampling()
-    keep_best: bool = False
+    keep_best: bool | str = False
+    gold: str | None = None
+    signs: dict[str, Action] = Field(default_factory=dict)
     keep_episodes: int = Field(4, ge=0)
     save_every: int = Field(25, ge=1)
     max_grader_errors: float = Field(0.2, ge=0, le=1)
@@ -174,6 +182,13 @@ class OnPolicySettings(Settings):
             raise ValueError("a critic learns from every rollout, so there is nothing to refill")
         if self.kl.coefficient and self.lora is None and not self.kl.reference:
             raise ValueError("kl.coefficient needs kl.reference: true")
+        if unknown := next((name for name in self.signs if name not in SIGNS), None):
+            hint = did_you_mean(unknown, SIGNS)
+            raise ValueError(f"{unknown!r} is no sign; there are {', '.join(SIGNS)}.{hint}")
+        if "raise" in self.signs.values() and not self.kl.coefficient:
+            raise ValueError("to raise the coefficient of the KL, kl.coefficient must be above 0")
+        if "gold" in self.signs and self.gold is None:
+            raise ValueError("the sign gold needs gold, the component of the reward to watch")
         if self.overlong is not None and (self.overlong.buffer or 0) > self.max_tokens:
             raise ValueError("overlong.buffer can't be more than max_tokens")
         return self

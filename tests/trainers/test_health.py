@@ -13,6 +13,8 @@ WELL = {
     "grader_errors": 0.0,
     "unparseable": 0.1,
     "rewards/disagreement/mean": 0.2,
+    "completions/mean_length": 20.0,
+    "completions/repetition": 0.1,
 }
 TROUBLE = {
     "equal": {"frac_reward_zero_std": 1.0},
@@ -20,13 +22,15 @@ TROUBLE = {
     "entropy": {"entropy": 0.001, "frac_reward_zero_std": 0.9},
     "kl": {"kl": 2.5},
     "disagreement": {"rewards/disagreement/mean": 0.5},
+    "length": {"completions/mean_length": 61.0},
+    "repetition": {"completions/repetition": 0.31},
     "graders": {"grader_errors": 0.1},
     "silent": {"unparseable": 1.0},
 }
 
 
 def said(health, steps, metrics):
-    return [words for step in steps for words in health.look(step, {**WELL, **metrics})]
+    return [told.words for step in steps for told in health.look(step, {**WELL, **metrics})]
 
 
 def test_a_run_that_goes_well_says_nothing():
@@ -34,7 +38,7 @@ def test_a_run_that_goes_well_says_nothing():
 
 
 def test_every_sign_has_its_trouble():
-    assert TROUBLE.keys() == SIGNS.keys()
+    assert TROUBLE.keys() | {"gold"} == SIGNS.keys()
 
 
 @pytest.mark.parametrize("name", TROUBLE)
@@ -77,6 +81,36 @@ def test_what_is_measured_now_and_then_counts_each_time():
     without = {k: v for k, v in WELL.items() if k != "kl"}
     assert health.look(1, without) == []
     assert len(health.look(2, {**without, "kl": 3.0})) == 1
+
+
+def over_time(gold, rewards, health=None):
+    health = health or Health("held_out/rewards/rule")
+    return [
+        [t.sign for t in health.look(n, {**WELL, "held_out/reward": r, "held_out/rewards/rule": g})]
+        for n, (g, r) in enumerate(zip(gold, rewards, strict=True))
+    ]
+
+
+def test_a_gold_reward_that_falls_while_the_reward_rises_is_told():
+    rising = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    # it gains 0.4, and of that loses 0.05, 0.2 and 0.3
+    assert over_time([0.2, 0.4, 0.6, 0.55, 0.4, 0.3], rising) == [[], [], [], [], [], ["gold"]]
+    assert not any(over_time([0.2, 0.4, 0.6, 0.55, 0.55, 0.55], rising))
+    # both fall: the policy is ruined, but not by pleasing the reward
+    assert not any(over_time([0.2, 0.4, 0.6, 0.4, 0.2, 0.1], [0, 1, 2, 1.5, 1.0, 0.5]))
+    # nothing was gained that could be lost
+    assert not any(over_time([0.6, 0.5, 0.4, 0.3, 0.2, 0.1], rising))
+    # it was not measured at every step
+    without = Health("held_out/rewards/rule")
+    assert not any(without.look(n, WELL) for n in range(5))
+
+
+def test_an_interruption_forgets_nothing_of_the_gold_reward():
+    gold, rising = [0.2, 0.6, 0.3, 0.3], [0.0, 1.0, 2.0, 3.0]
+    first, second = Health("held_out/rewards/rule"), Health("held_out/rewards/rule")
+    over_time(gold[:3], rising[:3], first)
+    second.load_state_dict(first.state_dict())
+    assert over_time(gold[3:], rising[3:], second) == [["gold"]]
 
 
 def test_an_interruption_changes_nothing():

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import rlenv
+from rlenv.errors import UserError
 from rlenv.reward import Reward
 from rlenv.trajectory import Group
 from trainers import rollouts
@@ -110,3 +111,51 @@ def test_a_stage_leaves_the_weights_that_did_best(finished_run, tmp_path, stage)
     assert record == {"step": best, "held_out/reward": rewards[best]}
     assert any(not torch.equal(kept[name], last[name]) for name in kept)
     assert not (tmp_path / "last" / stage / "kept.json").exists()
+
+
+def signed(context, **changes):
+    settings = {**SETTINGS.model_dump(exclude_unset=True), "steps": 6, "eval_every": 100, **changes}
+    loop = Loop(OnPolicySettings.model_validate(settings), context)
+    loop.run()
+    logged = list(context.run.read_log("metrics"))
+    return logged, [record["text"] for record in context.run.read_log("warnings")], loop
+
+
+def test_a_sign_may_end_the_stage(context):
+    ruinous = {"learning_rate": 0.5, "warmup_steps": 0}  # no reply ends any more
+    logged, warnings, _ = signed(context, **ruinous, signs={"truncated": "stop"})
+    assert len(logged) < 6
+    assert "the stage ends here: truncated" in warnings[-1]
+    assert (context.out / "model.safetensors").exists()
+
+
+def test_a_sign_may_raise_what_the_divergence_costs(context):
+    logged, warnings, loop = signed(
+        context,
+        learning_rate=0.5,
+        warmup_steps=0,
+        signs={"truncated": "raise"},
+        kl={"coefficient": 0.01},
+    )
+    assert len(logged) == 6
+    assert "the KL now costs 0.02" in warnings
+    assert loop.learner.kl.value == 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"signs": {"klm": "stop"}}, "Did you mean kl?"),
+        ({"signs": {"kl": "raise"}}, "kl.coefficient must be above 0"),
+        ({"signs": {"gold": "stop"}}, "needs gold"),
+    ],
+)
+def test_signs_that_can_not_be_acted_on_are_refused(changes, says):
+    with pytest.raises(ValueError, match=says.replace("?", r"\?")):
+        OnPolicySettings.model_validate({"steps": 1, **changes})
+
+
+@pytest.mark.parametrize("setting", ["gold", "keep_best"])
+def test_a_component_that_is_not_measured_is_named(context, setting):
+    with pytest.raises(UserError, match=f"{setting} names 'rule', but the components"):
+        signed(context, **{setting: "rule"})
