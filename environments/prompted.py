@@ -29,7 +29,7 @@ class Prompted(rlenv.SingleTurnEnv):
         rows: prompts or preferences.
         base: id of an environment of one turn that the tasks come from in place of rows, or a
             mapping with `id` and its options. Its own reward is the component `rule`.
-        rule: weight of that component.
+        rule: weight of that component; 0 measures it without rewarding it, None leaves it out.
         **kwargs: see `TextEnv`.
 
     Raises:
@@ -43,7 +43,7 @@ class Prompted(rlenv.SingleTurnEnv):
         *,
         rows: Any = None,
         base: str | Mapping[str, Any] | None = None,
-        rule: float = 0.0,
+        rule: float | None = None,
         split: str = "train",
         **kwargs: Any,
     ) -> None:
@@ -110,13 +110,13 @@ class Prompted(rlenv.SingleTurnEnv):
 
     def announce(self, reply: str) -> None:
         """Let the base environment begin to judge."""
-        if self.base is not None and self.rule:
+        if self.base is not None and self.rule is not None:
             self.base.announce(reply)
 
     def score(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
         """Judge a reply, and add the base environment's verdict as the component `rule`."""
         reward = self.judged(task, reply)
-        if self.base is None or not self.rule or not reward.judged:
+        if self.base is None or self.rule is None or not reward.judged:
             return reward
         _, _, _, _, info = self.base.step(reply)
         verdict: rlenv.Reward = info["reward"]
