@@ -93,7 +93,7 @@ class JudgeEnv(Prompted):
         self.judge = config.parse(SpeakerSettings, named, "Judge", "judge.")
         self.criteria, self.scale, self.tries = rubric, (int(low), int(high)), tries
         super().__init__(**kwargs)
-        bonus = self.rule * (self.base.solved_at if self.base is not None else 0.0)
+        bonus = self.bonus
         self.solved_at = 1.0 + bonus  # type: ignore[misc]
         self.reward_range = (min(0.0, bonus), 1.0 + max(0.0, bonus))  # type: ignore[misc]
 

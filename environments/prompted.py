@@ -54,6 +54,11 @@ class Prompted(rlenv.SingleTurnEnv):
         self.base = None if base is None else _made(base, split)
         super().__init__(split=split, rows=rows, **kwargs)
 
+    @property
+    def bonus(self) -> float:
+        """What solving the base environment's task adds to the reward."""
+        return 0.0 if self.base is None else (self.rule or 0.0) * self.base.solved_at
+
     def judged(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
         """Judge a reply, the rule aside."""
         raise NotImplementedError

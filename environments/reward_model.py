@@ -100,7 +100,7 @@ class RewardModelEnv(Prompted):
         _check_those_there(self.sources)
         super().__init__(**kwargs)
         if self.base is not None:
-            self.solved_at = (self.rule or 0.0) * self.base.solved_at  # type: ignore[misc]
+            self.solved_at = self.bonus  # type: ignore[misc]
 
     @property
     def scorer(self) -> Scorer:
