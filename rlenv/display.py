@@ -30,6 +30,10 @@ SHOWN = {
 }
 
 
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
 def quieten_transformers() -> None:
     """Keep what transformers says of its own work off the screen of a command."""
     import transformers
@@ -96,6 +100,24 @@ class Display:
         """Correct how many steps the stage has, once that is known."""
         self._total = total
 
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Show how far the work before the first step is, such as making data.
+
+        Args:
+            what: is made.
+            done: of it.
+            total: of it.
+        """
+        now = time.monotonic()
+        spent = now - self._begun
+        left = spent / done * (total - done) if done else 0.0
+        words = f"{what} {done:,}/{total:,}  {_clock(left)} left"
+        if self._live is not None:
+            self._live.update(Text(f"{self._stage:<9} {words}"))
+        elif now - self._printed > 5:
+            self._printed = now
+            self.say(f"{self._stage:<9} {words}")
+
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Show progress.
 
@@ -140,7 +162,7 @@ class Display:
         parts = []
         if done > 0 and step < self._total:
             left = spent / done * (self._total - step)
-            parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
+            parts.append(f"{_clock(left)} left")
         elif step >= self._total:
             parts.append(f"{time.monotonic() - self._begun:.0f} s")
         parts += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from rlenv.chat import ChatFormat
 from rlenv.demonstrations import demonstrate
@@ -12,7 +13,13 @@ from rlenv.errors import UserError
 from trainers.sft.rows import IGNORED, TokenRow
 
 
-def demonstrations(env: TextEnv, chat: ChatFormat, count: int, seed: int) -> list[TokenRow]:
+def demonstrations(
+    env: TextEnv,
+    chat: ChatFormat,
+    count: int,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> list[TokenRow]:
     """Draw tasks of the train split and tokenize how an expert plays them.
 
     Args:
@@ -20,6 +27,7 @@ def demonstrations(env: TextEnv, chat: ChatFormat, count: int, seed: int) -> lis
         chat: how conversations become tokens.
         count: how many.
         seed: of the tasks, and of the episodes.
+        progress: told now and then how many there are.
 
     Returns:
         Rows with `input_ids`, and `labels` that are -100 wherever no loss is taken.
@@ -39,4 +47,6 @@ def demonstrations(env: TextEnv, chat: ChatFormat, count: int, seed: int) -> lis
         ids, mask = chat.conversation(shown.messages, shown.opening)
         labels = [token if on else IGNORED for token, on in zip(ids, mask, strict=True)]
         rows.append({"input_ids": ids, "labels": labels})
+        if progress is not None and len(rows) % 100 == 0:
+            progress(len(rows))
     return rows

@@ -125,7 +125,13 @@ def _conversations(s: SFTSettings, context: Context, chat: ChatFormat) -> Conver
             raise RunFailed(f"{report.source} has no conversation to train on")
     for source in s.data:
         if source.path == DEMONSTRATIONS:
-            shown = demonstrations(context.make_env("train"), chat, s.demonstrations, context.seed)
+            shown = demonstrations(
+                context.make_env("train"),
+                chat,
+                s.demonstrations,
+                context.seed,
+                lambda done: context.display.prepare(DEMONSTRATIONS, done, s.demonstrations),
+            )
             made.rows += rows.weighted(shown, source.weight, f"{DEMONSTRATIONS}/{context.seed}")
     return made
 
