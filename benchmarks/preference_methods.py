@@ -1,4 +1,6 @@
-"""Ways to learn from one set of comparisons, side by side: PPO, GRPO, DPO, rounds of DPO, best of n.
+"""Ways to learn from one set of comparisons, side by side.
+
+PPO, GRPO, DPO, rounds of DPO and best-of-n.
 
     python benchmarks/preference_methods.py [--seeds 0 1 2] [--runs runs/preference_methods]
                                             [--out docs/results]
@@ -72,8 +74,8 @@ PPO, GRPO, the rounds of DPO and best-of-n follow the reward model.
 
 Gold reward with its 95% interval on {TASKS} tasks of the test split, {SAMPLES} samples each,
 temperature 1; the score of the reward model; the KL of a reply from the fine-tuned policy, which
-for best-of-n is the bound log n - (n - 1) / n; wall-clock and peak memory of the method's own stage,
-in a process of its own on one thread of a shared machine."""
+for best-of-n is the bound log n - (n - 1) / n; wall-clock and peak memory of the method's own
+stage, in a process of its own on one thread of a shared machine."""
 
 
 @dataclass(frozen=True)
