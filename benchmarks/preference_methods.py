@@ -50,7 +50,7 @@ ON_POLICY = {
     "eval_tasks": 100,
     "kl": {"coefficient": 0.05, "place": "reward"},
 }
-DPO = {"beta": 0.1, "batch_size": 32, "learning_rate": 3e-4, "eval_every": 50}
+DPO = {"beta": 0.1, "batch_size": 32, "learning_rate": 1e-3, "eval_every": 50}
 METHODS: dict[str, dict[str, Any]] = {
     "PPO": {"ppo": {**ON_POLICY, "groups": 256, "group_size": 1, "critic": {"shared": False}}},
     "GRPO": {"grpo": {**ON_POLICY, "groups": 32, "group_size": 8}},
