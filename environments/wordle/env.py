@@ -36,7 +36,6 @@ _COMES = {  # what is told, by how
 }
 _COLOURS = {GREEN: "bold white on #538d4e", YELLOW: "bold white on #b59f3b"}
 _GREY_TILE = "bold white on #3a3a3c"
-_WEIGHED = 8  # of the words left, by the expert: it plays well, and a secret in many ways
 _LISTED = 8  # words, in a line of text for pretraining
 
 
@@ -73,6 +72,9 @@ class Wordle(rlenv.TextEnv):
             split alone, `allowed` for all that may be guessed. The first says the secret at the
             last guess. The second never looks at it, and so may lose: what it says depends on what
             it was told alone, and its games do not tell which words are training secrets.
+        breadth: of the words left it weighs so many, drawn at random, and says the one that should
+            tell most: it plays well, and a secret in many ways. With 1 it says any of them, which
+            shows a policy more of the states that weaker play leads to.
         first: words that it guesses first, whatever it is told.
         **kwargs: see `rlenv.TextEnv`.
 
@@ -100,6 +102,7 @@ class Wordle(rlenv.TextEnv):
         instructions: bool = True,
         told: str = "letters",
         expert: str = "training",
+        breadth: int = 8,
         first: Sequence[str] = (),
         rubric: rlenv.Rubric | Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -110,6 +113,8 @@ class Wordle(rlenv.TextEnv):
             raise rlenv.UserError(f"told is one of {', '.join(_COMES)}, not {told!r}")
         if expert not in ("training", "allowed"):
             raise rlenv.UserError(f"expert is training or allowed, not {expert!r}")
+        if breadth < 1:
+            raise rlenv.UserError(f"breadth is at least 1, not {breadth}")
         if not shaping:
             if rubric is not None:
                 raise rlenv.UserError("shaping=False is a rubric of its own; leave out one of them")
@@ -126,7 +131,7 @@ class Wordle(rlenv.TextEnv):
         for word in self.first:
             if word not in self.words.allowed:
                 raise rlenv.UserError(f"first names words that may be guessed, not {word!r}")
-        self._expert = partial(_solver, expert, length, secrets, allowed)
+        self._expert = partial(_solver, expert, breadth, length, secrets, allowed)
         self._history: list[tuple[str, str]] = []
         self._used = 0
         self._luck: int | None = None  # decides how the expert plays this episode
@@ -320,10 +325,10 @@ def known(history: Sequence[tuple[str, str]], length: int) -> str:
 
 
 @lru_cache(maxsize=4)  # shared by all environments of a process
-def _solver(which: str, *lists: Any) -> Solver:
+def _solver(which: str, breadth: int, *lists: Any) -> Solver:
     words = wordle_words.load(*lists)
     known = words.training if which == "training" else sorted(words.allowed)
-    return Solver(known, breadth=_WEIGHED)
+    return Solver(known, breadth=breadth)
 
 
 def _solved_at(rubric: rlenv.Rubric) -> float:

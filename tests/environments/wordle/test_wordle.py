@@ -252,6 +252,15 @@ def test_an_expert_that_knows_all_words_does_not_look_at_the_secret():
     assert lost
 
 
+def test_an_expert_that_weighs_nothing_needs_more_guesses():
+    def guesses(**options):
+        env = make(expert="allowed", allowed="secrets", instructions=False, **options)
+        games = [demonstrate(env, env.tasks[seed], seed=seed).replies for seed in range(200)]
+        return sum(map(len, games)) / len(games)
+
+    assert guesses(breadth=1) > guesses(breadth=8) + 0.15
+
+
 def test_the_expert_may_always_begin_alike():
     env = make(first=["raise", "mount"])
     games = [demonstrate(env, env.tasks[seed], seed=seed).replies for seed in range(20)]
@@ -295,6 +304,7 @@ def test_other_lengths_and_lists(tmp_path):
         ({"guesses": 0}, "at least 1"),
         ({"told": "colours"}, "letters, marks, tiles, known"),
         ({"expert": "cheat"}, "training or allowed"),
+        ({"breadth": 0}, "breadth is at least 1"),
         ({"first": "zzzzz"}, "may be guessed"),
         ({"rubric": {"solved": 0.1, "valid": 0.5}}, "more weight"),
         ({"rubric": {"solvd": 1.0}}, "Did you mean solved"),
