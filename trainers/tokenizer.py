@@ -65,7 +65,9 @@ class TokenizerStage(Stage[TokenizerSettings]):
         if context.env is not None:
             texts += _conversations(context.make_env("train"))
         if s.vocabulary == "characters":
-            tokenizer, tried = character_tokenizer(texts, max_length=s.max_length), texts
+            rare = "" if context.env is None else context.make_env("train").characters
+            tried = texts
+            tokenizer = character_tokenizer(texts, max_length=s.max_length, always=rare)
         else:
             learn, tried = _hold_out(texts)
             tokenizer = byte_tokenizer(learn, vocabulary=s.vocabulary, max_length=s.max_length)
@@ -85,7 +87,7 @@ def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
 
 def _conversations(env: TextEnv, count: int = 1000) -> list[str]:
     """Return what the environment and an expert say, so that the vocabulary covers it."""
-    texts = [env.characters]
+    texts = []
     for number, task in enumerate(itertools.islice(env.tasks.for_training(), count)):
         shown = demonstrate(env, task, seed=number)
         messages = env.opening(task) if shown is None else shown.messages

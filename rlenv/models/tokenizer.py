@@ -25,13 +25,16 @@ CHAT_TEMPLATE = (
 )
 
 
-def character_tokenizer(texts: Iterable[str], *, max_length: int, min_count: int = 2) -> Any:
+def character_tokenizer(
+    texts: Iterable[str], *, max_length: int, min_count: int = 2, always: str = ""
+) -> Any:
     """Make a tokenizer with one token a character.
 
     Args:
         texts: the corpus; its characters become the vocabulary.
         max_length: the model's longest sequence in tokens.
         min_count: rarer characters become the unknown token.
+        always: characters that are in the vocabulary however rare they are.
 
     Returns:
         A `PreTrainedTokenizerFast` with special tokens and a chat template.
@@ -41,7 +44,7 @@ def character_tokenizer(texts: Iterable[str], *, max_length: int, min_count: int
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
-    characters = sorted(c for c, n in counts.items() if n >= min_count)
+    characters = sorted({c for c, n in counts.items() if n >= min_count} | set(always))
     vocabulary = {token: i for i, token in enumerate([*SPECIAL, *ROLES, *characters])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<|unknown|>"))
     core.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), behavior="isolated")

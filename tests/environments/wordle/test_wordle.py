@@ -86,6 +86,24 @@ def test_tiles_are_one_character_each():
     assert len(set(env.characters)) == 3 * 26
 
 
+def test_a_vocabulary_of_characters_has_every_tile(tmp_path):
+    from rlenv import train
+    from rlenv.models.checkpoint import load_tokenizer
+
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"run_dir: {tmp_path / 'run'}\n"
+        "env: {id: rlenv/Wordle-v0, allowed: secrets, told: tiles, instructions: false}\n"
+        "stages: {tokenizer: {corpus: [tasks]}}\n"
+    )
+    assert train.main([str(config)]) == 0
+    tokenizer = load_tokenizer(str(tmp_path / "run" / "tokenizer"))
+    tiles = make(told="tiles").characters
+    ids = tokenizer.encode(tiles, add_special_tokens=False)
+    assert len(set(ids)) == len(tiles) == 78
+    assert tokenizer.unk_token_id not in ids
+
+
 @pytest.mark.parametrize(
     ("guesses", "secret", "says"),
     [
