@@ -44,11 +44,11 @@ TASKS, SAMPLES = 300, 4
 BEST_OF = 16
 ON_POLICY = {
     "steps": 60,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-4,
     "max_tokens": MOST_TOKENS,
     "eval_every": 20,
     "eval_tasks": 100,
-    "kl": {"coefficient": 0.05, "place": "reward"},
+    "kl": {"coefficient": 0.3, "place": "reward"},
 }
 DPO = {"beta": 0.1, "batch_size": 32, "learning_rate": 1e-3, "eval_every": 50}
 METHODS: dict[str, dict[str, Any]] = {

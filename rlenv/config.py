@@ -182,7 +182,7 @@ def _is_type_tag(part: Any) -> bool:
     return isinstance(part, str) and (
         part in ("int", "float", "str", "bool")
         or part.startswith(("literal[", "list[", "dict["))
-        or part.endswith("Settings")
+        or part.endswith(("Settings", "Settings]"))  # with validators around it, or without
     )
 
 

@@ -8,7 +8,6 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 
 from rlenv import config, registry, runner
 from rlenv.demonstrations import demonstrate
-from rlenv.models import presets
 from tests.conftest import ROOT, SHARED
 from trainers import stage_class
 from trainers.data import settings
@@ -94,7 +93,7 @@ def test_the_wordle_recipe_is_small_and_plays_training_secrets_alone():
     stages = {p.name: p.stage for p in runner.check(run, str(path), stage_class)}
     assert list(stages) == ["tokenizer", "pretrain", "sft", "grpo"]
     # a character vocabulary is far below 256
-    assert presets.preset(stages["pretrain"].settings.model).parameters(256) < 5_000_000
+    assert stages["pretrain"].settings.shape.parameters(256) < 5_000_000
     assert run.evaluate.split == "test"
     env = registry.make(run.env.id, split="train", **run.env.options)
     tasks = env.tasks.for_training()
