@@ -126,13 +126,7 @@ def curve(runs: Path, pairs: int, seed: int, steps: int) -> Curve:
         base / "sft",
         {"reward": {"data": {"sample": SAMPLE, "most": pairs}, **REWARD}},
     )
-    env = {
-        "id": "rlenv/RewardModel-v0",
-        "model": str(proxy / "reward"),
-        "base": ENV,
-        "rule": 0.0,
-        "relative": False,
-    }
+    env = following(proxy / "reward")
     grpo = {"steps": steps, **GRPO}
     on = run(runs / f"on-{pairs}-{seed}", seed, env, base / "sft", {"grpo": grpo})
     stop = run(
@@ -157,15 +151,27 @@ def curve(runs: Path, pairs: int, seed: int, steps: int) -> Curve:
 
 def run(folder: Path, seed: int, env: Any, model: Path | None, stages: dict[str, Any]) -> Path:
     """Carry out a run, or find it done."""
+    config = written(folder, seed, env, model, stages)
+    if code := train.main([str(config)]):
+        raise SystemExit(code)
+    return folder
+
+
+def following(proxy: Path) -> dict[str, Any]:
+    """Return the environment whose reward is a reward model's, and which measures the gold one."""
+    model = {"id": "rlenv/RewardModel-v0", "model": str(proxy), "relative": False}
+    return {**model, "base": ENV, "rule": 0.0}
+
+
+def written(folder: Path, seed: int, env: Any, model: Path | None, stages: dict[str, Any]) -> Path:
+    """Write the config of a run beside its folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     config = folder.with_suffix(".yaml")
     settings = {"seed": seed, "run_dir": str(folder), "env": env, "threads": 1, "stages": stages}
     if model is not None:
         settings["model"] = str(model)
     config.write_text(yaml.safe_dump(settings, sort_keys=False))
-    if code := train.main([str(config)]):
-        raise SystemExit(code)
-    return folder
+    return config
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:

@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from overoptimization import ENV, MOST_TOKENS, POLICY
+from overoptimization import ENV, MOST_TOKENS, POLICY, following, written
 
 from rlenv import registry
 from rlenv.chat import ChatFormat
@@ -127,13 +126,7 @@ def of_seed(folder: Path, seed: int) -> list[Outcome]:
         write_pairs(pairs, sft, seed)
     reward = {"data": {"rows": str(pairs)}, "epochs": 4, "batch_size": 32, "weight_decay": 0.1}
     proxy, seconds, memory = carried_out(folder / "proxy", seed, ENV, sft, {"reward": reward})
-    env = {
-        "id": "rlenv/RewardModel-v0",
-        "model": str(proxy / "reward"),
-        "base": ENV,
-        "rule": 0.0,
-        "relative": False,
-    }
+    env = following(proxy / "reward")
     judge = Judge(sft, proxy / "reward", seed)
     outcomes = [judge.outcome("SFT", sft)]
     for method, stages in METHODS.items():
@@ -152,11 +145,7 @@ def carried_out(
     """Carry out a run in a process of its own; return its folder, seconds and peak memory in MB."""
     kept = folder / "spent.json"
     if not kept.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        config = folder.with_suffix(".yaml")
-        settings = {"seed": seed, "run_dir": str(folder), "env": env, "threads": 1}
-        settings |= {"stages": stages} | ({} if model is None else {"model": str(model)})
-        config.write_text(yaml.safe_dump(settings, sort_keys=False))
+        config = written(folder, seed, env, model, stages)
         began = time.monotonic()
         process = subprocess.Popen([sys.executable, "-m", "rlenv.train", str(config)])
         _, status, usage = os.wait4(process.pid, 0)

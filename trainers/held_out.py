@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def check_measured(setting: str, metric: str, metrics: Mapping[str, float]) -> N
     Raises:
         UserError: it is not among the metrics of a held-out evaluation.
     """
-    if metric in metrics:
+    if metric in metrics or math.isnan(metrics[REWARD]):  # nothing could be judged this time
         return
     names = [name.removeprefix(component("")) for name in metrics if name.startswith(component(""))]
     raise UserError(
@@ -131,7 +132,7 @@ class Best:
     def offer(self, step: int, metrics: Mapping[str, float], weights: Mapping[str, Any]) -> bool:
         """Keep weights if they did better than all before; returns whether they did."""
         check_measured("keep_best", self.metric, metrics)
-        if not metrics[self.metric] > self.reward:
+        if not metrics.get(self.metric, math.nan) > self.reward:
             return False
         self._record.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._weights.with_suffix(".new")
@@ -143,21 +144,26 @@ class Best:
         )
         return True
 
-    def load(self) -> dict[str, Any]:
-        """Return the weights."""
+    def load(self) -> dict[str, Any] | None:
+        """Return the weights; None where no evaluation could be judged."""
+        if self.step is None:
+            return None
         found: dict[str, Any] = torch.load(self._weights, map_location="cpu", weights_only=True)
         return found
 
     def told(self, stage: str) -> str:
         """Say which weights a stage leaves."""
+        if self.step is None:
+            return f"{stage:<9} leaves the last weights: no held-out task could be judged"
         return (
             f"{stage:<9} leaves the weights of step {self.step}, whose {self.metric} of "
             f"{self.reward:.3f} was the highest"
         )
 
     def sign(self, folder: Path) -> None:
-        """Say in a checkpoint's folder of which step its weights are."""
-        (folder / KEPT).write_text(self._record.read_text())
+        """Say in a checkpoint's folder of which step its weights are, if they are kept ones."""
+        if self.step is not None:
+            (folder / KEPT).write_text(self._record.read_text())
 
     def _read(self) -> dict[str, Any] | None:
         if not (self._record.exists() and self._weights.exists()):

@@ -53,7 +53,7 @@ def _spread(prefix: str, values: Sequence[float], name: str) -> dict[str, float]
 def repetition(trajectory: Trajectory, run: int = 4) -> float:
     """Return the share of a trajectory's runs of tokens that stood in the same turn before.
 
-    With runs of four tokens this is seq-rep-4 (Welleck et al. 2019, section 6.1), of each turn.
+    With runs of four tokens this is seq-rep-4 (Welleck et al. 2019), of each turn.
     """
     runs = distinct = 0
     mask = trajectory.loss_mask

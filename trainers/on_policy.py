@@ -132,16 +132,13 @@ class Loop:
             if step == 0:
                 metrics |= {f"memory/{name}_mb": size for name, size in sizes.items()}
             context.log(step + 1, metrics)
-            if self.look(step, metrics) and step + 1 < s.steps:
-                if not looking:
-                    metrics = self.rollouts.held_out()
-                    self.keep(step, metrics)
+            if self.look(step, metrics):
                 break
         weights = self.weights()
         if not context.processes.main:
             return
         if self.best is not None:
-            weights = self.best.load()
+            weights = self.best.load() or weights
             context.display.say(self.best.told(context.stage))
         self.policy.save(context.out, weights)
         if self.best is not None:

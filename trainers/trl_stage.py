@@ -134,7 +134,8 @@ def fit(
     if context.stop.requested and not finished:
         context.interrupt(trainer.state.global_step)
     if best is not None:
-        trainer.model.load_state_dict(best.load())
+        if (weights := best.load()) is not None:
+            trainer.model.load_state_dict(weights)
         context.display.say(best.told(context.stage))
 
 

@@ -72,6 +72,16 @@ def test_the_best_weights_survive_worse_ones_and_a_restart(tmp_path, first):
     assert not again.offer(5, {"held_out/reward": float("nan")}, weights[1])
 
 
+@pytest.mark.parametrize("metric", ["held_out/reward", "held_out/rewards/rule"])
+def test_where_nothing_could_be_judged_there_is_no_best(tmp_path, metric):
+    best = Best(tmp_path / "state", metric)
+    assert not best.offer(1, {"held_out/reward": float("nan")}, {"w": torch.zeros(1)})
+    assert best.load() is None
+    assert "the last weights" in best.told("grpo")
+    best.sign(tmp_path)
+    assert not (tmp_path / "kept.json").exists()
+
+
 STAGES = {
     "grpo": (
         "steps: STEPS, groups: 8, group_size: 8, learning_rate: 0.2, warmup_steps: 0, "

@@ -25,7 +25,7 @@ class FitSettings(TRLSettings):
         max_length: the longest conversation in tokens; the model's own limit if left out.
         lora: train low-rank adapters in place of all weights; they are merged at the end.
         gradient_checkpointing: keep less in memory and compute some of it twice.
-        optimizer: `adamw`, or `muon`, with which a small model trained in full learns faster.
+        optimizer: `adamw`, or `muon` for the matrices inside the layers, see `optimizers.muon`.
     """
 
     packing: bool = False
