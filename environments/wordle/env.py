@@ -26,7 +26,7 @@ _COMES = {  # what is told, by how
     "marks": f"A mark comes back for each of its letters: {_MARKED}",
     "tiles": (
         "Its letters come back: in upper case where it stands there in the secret, in a circle "
-        "if it stands elsewhere, in lower case if not, or not as often."
+        "if it stands elsewhere, in brackets if not, or not as often."
     ),
     "known": (
         "What follows from all guesses so far comes back: letters that the secret has not; then, "
@@ -65,7 +65,7 @@ class Wordle(rlenv.TextEnv):
             is `Wordle 5` and what a guess is told alone, for policies that learned from
             demonstrations.
         told: what a guess is told: each of its letters with its mark beside it (`letters`), or
-            the marks alone, `XYGXX` (`marks`), or one character for both, `cⓡAne` (`tiles`), with
+            the marks alone, `XYGXX` (`marks`), or one character for both, `⒞ⓡA⒩⒠` (`tiles`), with
             `?????` for a reply that is no allowed word; or what follows from all guesses so far,
             `is AR ra__E` (`known`, see `known` here).
         expert: the words of the solver that demonstrates: `training` for the secrets of the train
@@ -283,16 +283,16 @@ def with_letters(guess: str, marks: str) -> str:
 
 
 def as_tiles(guess: str, marks: str) -> str:
-    """Return one character for each letter and its mark, `cⓡAne`.
+    """Return one character for each letter and its mark, `⒞ⓡA⒩⒠`.
 
-    To a tokenizer with a token a character, a letter and what became of it are one token.
+    To a tokenizer with a token a character, a letter and what became of it are one token, which no
+    letter of a guess is.
     """
-    shapes = {GREEN: str.upper, YELLOW: _circled, GREY: str.lower}
-    return "".join(shapes[mark](letter) for letter, mark in zip(guess, marks, strict=True))
-
-
-def _circled(letter: str) -> str:
-    return chr(ord("ⓐ") + ord(letter) - ord("a"))
+    firsts = {GREEN: "A", YELLOW: "ⓐ", GREY: "⒜"}
+    return "".join(
+        chr(ord(firsts[mark]) + ord(letter) - ord("a"))
+        for letter, mark in zip(guess, marks, strict=True)
+    )
 
 
 def known(history: Sequence[tuple[str, str]], length: int) -> str:
