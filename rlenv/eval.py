@@ -35,14 +35,17 @@ def parser() -> argparse.ArgumentParser:
     plan = made.add_argument_group("what to sample")
     plan.add_argument("--split", help="validation or test (default: test)")
     plan.add_argument("--tasks", type=int, help="different tasks (default: 500)")
-    plan.add_argument("--samples", type=int, help="samples a task (default: 4)")
-    plan.add_argument("--temperature", type=float, help="(default: 1.0)")
+    plan.add_argument("--samples", type=int, help="of a task (default: 4; 1 at temperature 0)")
+    plan.add_argument(
+        "--temperature", type=float, help="0 for one greedy reply a task (default: 1.0)"
+    )
     plan.add_argument("--top-p", type=float, help="(default: 1.0)")
     plan.add_argument("--top-k", type=int, help="0 for all (default)")
     plan.add_argument("--min-p", type=float, help="(default: 0)")
     plan.add_argument("--stop", action="append", help="a text that ends a reply; may be repeated")
     plan.add_argument("--max-tokens", type=int, help="of a reply (default: 256)")
     plan.add_argument("--system", help="a system message for every conversation")
+    plan.add_argument("--dtype", help="bfloat16, or as the model's weights are (default: model)")
     plan.add_argument("--seed", type=int, help="of the sampling (default: 0)")
     plan.add_argument("--max-grader-errors", type=float, metavar="SHARE", help="(default: 0.02)")
     plan.add_argument("--no-greedy", action="store_true", help="no reply at temperature 0")
@@ -120,6 +123,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     subject = load_subject(
         arguments.model, device=arguments.device, threads=arguments.threads, serving=serving
     )
+    for plan in plans:
+        subject.maker(plan.dtype)  # an endpoint refuses one before any is evaluated
     display = Display(quiet=arguments.json)
     limits = Limits(arguments.max_minutes, arguments.max_cost, arguments.price)
     records = [plan.record(subject.record, env) for plan, env in zip(plans, envs, strict=True)]

@@ -103,7 +103,12 @@ def _evaluate(folder: RunFolder, stage: str, path: Path, display: Display) -> No
     source = str(folder.checkpoint(stage))
     subject = load_subject(source, device=run.device, engine=run.engine)
     subject.record["name"] = stage  # a run that is moved stays the same evaluation
-    plan = Plan(env=run.environment, seed=run.seed, **run.evaluate.model_dump())
+    plan = Plan(
+        env=run.environment,
+        seed=run.seed,
+        dtype=run.engine.dtype,
+        **run.evaluate.model_dump(),
+    )
     path.parent.mkdir(exist_ok=True)
     evaluate_plan(
         plan,

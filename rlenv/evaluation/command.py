@@ -80,15 +80,17 @@ def evaluate_plan(
         limits: on time and cost.
 
     Raises:
-        UserError: the folder holds an evaluation of other settings.
+        UserError: the folder holds an evaluation of other settings, or the model can't generate in
+            the plan's dtype.
         RunFailed: the grader could judge no sample.
     """
+    player = subject.maker(plan.dtype)(plan.system)  # what is refused here leaves no folder
     with folder:
         display.begin(label or plan.env.id, plan.tasks * (plan.samples + plan.greedy))
         try:
             result = evaluate(
                 EnvPool(plan.make_env),
-                subject.player(plan.system),
+                player,
                 tasks=plan.tasks,
                 samples=plan.samples,
                 sampling=plan.sampling,
@@ -112,9 +114,10 @@ def evaluate_plan(
 def show_result(result: Mapping[str, Any], display: Display) -> None:
     """Print a result as a table."""
     greedy = " beside a greedy one" if result["greedy"] is not None else ""
+    samples = "1 sample" if result["samples"] == 1 else f"{result['samples']} samples"
     display.say(
         f"\n{result['model']['name']} on {result['env']}, {result['split']} split, "
-        f"{result['tasks']} tasks x {result['samples']} samples at temperature "
+        f"{result['tasks']} tasks x {samples} at temperature "
         f"{result['temperature']:g}{greedy}"
     )
     rows = []

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from rlenv import registry
 from rlenv.config import EnvSettings, EvaluateSettings
@@ -25,9 +26,14 @@ _LIBRARIES = ("rlenv", "torch", "transformers", "tokenizers", "numpy")
 class Plan(EvaluateSettings):
     """How a model is evaluated on one environment.
 
+    At temperature 0 there is one sample a task, which is the greedy reply, and no other beside it.
+
     Attributes:
         env: the environment, with its options.
         name: of the evaluation's folder where there are several; by default the environment's.
+        temperature: to sample with; 0 takes the most likely token.
+        dtype: what a local model generates in: that of its weights, or `bfloat16`; see
+            `rlenv.config.EngineSettings`.
         greedy: make one reply at temperature 0 as well.
         top_p: see `rlenv.engines.base.Sampling`.
         top_k: see `rlenv.engines.base.Sampling`.
@@ -40,6 +46,8 @@ class Plan(EvaluateSettings):
 
     env: EnvSettings
     name: str | None = None
+    temperature: float = Field(1.0, ge=0)
+    dtype: Literal["model", "bfloat16"] = "model"
     greedy: bool = True
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
@@ -48,6 +56,22 @@ class Plan(EvaluateSettings):
     system: str | None = None
     seed: int = Field(0, ge=0, lt=2**31)
     max_grader_errors: float = Field(0.02, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_sample_at_temperature_0(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("temperature") == 0:
+            return {"samples": 1, **values, "greedy": False}
+        return values
+
+    @field_validator("temperature")
+    @classmethod
+    def _samples_differ(cls, temperature: float, info: ValidationInfo) -> float:
+        if temperature == 0 and info.data.get("samples", 1) > 1:
+            raise PydanticCustomError(
+                "alike", "all samples at temperature 0 would be alike, so samples can only be 1"
+            )
+        return temperature
 
     @property
     def sampling(self) -> Sampling:
@@ -72,8 +96,9 @@ class Plan(EvaluateSettings):
             model: what is evaluated, such as its name and a digest.
             env: as made by `make_env`.
         """
+        chosen = {} if self.dtype == "model" else {"dtype": self.dtype}
         return {
-            "model": dict(model),
+            "model": {**model, **chosen},
             "env": registry.spec(self.env.id).id,
             "ref": self.env.id,
             "options": self.env.options,
@@ -82,7 +107,7 @@ class Plan(EvaluateSettings):
             "fingerprint": env.tasks.fingerprint,
             "reward_range": list(env.reward_range),
             "solved_at": env.solved_at,
-            **self.model_dump(mode="json", exclude={"env", "name", "split"}),
+            **self.model_dump(mode="json", exclude={"env", "name", "split", "dtype"}),
             "libraries": libraries(),
         }
 

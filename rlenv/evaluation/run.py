@@ -45,7 +45,7 @@ class Evaluation:
 
     @property
     def greedy(self) -> list[Sample]:
-        """The replies at temperature 0."""
+        """The replies at temperature 0 that were made beside the samples."""
         return [sample for sample in self.kept if sample.greedy]
 
     def row(self) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.engines.openai import PREFIX
+from rlenv.errors import UserError
 from rlenv.evaluation.players import LocalPlayer, Player
 from rlenv.stage import adapter_base, local_checkpoint
 
@@ -24,11 +26,28 @@ class Subject:
         name: as the user gave it.
         record: what its results are of: name, kind and a digest of its contents.
         player: makes what plays with it, given a system message or None.
+        half: the same, generating in bfloat16; None for an endpoint.
     """
 
     name: str
     record: dict[str, Any]
     player: Callable[[str | None], Player]
+    half: Callable[[str | None], Player] | None = None
+
+    def maker(self, dtype: str) -> Callable[[str | None], Player]:
+        """Return what makes a player that generates in a dtype; see `Plan.dtype`.
+
+        Raises:
+            UserError: it is not chosen here.
+        """
+        if dtype == "model":
+            return self.player
+        if self.half is None:
+            raise UserError(
+                f"{self.name} is an endpoint, whose server chooses what it computes in; "
+                "leave dtype out"
+            )
+        return self.half
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,7 @@ def load_subject(
     import torch
 
     from rlenv.chat import ChatFormat
+    from rlenv.config import EngineSettings
     from rlenv.display import quieten_transformers
     from rlenv.models import checkpoint
 
@@ -113,12 +133,13 @@ def load_subject(
     dtype = str(model.dtype).removeprefix("torch.")
     record = {"name": name, **_contents(name, model), "dtype": dtype}
 
-    def player(system: str | None) -> Player:
+    def player(settings: EngineSettings | None, system: str | None) -> Player:
         chat = ChatFormat(tokenizer, name, system)
         longest = checkpoint.context_length(model, tokenizer)
-        return LocalPlayer(checkpoint.engine_for(model, chat, engine), chat, longest)
+        return LocalPlayer(checkpoint.engine_for(model, chat, settings), chat, longest)
 
-    return Subject(name, record, player)
+    half = (engine or EngineSettings()).model_copy(update={"dtype": "bfloat16"})
+    return Subject(name, record, partial(player, engine), partial(player, half))
 
 
 def _served(name: str, serving: Serving) -> Subject:

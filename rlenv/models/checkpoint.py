@@ -200,13 +200,13 @@ def engine_for(
     half = settings is not None and settings.dtype == "bfloat16"
     if why_not and (kind == "native" or half):
         raise UserError(
-            f"the native engine does not run this model ({why_not}); leave engine.kind and "
-            "engine.dtype out"
+            f"the native engine does not run this model ({why_not}); leave the engine's kind and "
+            "dtype out"
         )
     if half and not has_bfloat16(model.device):
         raise UserError(
             f"{model.device.type} has no bfloat16 instructions here, so that it would be slower; "
-            "leave engine.dtype out"
+            "leave the engine's dtype out"
         )
     if why_not or kind == "transformers":
         return TransformersEngine(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)

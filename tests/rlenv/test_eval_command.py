@@ -5,7 +5,9 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
+from rlenv import cli
 from rlenv import eval as evaluation
 from rlenv.chat import ChatFormat
 from rlenv.data import load_rows
@@ -103,6 +105,103 @@ def test_a_finished_evaluation_is_only_shown_again(command, capsys, monkeypatch)
     assert json.loads(capsys.readouterr().out) == first
 
 
+@pytest.fixture
+def at_0(finished_run, tmp_path):
+    """The arguments of a small evaluation at temperature 0 that is kept in tmp_path/at-0."""
+    few = ["--tasks", "10", "--max-tokens", "4", "--temperature", "0"]
+    return [str(finished_run / "sft"), ENV, *few, "--output", str(tmp_path / "at-0")]
+
+
+def test_temperature_0_takes_the_greedy_reply_of_each_task(command, at_0, capsys, tmp_path):
+    assert evaluation.main(command) == 0
+    capsys.readouterr()
+    assert evaluation.main(at_0) == 0
+    assert "10 tasks x 1 sample at temperature 0\n" in capsys.readouterr().out
+    sampled, found = (
+        read_samples(tmp_path / name / "samples.parquet") for name in ("kept", "at-0")
+    )
+    greedy = [s for s in sampled if s.greedy]
+    assert [replace(s, seconds=0.0, greedy=True) for s in found] == [
+        replace(s, seconds=0.0) for s in greedy
+    ]
+    assert not any(s.greedy for s in found)
+    beside, result = (
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("kept", "at-0")
+    )
+    assert (result["temperature"], result["samples"], result["greedy"]) == (0, 1, None)
+    assert result["estimates"]["pass@1"] == beside["estimates"]["greedy"]
+    assert "component/correct" in result["estimates"]
+
+
+def test_replies_at_temperature_0_are_reported_compared_and_rescored(
+    command, at_0, capsys, tmp_path
+):
+    assert evaluation.main(command) == 0
+    assert evaluation.main([*at_0, "--samples", "1"]) == 0
+    capsys.readouterr()
+    kept, found = str(tmp_path / "kept"), str(tmp_path / "at-0")
+    assert cli.main(["rescore", found]) == 0
+    said = capsys.readouterr().out
+    assert "0 of 10 verdicts changed" in said
+    assert "at temperature 0" in said
+    assert cli.main(["compare", found, f"{found}-rescored", "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert (same["tasks"], same["difference"]["value"]) == (10, 0.0)
+    assert cli.main(["compare", kept, found]) == 0
+    assert "10 tasks" in capsys.readouterr().out
+    for folders in ([found], [found, kept]):
+        assert cli.main(["report", *folders]) == 0
+        assert "pass@1" in (tmp_path / "at-0/report.html").read_text()
+
+
+def test_an_evaluation_at_temperature_0_goes_on_where_it_was(at_0, capsys, monkeypatch):
+    assert evaluation.main([*at_0, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(LocalPlayer, "play", None)
+    assert evaluation.main([*at_0, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """What the processor can do, to be changed."""
+    can = {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can)
+    return can
+
+
+def test_a_model_generates_in_bfloat16(command, capsys, tmp_path, monkeypatch, processor):
+    play, dtypes = LocalPlayer.play, []
+
+    def watched(self, *arguments):
+        dtypes.append(self.engine.dtype)
+        return play(self, *arguments)
+
+    monkeypatch.setattr(LocalPlayer, "play", watched)
+    assert evaluation.main([*command, "--dtype", "bfloat16"]) == 0
+    assert set(dtypes) == {torch.bfloat16}
+    settings = json.loads((tmp_path / "kept/settings.json").read_text())
+    assert settings["model"]["dtype"] == "bfloat16"
+    capsys.readouterr()
+    assert evaluation.main(command) == 2
+    assert "different: model.dtype)" in capsys.readouterr().err
+
+
+def test_without_a_dtype_settings_are_as_before_there_was_a_choice(command, tmp_path):
+    assert evaluation.main([*command, "--dtype", "model"]) == 0
+    assert evaluation.main(command) == 0
+    settings = json.loads((tmp_path / "kept/settings.json").read_text())
+    assert settings["model"]["dtype"] == "float32"
+    assert "dtype" not in settings
+
+
+def test_a_processor_without_bfloat16_leaves_no_folder(command, capsys, tmp_path, processor):
+    processor["avx512_bf16"] = False
+    assert evaluation.main([*command, "--dtype", "bfloat16"]) == 2
+    assert "cpu has no bfloat16 instructions" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
 def test_a_system_message_opens_every_conversation(finished_run, chat):
     plain = chat.prompt([{"role": "user", "content": "1 + 2 = ?"}])
     told = ChatFormat(chat.tokenizer, system="Add.")
@@ -197,6 +296,16 @@ def test_any_registered_environment(finished_run, capsys, tmp_path, monkeypatch)
         (["{run}/sft", ENV, "--split", "train"], "held-out"),
         (["{run}/sft", ENV, "--split", "tset"], "Did you mean test"),
         (["{run}/sft", ENV, "--tasks", "0"], "tasks: input should be greater than or equal to 1"),
+        (["{run}/sft", ENV, "--temperature", "-1"], "temperature: input should be greater"),
+        (
+            ["{run}/sft", ENV, "--temperature", "0", "--samples", "2"],
+            "all samples at temperature 0 would be alike",
+        ),
+        (["{run}/sft", ENV, "--dtype", "float16"], "dtype: input should be 'model' or 'bfloat16'"),
+        (
+            ["openai:m@http://localhost:9/v1", ENV, "--dtype", "bfloat16"],
+            "m@http://localhost:9/v1 is an endpoint",
+        ),
         (["{run}/sft", ENV, "--option", "level=77"], "level is 1 to 6"),
         (["{run}/nowhere", ENV], "does not exist"),
         (["{run}/tokenizer", ENV], "holds no checkpoint"),

@@ -45,6 +45,23 @@ def test_the_command_line_comes_first(suite):
     assert (first.tasks, second.tasks, second.temperature, second.samples) == (7, 7, 0.5, 2)
 
 
+def test_entries_have_temperatures_and_dtypes_of_their_own(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        "environments: [{env: a/B-v0, temperature: 0, dtype: bfloat16, greedy: true}, a/B-v0]"
+    )
+    first, second = read_suite(path, {})
+    assert (first.samples, first.greedy, first.dtype) == (1, False, "bfloat16")
+    assert (second.samples, second.greedy, second.dtype) == (4, True, "model")
+
+
+def test_samples_of_a_suite_at_temperature_0(suite):
+    with pytest.raises(UserError, match="would be alike"):
+        read_suite(suite, {"temperature": 0.0})
+    plans = read_suite(suite, {"temperature": 0.0, "samples": 1})
+    assert [(plan.samples, plan.greedy) for plan in plans] == [(1, False)] * 2
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from rlenv import train as command
 from tests.conftest import MINIATURE, ROOT
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -56,6 +58,18 @@ def test_the_same_seed_gives_the_same_bytes(finished_run, miniature, tmp_path):
     assert bytes_of(tmp_path / "run") == bytes_of(finished_run)
     assert "held-out (test split)" in done.stdout
     assert "the same prompts" in done.stdout
+
+
+def test_the_engines_dtype_is_kept_with_the_figures(miniature, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    lines = miniature.read_text().splitlines()
+    short = "\n".join(
+        line for line in lines if not line.startswith(("  sft:", "  grpo:", "          "))
+    )
+    miniature.write_text(short)
+    assert command.main([str(miniature), "engine.dtype=bfloat16"]) == 0
+    (result,) = json.loads((tmp_path / "run/results.json").read_text())
+    assert result["model"]["dtype"] == "bfloat16"
 
 
 def test_another_seed_gives_others(finished_run, miniature, tmp_path):
