@@ -73,7 +73,8 @@ class Curve:
         pairs: comparisons that the proxy learned from.
         seed: of all runs.
         steps: at which it was looked at.
-        distance: root of the KL of a whole reply from the policy that was fine-tuned, in nats.
+        distance: root of the KL of a whole reply from the policy that was fine-tuned, in nats; None
+            where the replies to most tasks fared alike, so that too few were left to measure it on.
         proxy: mean reward of the reward model.
         gold: mean gold reward.
         accuracy: of the proxy on held-out comparisons.
@@ -84,7 +85,7 @@ class Curve:
     pairs: int
     seed: int
     steps: list[int]
-    distance: list[float]
+    distance: list[float | None]
     proxy: list[float]
     gold: list[float]
     accuracy: float
@@ -140,13 +141,20 @@ def curve(runs: Path, pairs: int, seed: int, steps: int) -> Curve:
         pairs,
         seed,
         [m["step"] for m in seen],
-        [math.sqrt(max(0.0, m["kl"] * m["completions/mean_length"])) for m in seen],
+        [distance(m) for m in seen],
         [m["held_out/reward"] for m in seen],
         [m["held_out/rewards/rule"] for m in seen],
         report["accuracy"]["value"],
         kept["held_out/rewards/rule"],
         stopped[-1]["step"],
     )
+
+
+def distance(m: dict[str, Any]) -> float | None:
+    """Return the root of the KL of a reply, where half of a step's groups or more measure it."""
+    if m["groups/trained"] < GRPO["groups"] / 2:
+        return None
+    return math.sqrt(max(0.0, m["kl"] * m["completions/mean_length"]))
 
 
 def run(folder: Path, seed: int, env: Any, model: Path | None, stages: dict[str, Any]) -> Path:
@@ -189,13 +197,20 @@ def drawn(curves: Sequence[Curve]) -> str:
             first = all(earlier.pairs != c.pairs for earlier in curves[:n])
             label = f"{c.pairs:,} comparisons" if first else None
             colour = colours[c.pairs]
-            axes.plot(c.distance, c.gold, color=colour, linewidth=1.4, label=label)
-            axes.plot(c.distance, c.proxy, color=colour, linewidth=0.9, linestyle="--")
+            at = [n for n, away in enumerate(c.distance) if away is not None]
+            x = [c.distance[n] for n in at]
+            axes.plot(x, [c.gold[n] for n in at], color=colour, linewidth=1.4, label=label)
+            axes.plot(x, [c.proxy[n] for n in at], color=colour, linewidth=0.9, linestyle="--")
         axes.set_ylim(min(min(c.gold) for c in curves) - 0.5, None)
         axes.legend(frameon=False, fontsize=7)
 
     title = "gold reward (lines) and the proxy's (dashed), held out"
     return chart(title, "root of the KL from the fine-tuned policy, nats a reply", draw)
+
+
+def far(distance: float | None) -> str:
+    """Write a distance."""
+    return "not measured" if distance is None else f"{distance:.2f}"
 
 
 def page(curves: Sequence[Curve], steps: int) -> str:
@@ -221,10 +236,11 @@ def page(curves: Sequence[Curve], steps: int) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for c in sorted(curves, key=lambda c: (c.pairs, c.seed)):
+        peak = f"{c.gold[c.peak]:.2f} ({c.steps[c.peak]}, {far(c.distance[c.peak])})"
+        proxy = f"{c.proxy[0]:.2f}, {c.proxy[c.peak]:.2f}, {c.proxy[-1]:.2f}"
         lines.append(
-            f"| {c.pairs:,} | {c.seed} | {c.accuracy:.3f} | {c.gold[0]:.2f} | {c.gold[c.peak]:.2f} "
-            f"({c.steps[c.peak]}, {c.distance[c.peak]:.2f}) | {c.gold[-1]:.2f} | {c.proxy[0]:.2f}, "
-            f"{c.proxy[c.peak]:.2f}, {c.proxy[-1]:.2f} | {c.kept:.2f}, {c.stopped} |"
+            f"| {c.pairs:,} | {c.seed} | {c.accuracy:.3f} | {c.gold[0]:.2f} | {peak} | "
+            f"{c.gold[-1]:.2f} | {proxy} | {c.kept:.2f}, {c.stopped} |"
         )
     lines += [
         "",
