@@ -1,4 +1,4 @@
-"""Preferences between replies: the forms in which data sets hold them, read into pairs.
+"""Preferences: the forms in which data sets hold them, read into pairs or labelled replies.
 
 Rows may have any of TRL's forms, Alpaca's columns, or a ranking of several replies:
 
@@ -6,7 +6,8 @@ Rows may have any of TRL's forms, Alpaca's columns, or a ranking of several repl
 - `chosen`, `rejected` alone, which begin with the prompt (implicit prompt);
 - `instruction`, perhaps `input`, in place of `prompt`;
 - `prompt`, `replies`, and `ranks` (1 is the best) or `scores`;
-- `margin`: by how much the chosen reply is better; `tie`: true if neither is.
+- `margin`: by how much the chosen reply is better; `tie`: true if neither is;
+- `prompt`, `completion`, `label`: one reply that is good (true) or bad by itself, no pair.
 
 A row that can't be used says why. Nothing is dropped without being counted.
 """
@@ -17,7 +18,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +29,11 @@ from rlenv.task import Message, Split, Task
 COLUMNS = (
     *("prompt", "chosen", "rejected", "instruction", "input"),
     *("replies", "ranks", "scores", "margin", "tie"),
+    *("completion", "label"),
 )
+_OF_PAIRS = ("chosen", "rejected", "replies")
+_OF_LABELLED = ("completion", "label")
+_LABELS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 # why pairs are left out
 TIE = "ties"
@@ -37,6 +42,7 @@ EMPTY_PROMPT = "with an empty prompt"
 SAME = "whose replies are the same"
 REPEATED = "seen before"
 CONTRADICTED = "that contradict an earlier one"
+NO_LABEL = "with a label that is neither true nor false"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Pair:
         ids: tokens of prompt, chosen and rejected as a policy read and sampled them, where one
             did; they are trained on as they are.
         played: the task of an environment that the replies answer, where they do.
+        row: the number of the row it came from; 0 where that is not known.
     """
 
     prompt: tuple[Message, ...]
@@ -59,11 +66,39 @@ class Pair:
     margin: float | None = None
     ids: tuple[list[int], list[int], list[int]] | None = None
     played: Task | None = None
+    row: int = field(default=0, compare=False)
 
     @cached_property
     def task(self) -> Task:
         """The prompt as a task; its content decides the split of all its pairs."""
         return self.played or Task(self.prompt)
+
+    @property
+    def split(self) -> Split:
+        """`train`, `validation` or `test`."""
+        return self.task.split
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A reply that is good or bad by itself, compared with no other.
+
+    Attributes:
+        prompt: chat messages.
+        reply: to them.
+        good: its label.
+        row: as of `Pair`.
+    """
+
+    prompt: tuple[Message, ...]
+    reply: str
+    good: bool
+    row: int = field(default=0, compare=False)
+
+    @cached_property
+    def task(self) -> Task:
+        """The prompt as a task; its content decides the split of all its replies."""
+        return Task(self.prompt)
 
     @property
     def split(self) -> Split:
@@ -77,18 +112,23 @@ class Unusable(Exception):
 
 @dataclass
 class Preferences:
-    """The pairs of a data set, and how many were left out for what reason.
+    """The pairs or labelled replies of a data set, and how many were left out for what reason.
 
     Attributes:
         pairs: that can be used.
+        labelled: replies with a label that can be used.
+        unpaired: how many rows held a labelled reply in place of pairs, the bad ones counted too.
         problems: reason to how many pairs, or rows that gave none.
         examples: reason to the number of the first row it was seen in, from 1.
     """
 
     pairs: list[Pair] = field(default_factory=list)
+    labelled: list[Labelled] = field(default_factory=list)
+    unpaired: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     examples: dict[str, int] = field(default_factory=dict)
     _seen: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
+    _labels: dict[tuple[str, str], bool] = field(default_factory=dict, repr=False)
 
     def add(self, pair: Pair, row: int) -> None:
         """Take a pair in, unless it teaches nothing.
@@ -102,10 +142,28 @@ class Preferences:
             self.leave_out(reason, row)
             return
         self._seen.add((pair.task.key, pair.chosen, pair.rejected))
-        self.pairs.append(pair)
+        self.pairs.append(replace(pair, row=row))
+
+    def add_labelled(self, one: Labelled, row: int) -> None:
+        """Take a labelled reply in, unless it teaches nothing.
+
+        Args:
+            one: any.
+            row: the number of the row it came from.
+        """
+        place = (one.task.key, one.reply)
+        if _is_empty(one.prompt):
+            self.leave_out(EMPTY_PROMPT, row)
+        elif not one.reply.strip():
+            self.leave_out(EMPTY, row)
+        elif place in self._labels:
+            self.leave_out(REPEATED if self._labels[place] == one.good else CONTRADICTED, row)
+        else:
+            self._labels[place] = one.good
+            self.labelled.append(replace(one, row=row))
 
     def _wrong_with(self, pair: Pair) -> str | None:
-        if not any(str(message["content"]).strip() for message in pair.prompt):
+        if _is_empty(pair.prompt):
             return EMPTY_PROMPT
         if not pair.chosen.strip() or not pair.rejected.strip():
             return EMPTY
@@ -120,21 +178,36 @@ class Preferences:
     def leave_out(self, reason: str, row: int) -> None:
         """Count what is not used."""
         self.problems[reason] += 1
-        self.examples.setdefault(reason, row)
+        self.examples[reason] = min(row, self.examples.get(reason, row))
+
+    def take_out(self, items: Sequence[Pair | Labelled], reason: str) -> None:
+        """Leave out what was taken in before."""
+        for item in items:
+            self.leave_out(reason, item.row)
+        these = set(map(id, items))
+        self.pairs = [pair for pair in self.pairs if id(pair) not in these]
+        self.labelled = [one for one in self.labelled if id(one) not in these]
 
     @property
     def bad(self) -> float:
         """The share that was left out; ties are no fault of the data and do not count."""
         faulty = sum(self.problems.values()) - self.problems[TIE]
-        return faulty / max(1, faulty + len(self.pairs))
+        return faulty / max(1, faulty + len(self.pairs) + len(self.labelled))
 
     def of(self, *splits: Split) -> list[Pair]:
         """Return the pairs of some splits."""
         return [pair for pair in self.pairs if pair.split in splits]
 
+    def labelled_of(self, *splits: Split) -> list[Labelled]:
+        """Return the labelled replies of some splits."""
+        return [one for one in self.labelled if one.split in splits]
+
     def summary(self) -> str:
         """Return one sentence on what is used and what is not."""
         kept = f"{len(self.pairs):,} pairs"
+        if self.unpaired:
+            good = sum(one.good for one in self.labelled)
+            kept = f"{good:,} good replies and {len(self.labelled) - good:,} bad ones"
         if not self.problems:
             return kept
         out = ", ".join(
@@ -145,7 +218,7 @@ class Preferences:
 
 
 def read(rows: Rows, columns: Mapping[str, str] | None = None) -> Preferences:
-    """Read rows into pairs.
+    """Read rows into pairs, or into labelled replies.
 
     Args:
         rows: see above; `rlenv.data.load_rows` makes them of a file or a `datasets` id.
@@ -158,16 +231,51 @@ def read(rows: Rows, columns: Mapping[str, str] | None = None) -> Preferences:
         if name not in COLUMNS:
             raise UserError(f"preferences have no column {name!r}; they have {', '.join(COLUMNS)}")
     found = Preferences()
-    for number, row in enumerate(rows, 1):
-        renamed = {**row, **{ours: row.get(theirs) for ours, theirs in (columns or {}).items()}}
+    names = (columns or {}).items()
+    renamed = [{**row, **{ours: row.get(theirs) for ours, theirs in names}} for row in rows]
+    # what a row lacks is told by the form that the others have
+    unpaired = any(map(_is_labelled, renamed))
+    for number, row in enumerate(renamed, 1):
         try:
-            pairs = pairs_of(renamed)
+            if unpaired and not _has(row, _OF_PAIRS):
+                found.unpaired += 1
+                found.add_labelled(labelled_of(row), number)
+            else:
+                for pair in pairs_of(row):
+                    found.add(pair, number)
         except Unusable as reason:
             found.leave_out(str(reason), number)
-            continue
-        for pair in pairs:
-            found.add(pair, number)
     return found
+
+
+def labelled_of(row: Mapping[str, Any]) -> Labelled:
+    """Return the labelled reply that a row holds.
+
+    Raises:
+        Unusable: it holds none; the text says why.
+    """
+    row = {name: value for name, value in row.items() if value is not None}
+    for name in _OF_LABELLED:
+        if name not in row:
+            raise Unusable(f"without the column {name!r}")
+    prompt = _prompt(row)
+    # a file of another kind than JSON may hold a label as text or as a number
+    good = _LABELS.get(str(row["label"]).strip().lower())
+    if good is None:
+        raise Unusable(NO_LABEL)
+    return Labelled(tuple(prompt), _reply(row["completion"], prompt), good)
+
+
+def _is_labelled(row: Mapping[str, Any]) -> bool:
+    return _has(row, _OF_LABELLED) and not _has(row, _OF_PAIRS)
+
+
+def _has(row: Mapping[str, Any], names: Sequence[str]) -> bool:
+    return any(row.get(name) is not None for name in names)
+
+
+def _is_empty(prompt: Sequence[Message]) -> bool:
+    return not any(str(message["content"]).strip() for message in prompt)
 
 
 def pairs_of(row: Mapping[str, Any]) -> list[Pair]:

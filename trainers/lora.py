@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 from pydantic import Field
 
 from rlenv.config import Settings
-from rlenv.errors import UserError
+from rlenv.errors import UserError, did_you_mean
+from trainers.warned import without_renaming
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"]
 
@@ -25,6 +25,48 @@ class LoRASettings(Settings):
     rank: int = Field(16, ge=1)
     alpha: float | None = Field(None, gt=0)
     targets: list[str] | Literal["all-linear"] = "all-linear"
+
+
+def check_targets(model: Any, settings: LoRASettings, *, but: Any = None) -> None:
+    """See to it that a model has the layers that an adapter is put beside.
+
+    Peft itself passes over names that a model lacks, as long as it has one of them.
+
+    Args:
+        model: a transformers model without an adapter.
+        settings: the adapter's shape.
+        but: a layer that can have no adapter.
+
+    Raises:
+        UserError: it lacks one of them; the sentence says which there are.
+    """
+    if isinstance(settings.targets, str):
+        return
+    every = {name: module for name, module in model.named_modules() if _is_layer(module)}
+    layers = [name for name, module in every.items() if module is not but]
+    known = list(dict.fromkeys(name.rpartition(".")[2] for name in layers))
+    for target in settings.targets:
+        if any(_names(target, name) for name in layers):
+            continue
+        if any(_names(target, name) for name in every):
+            raise UserError(
+                f"lora.targets names {target!r}, which can have no adapter in this stage; those "
+                f"that can are {', '.join(known)}"
+            )
+        raise UserError(
+            f"lora.targets names {target!r}, which is no layer of the model; it has "
+            f"{', '.join(known)}.{did_you_mean(target, known)}"
+        )
+
+
+def _is_layer(module: Any) -> bool:
+    """Whether a module is one that peft can put matrices beside: it has a matrix itself."""
+    own = module.parameters(recurse=False)
+    return not any(module.children()) and any(weight.dim() > 1 for weight in own)
+
+
+def _names(target: str, name: str) -> bool:
+    return name == target or name.endswith(f".{target}")
 
 
 def adapter_config(settings: LoRASettings, task: Task) -> Any:
@@ -64,9 +106,10 @@ def with_adapter(model: Any, settings: LoRASettings, task: Task = "CAUSAL_LM") -
     config = adapter_config(settings, task)
     from peft import get_peft_model
 
+    if task != "FEATURE_EXTRACTION":  # a trunk lacks the head, which the whole model may adapt
+        check_targets(model, settings)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of what peft asks of transformers
+        with without_renaming():
             return get_peft_model(model, config)
     except ValueError as error:
         raise UserError(f"lora: {str(error).splitlines()[0]}") from None

@@ -52,6 +52,8 @@ class Policy:
         torch.manual_seed(seed)
         causal, self.tokenizer = checkpoint.load(source, device=device)
         without_dropout(causal)
+        if settings.lora is not None:
+            lora.check_targets(causal, settings.lora)
         self._reference = None
         if settings.lora is None and settings.kl.reference:
             self._reference = frozen(copy.deepcopy(causal))

@@ -35,6 +35,7 @@ from trainers.preferences import data, report, tokens
 from trainers.preferences.data import Gathered, PreferenceData
 from trainers.preferences.tokens import TokenPair
 from trainers.trl_stage import Part, TRLSettings
+from trainers.warned import without_renaming
 
 REPORT = "reward_report.json"
 
@@ -131,8 +132,11 @@ class RewardStage(Stage[RewardSettings]):
             return context.model
         s = self.settings
         model = with_head(str(context.source), context.device, context.seed)
+        if s.lora is not None:
+            lora.check_targets(model, s.lora, but=getattr(model, "score", None))
         rows = [self._row(*pair) for pair in pairs.train]
-        trainer = make_trainer(s, context, model, tokenizer, rows)
+        with without_renaming():
+            trainer = make_trainer(s, context, model, tokenizer, rows)
 
         def look() -> Mapping[str, float]:
             scorer = RewardModel([trainer.model], chat, "")

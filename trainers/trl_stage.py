@@ -20,6 +20,7 @@ from rlenv.config import Settings
 from rlenv.models import checkpoint
 from rlenv.stage import Context
 from trainers.held_out import Best
+from trainers.warned import without_renaming
 
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
@@ -129,7 +130,8 @@ def fit(
     context.forget_after(step)
     reporter = _Reporter(context, look, every, enough, best)
     trainer.add_callback(reporter)
-    trainer.train(resume_from_checkpoint=save)
+    with without_renaming():
+        trainer.train(resume_from_checkpoint=save)
     finished = reporter.enough_seen or trainer.state.global_step == trainer.state.max_steps
     if context.stop.requested and not finished:
         context.interrupt(trainer.state.global_step)

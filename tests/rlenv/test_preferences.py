@@ -198,6 +198,65 @@ def test_files(tmp_path, suffix):
     assert [pair.chosen for pair in read(load_rows(path)).pairs] == ["Blue.", "Blue."]
 
 
+SAID = {"prompt": "What colour is the sky?", "completion": "Blue.", "label": True}
+LABELLED_FORMS = {
+    "texts": SAID,
+    "messages": {"prompt": ASKED, "completion": [assistant("Blue.")], "label": 1},
+    "prompt given twice": {
+        "prompt": ASKED,
+        "completion": [*ASKED, assistant("Blue.")],
+        "label": True,
+    },
+    "a row of a CSV file": {**SAID, "label": "True", "chosen": None},
+}
+
+
+@pytest.mark.parametrize("form", LABELLED_FORMS)
+def test_every_form_holds_the_same_labelled_reply(form):
+    found = read([LABELLED_FORMS[form]])
+    (one,) = found.labelled
+    assert (list(one.prompt), one.reply, one.good, one.row) == (ASKED, "Blue.", True, 1)
+    assert found.pairs == []
+    # so that a prompt is on the same side of the split in both forms
+    (pair,) = pairs_of(FORMS["texts"])
+    assert (one.task.key, one.split) == (pair.task.key, pair.split)
+
+
+def test_labelled_columns_may_have_other_names():
+    rows = [{"question": "2 + 3?", "answer": "6", "thumbs": 0}]
+    columns = {"prompt": "question", "completion": "answer", "label": "thumbs"}
+    (one,) = read(rows, columns).labelled
+    assert (one.reply, one.good) == ("6", False)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": "q", "completion": "a"}, "without the column 'label'"),
+        ({"prompt": "q", "label": True}, "without the column 'completion'"),
+        ({"completion": "a", "label": True}, "without the column 'prompt'"),
+        ({"text": "a"}, "without the column 'completion'"),
+        ({"prompt": " ", "completion": "a", "label": True}, "with an empty prompt"),
+        ({"prompt": "q", "completion": "\n", "label": True}, "with an empty reply"),
+        ({"prompt": "q", "completion": "a", "label": "good"}, "neither true nor false"),
+        ({"prompt": "q", "completion": "a", "label": 2}, "neither true nor false"),
+        ({"prompt": "q", "completion": 3, "label": 1}, "something else than texts or chat"),
+        ({"prompt": "q", "completion": [user("a")], "label": 1}, "not one message of the assist"),
+        (SAID, "seen before"),
+        ({**SAID, "label": False}, "that contradict an earlier one"),
+    ],
+)
+def test_bad_labelled_rows_are_counted_and_named(row, reason):
+    found = read([SAID, row])
+    assert len(found.labelled) == 1
+    ((named, count),) = found.problems.items()
+    assert reason in named
+    assert count == 1
+    assert found.bad == 0.5
+    assert found.summary().startswith("1 good replies and 0 bad ones; left out: 1 ")
+    assert "(first in row 2)" in found.summary()
+
+
 @pytest.mark.skipif(not POLITE.is_file(), reason=f"needs {POLITE}")
 def test_real_pairs():
     found = read(load_rows(POLITE))

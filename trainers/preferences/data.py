@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -16,7 +17,7 @@ from rlenv.env import TextEnv
 from rlenv.errors import UserError
 from rlenv.judging import Judge
 from rlenv.models import checkpoint
-from rlenv.preferences import Pair, Preferences, read
+from rlenv.preferences import Labelled, Pair, Preferences, read
 from rlenv.rollout import EnvPool, play
 from rlenv.speakers import SpeakerSettings, speaker
 from rlenv.stage import Context, local_checkpoint
@@ -24,9 +25,10 @@ from rlenv.task import Split, Task
 from rlenv.trajectory import Group
 from trainers.constitution import principles
 from trainers.preferences import chosen, sampled, tokens
-from trainers.preferences.tokens import TokenPair
+from trainers.preferences.tokens import TokenPair, TokenReply
 
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
+_Item = TypeVar("_Item", Pair, Labelled)
 
 
 class SampleSettings(Settings):
@@ -71,10 +73,12 @@ class PreferenceData(Settings):
             the content of the prompt, whatever the part.
         columns: what the columns are called there.
         sample: make pairs by playing.
-        most: train on so many pairs only, drawn by the run's seed.
+        most: train on so many pairs, or labelled replies, only; drawn by the run's seed.
         max_bad: the stage is refused if a larger share of the rows can't be used. Of what is
             sampled any share may go.
     """
+
+    takes_labelled: ClassVar[bool] = False
 
     rows: str | None = None
     part: str | None = None
@@ -98,6 +102,16 @@ class PreferenceData(Settings):
         return "strong against weak" if self.sample.weak else "best against worst of samples"
 
 
+class ReplyData(PreferenceData):
+    """Where replies come from that are good or bad by themselves: from pairs, or with labels."""
+
+    takes_labelled: ClassVar[bool] = True
+
+    def words(self) -> str:
+        """See `PreferenceData.words`."""
+        return f"replies of {self.rows}" if self.sample is None else super().words()
+
+
 def check(data: PreferenceData, env: EnvSettings | None) -> None:
     """Raise a `UserError` for what would fail later, before anything is trained."""
     if data.sample is not None:
@@ -109,8 +123,19 @@ def check(data: PreferenceData, env: EnvSettings | None) -> None:
             local_checkpoint(data.sample.weak, needs_chat=True)
         return
     found = from_rows(data)
-    if not found.of("train"):
-        raise UserError(f"{data.rows} has no pairs to train on: {found.summary()}")
+    if not found.of("train") and not found.labelled_of("train"):
+        what = "replies" if found.unpaired else "pairs"
+        raise UserError(f"{data.rows} has no {what} to train on: {found.summary()}")
+    _refuse_one_label([one.good for one in found.labelled_of("train")], data)
+
+
+def _refuse_one_label(good: Sequence[bool], data: PreferenceData) -> None:
+    """Raise a `UserError` if there are labels, and all are alike."""
+    if len(set(good)) == 1:
+        raise UserError(
+            f"all {data.words()} to train on are labelled {str(good[0]).lower()}; both good and "
+            "bad replies are needed"
+        )
 
 
 def expected_pairs(data: PreferenceData) -> int:
@@ -121,14 +146,32 @@ def expected_pairs(data: PreferenceData) -> int:
     return min(count, data.most or count)
 
 
+def expected_replies(data: PreferenceData) -> int:
+    """Return how many replies, judged one by one, a stage will train on, at most."""
+    if data.sample is None and (count := len(from_rows(data).labelled_of("train"))):
+        return min(count, data.most or count)
+    return 2 * expected_pairs(data)
+
+
 def from_rows(data: PreferenceData) -> Preferences:
     """Read the rows.
 
     Raises:
-        UserError: they can't be read, or too many are bad.
+        UserError: they can't be read, are of a form the stage does not take, or too many are bad.
     """
     assert data.rows is not None
     found = read(load_rows(data.rows, part=data.part), data.columns)
+    if found.unpaired and not data.takes_labelled:
+        raise UserError(
+            f"{data.rows} holds replies that are labelled one by one (prompt, completion, label), "
+            "which only the stage kto learns from; this stage needs pairs (prompt, chosen, "
+            "rejected)"
+        )
+    if found.unpaired and found.pairs:
+        raise UserError(
+            f"{data.rows} holds both pairs and replies that are labelled one by one; put them into "
+            "files of their own"
+        )
     refuse_bad(found, data)
     return found
 
@@ -150,19 +193,26 @@ class Gathered:
         found: all pairs, and what was left out.
         train: pairs to train on, in an order that the seed decides.
         held_out: pairs of other prompts.
+        labelled, labelled_held_out: replies with labels, where these are given in place of pairs.
     """
 
     found: Preferences
     train: list[tuple[Pair, TokenPair]]
     held_out: list[tuple[Pair, TokenPair]]
+    labelled: list[TokenReply] = field(default_factory=list)
+    labelled_held_out: list[TokenReply] = field(default_factory=list)
+
+    @property
+    def can_measure(self) -> bool:
+        """Whether anything was held out."""
+        return bool(self.held_out or self.labelled_held_out)
 
     def record(self) -> dict[str, object]:
-        """Return how many pairs there are, and what was left out, as plain values."""
-        return {
-            "train": len(self.train),
-            "held_out": len(self.held_out),
-            "left_out": dict(self.found.problems),
-        }
+        """Return how many there are, and what was left out, as plain values."""
+        train: Sequence[object] = self.train or self.labelled
+        held_out: Sequence[object] = self.held_out or self.labelled_held_out
+        left_out = dict(self.found.problems)
+        return {"train": len(train), "held_out": len(held_out), "left_out": left_out}
 
 
 def gather(data: PreferenceData, context: Context, model: Any, chat: ChatFormat) -> Gathered:
@@ -182,21 +232,27 @@ def gather(data: PreferenceData, context: Context, model: Any, chat: ChatFormat)
     longest = checkpoint.context_length(model, chat.tokenizer)
     gathered = Gathered(
         found,
-        tokens.fitting(found, training_pairs(found, data, context.seed), chat, longest),
+        tokens.fitting(found, drawn_from(found.of("train"), data, context.seed), chat, longest),
         tokens.fitting(found, found.of(*HELD_OUT), chat, longest),
+        tokens.fitting_labelled(
+            found, drawn_from(found.labelled_of("train"), data, context.seed), chat, longest
+        ),
+        tokens.fitting_labelled(found, found.labelled_of(*HELD_OUT), chat, longest),
     )
     context.display.say(f"{context.stage:<9} {data.words()}: {found.summary()}")
     refuse_bad(found, data)
-    if not gathered.train:
-        raise UserError(f"{data.words()} gave no pairs to train on: {found.summary()}")
+    if not gathered.train and not gathered.labelled:
+        what = "replies" if found.unpaired else "pairs"
+        raise UserError(f"{data.words()} gave no {what} to train on: {found.summary()}")
+    _refuse_one_label([one.good for one in gathered.labelled], data)
     return gathered
 
 
-def training_pairs(found: Preferences, data: PreferenceData, seed: int) -> list[Pair]:
-    """Return the pairs to train on, in an order that the seed decides."""
-    pairs = found.of("train")
-    random.Random(f"preferences/{seed}").shuffle(pairs)
-    return pairs[: data.most]
+def drawn_from(items: Sequence[_Item], data: PreferenceData, seed: int) -> list[_Item]:
+    """Return those of the items to train on, in an order that the seed decides."""
+    some = list(items)
+    random.Random(f"preferences/{seed}").shuffle(some)
+    return some[: data.most]
 
 
 def sample(s: SampleSettings, context: Context, model: Any, chat: ChatFormat) -> Preferences:

@@ -29,6 +29,7 @@ from trainers.preferences import data
 from trainers.preferences.data import Gathered, PreferenceData
 from trainers.sft.held_out import HeldOut
 from trainers.trl_stage import Part, TRLSettings
+from trainers.warned import without_renaming
 
 _HELD_OUT_METRICS = ("loss", "rewards/accuracies", "rewards/margins")
 _PREFERENCES = "preferences.json"
@@ -96,7 +97,7 @@ class DirectStage(Stage[SettingsType]):
             model: the policy.
             reference: a frozen copy; None where it is the policy without adapter, or precomputed.
             tokenizer: of both.
-            pairs: to train on, and held-out ones to measure with.
+            pairs: to train on, and held-out ones to measure with; or labelled replies.
         """
         raise NotImplementedError
 
@@ -132,6 +133,9 @@ class DirectStage(Stage[SettingsType]):
         s = self.settings
         model, tokenizer = checkpoint.load(str(context.source), device=context.device)
         chat = ChatFormat(tokenizer, str(context.source))
+        if s.lora is not None:
+            # TRL computes the loss from the output layer's weights, past an adapter
+            lora.check_targets(model, s.lora, but=model.get_output_embeddings())
         pairs = data.gather(s.data, context, model, chat)
         reference = None
         if s.lora is None and not s.precompute:
@@ -139,7 +143,8 @@ class DirectStage(Stage[SettingsType]):
             if s.reference == "start":
                 reference = checkpoint.load(start, device=context.device)[0]
             frozen(reference)
-        trainer = self.make_trainer(context, model, reference, tokenizer, pairs)
+        with without_renaming():
+            trainer = self.make_trainer(context, model, reference, tokenizer, pairs)
         played = None
         if s.eval_tasks and context.env is not None:
             played = HeldOut(
@@ -153,7 +158,7 @@ class DirectStage(Stage[SettingsType]):
 
         def look() -> Mapping[str, float]:
             found = {}
-            if pairs.held_out:
+            if pairs.can_measure:
                 with evaluating(trainer.model):
                     measured = trainer.evaluate()
                 found = {

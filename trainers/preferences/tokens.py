@@ -1,4 +1,4 @@
-"""From pairs to the tokens that TRL's trainers take."""
+"""From pairs and labelled replies to the tokens that TRL's trainers take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlenv.chat import ChatFormat
-from rlenv.preferences import Pair, Preferences
+from rlenv.preferences import Labelled, Pair, Preferences
 
 Row = dict[str, Any]
 TOO_LONG = "that do not fit into {} tokens"
@@ -25,6 +25,24 @@ class TokenPair:
     def length(self) -> int:
         """Tokens of prompt and the longer reply."""
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
+
+@dataclass(frozen=True)
+class TokenReply:
+    """A reply as tokens: what a policy reads, and what it says with the token that ends it."""
+
+    prompt: list[int]
+    reply: list[int]
+    good: bool
+
+
+def apart(pairs: Sequence[TokenPair]) -> list[TokenReply]:
+    """Return the replies of pairs one by one: the chosen are good, the rejected bad."""
+    return [
+        TokenReply(pair.prompt, reply, good)
+        for pair in pairs
+        for reply, good in ((pair.chosen, True), (pair.rejected, False))
+    ]
 
 
 def tokenize(pair: Pair, chat: ChatFormat) -> TokenPair:
@@ -53,13 +71,25 @@ def fitting(
         chat: how conversations become tokens.
         max_length: the longest sequence, in tokens.
     """
-    fit = []
-    for number, pair in enumerate(pairs, 1):
-        tokens = tokenize(pair, chat)
-        if tokens.length > max_length:
-            data.leave_out(TOO_LONG.format(max_length), number)
+    every = [(pair, tokenize(pair, chat)) for pair in pairs]
+    long = [pair for pair, tokens in every if tokens.length > max_length]
+    data.take_out(long, TOO_LONG.format(max_length))
+    return [(pair, tokens) for pair, tokens in every if tokens.length <= max_length]
+
+
+def fitting_labelled(
+    data: Preferences, labelled: Sequence[Labelled], chat: ChatFormat, max_length: int
+) -> list[TokenReply]:
+    """Return labelled replies as tokens, those that are not too long; see `fitting`."""
+    fit, long = [], []
+    for one in labelled:
+        prompt = chat.prompt(one.prompt)
+        whole = chat.solved(one.prompt, one.reply)[0]
+        if len(whole) > max_length:
+            long.append(one)
         else:
-            fit.append((pair, tokens))
+            fit.append(TokenReply(prompt, whole[len(prompt) :], one.good))
+    data.take_out(long, TOO_LONG.format(max_length))
     return fit
 
 

@@ -34,6 +34,8 @@ def prepare(model: Any, chat: ChatFormat, s: FitSettings, seed: int) -> Any:
         chat.tokenizer.pad_token_id = chat.stop_ids[0]
     if s.lora is None:
         return model
+    # TRL computes the loss from the output layer's weights, past an adapter
+    lora.check_targets(model, s.lora, but=model.get_output_embeddings())
     torch.manual_seed(seed)
     return lora.with_adapter(model, s.lora)
 

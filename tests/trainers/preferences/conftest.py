@@ -29,6 +29,24 @@ def polite(tmp_path_factory):
     return path
 
 
+def labelled_rows(count=200):
+    """One reply to each prompt, three of four of them good."""
+    rows = []
+    for number, pair in enumerate(polite_rows(count)):
+        good = number % 4 != 2
+        said = pair["chosen" if good else "rejected"]
+        rows.append({"prompt": pair["prompt"], "completion": said, "label": good})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory):
+    """A file of 200 labelled replies."""
+    path = tmp_path_factory.mktemp("labelled") / "labelled.jsonl"
+    path.write_text("\n".join(map(json.dumps, labelled_rows())))
+    return path
+
+
 @pytest.fixture(scope="session")
 def chat_model(tmp_path_factory, nano, tokenizer):
     """The folder of an untrained chat model."""
@@ -42,8 +60,8 @@ def chat_model(tmp_path_factory, nano, tokenizer):
 
 
 @pytest.fixture
-def run_stages(tmp_path, chat_model):
-    """Carry out stages that begin at the untrained chat model; returns the run's folder."""
+def start(tmp_path, chat_model):
+    """Start stages that begin at the untrained chat model; returns the command's exit code."""
 
     def run(stages, name="run", env="rlenv/Arithmetic-v0", **top):
         from rlenv import train
@@ -58,7 +76,29 @@ def run_stages(tmp_path, chat_model):
             **top,
         }
         config.write_text(json.dumps(raw))  # which is YAML
-        assert train.main([str(config)]) == 0
+        return train.main([str(config)])
+
+    return run
+
+
+@pytest.fixture
+def run_stages(tmp_path, start):
+    """Carry out stages; returns the run's folder."""
+
+    def run(stages, name="run", **top):
+        assert start(stages, name, **top) == 0
         return tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def refused(start, capsys):
+    """Start stages that are refused; returns the sentence that says why."""
+
+    def run(stages):
+        assert start(stages) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line.removeprefix("error: ")
 
     return run

@@ -1,6 +1,8 @@
 """Pairs from an environment's groups and from two models, and the tokens they become."""
 
 import copy
+import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,6 +19,8 @@ from rlenv.trajectory import Group, Trajectory
 from tests.conftest import DIGITS
 from trainers.preferences import data, sampled, tokens
 from trainers.preferences.data import PreferenceData, SampleSettings
+
+from .conftest import labelled_rows, polite_rows
 
 PROMPT = ({"role": "user", "content": "2 + 2 = ?"},)
 
@@ -140,13 +144,65 @@ def test_a_stage_refuses_data_that_is_mostly_bad(tmp_path):
         data.check(settings, EnvSettings(id="rlenv/Arithmetic-v0"))
 
 
+def test_the_row_of_what_is_too_long_is_named(chat):
+    rows = [{"prompt": f"q{n}", "chosen": "a", "rejected": "b" * 300 * (n > 1)} for n in range(4)]
+    rows[1]["rejected"] = "c"
+    rows[0]["rejected"] = "d"
+    found = read(rows)
+    tokens.fitting(found, found.pairs[::-1], chat, 64)
+    assert found.examples == {"that do not fit into 64 tokens": 3}
+    assert found.summary().startswith("2 pairs; left out: 2 that")
+
+
+def write(path, rows):
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
+@pytest.mark.parametrize("stage", ["dpo", "reward"])
+def test_stages_that_compare_refuse_labelled_replies(stage, labelled, refused):
+    assert refused({stage: {"data": {"rows": str(labelled)}}}) == (
+        f"{labelled} holds replies that are labelled one by one (prompt, completion, label), which "
+        "only the stage kto learns from; this stage needs pairs (prompt, chosen, rejected)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (
+            [{**row, "label": False} for row in labelled_rows(20)],
+            "to train on are labelled false; both good and bad replies are needed",
+        ),
+        ([*labelled_rows(20), *polite_rows(20)], "holds both pairs and replies that are labelled"),
+        (
+            [*labelled_rows(20), *[{"prompt": "q", "completion": "a", "label": "?"}] * 10],
+            "33% of replies of .*: 15 good replies and 5 bad ones; left out: 10 with a label that "
+            r"is neither true nor false \(first in row 21\)",
+        ),
+        (
+            [{**row, "completion": row["completion"] * 99} for row in labelled_rows(20)],
+            r"100% of replies of .*: 0 good replies and 0 bad ones; left out: 20 that do not fit",
+        ),
+    ],
+)
+def test_labelled_replies_that_kto_refuses(rows, reason, tmp_path, refused):
+    path = write(tmp_path / "rows.jsonl", rows)
+    assert re.search(reason, refused({"kto": {"data": {"rows": path}}}))
+
+
+def test_kto_refuses_batches_of_one(labelled, refused):
+    stage = {"data": {"rows": str(labelled)}, "batch_size": 4, "accumulate": 4}
+    assert "two rows or more in a forward pass" in refused({"kto": stage})
+
+
 def test_an_order_of_the_training_pairs_follows_from_the_seed():
     rows = [{"prompt": f"q{n}", "chosen": "a", "rejected": "b"} for n in range(50)]
     found = read(rows)
     settings = PreferenceData(rows="x.jsonl", most=10)
-    first = data.training_pairs(found, settings, 1)
-    assert first == data.training_pairs(found, settings, 1)
-    assert first != data.training_pairs(found, settings, 2)
+    first = data.drawn_from(found.of("train"), settings, 1)
+    assert first == data.drawn_from(found.of("train"), settings, 1)
+    assert first != data.drawn_from(found.of("train"), settings, 2)
     assert len(first) == 10
     assert all(pair.split == "train" for pair in first)
 

@@ -16,12 +16,13 @@ from rlenv.preferences import Preferences, read
 from rlenv.run_folder import read_lines
 from tests.conftest import DIGITS
 from trainers.dpo import LOSSES, DPOSettings, DPOStage
-from trainers.kto import KTOSettings, KTOStage, judged
+from trainers.kto import KTOSettings, KTOStage, judged, spread
 from trainers.preferences import tokens
 from trainers.preferences.data import Gathered
+from trainers.preferences.tokens import TokenReply
 from trainers.trl_stage import Part
 
-from .conftest import polite_rows
+from .conftest import labelled_rows, polite_rows
 
 
 def smoothing(loss):
@@ -187,10 +188,89 @@ def as_messages(row, gathered, chat):
 
 def test_kto_s_rows_hold_every_reply_once(gathered):
     made = [one for _, one in gathered.train]
-    rows = judged(made, at_once=4, seed=0)
+    rows = judged(tokens.apart(made), at_once=4, seed=0)
     assert sorted(r["completion_ids"] for r in rows if r["label"]) == sorted(m.chosen for m in made)
     assert sum(not row["label"] for row in rows) == len(made)
     assert rows[4]["KL_completion_ids"] == rows[7]["completion_ids"]
+
+
+def test_kto_s_loss_and_gradient_on_labelled_replies_are_those_of_trl(part, nano, tokenizer, chat):
+    """The rows go to TRL as they stand in the file; the order is ours, and so is a row alone."""
+    rows = labelled_rows(9)
+    found = read(rows)
+    made = tokens.fitting_labelled(found, found.labelled, chat, 128)
+    gathered = Gathered(found, [], [], made, [])
+    settings = KTOSettings(data={"rows": "x.jsonl"}, beta=0.3, bad=3.0, batch_size=4)
+    ours = KTOStage(settings).make_trainer(part, *two_models(nano), tokenizer, gathered)
+    mine = [dict(row) for row in ours.train_dataset]
+    order = [made.index(TokenReply(r["prompt_ids"], r["completion_ids"], r["label"])) for r in mine]
+    policy, reference = two_models(nano)
+    theirs = KTOTrainer(
+        model=policy,
+        ref_model=reference,
+        args=KTOConfig(
+            output_dir=str(part.state),
+            use_cpu=True,
+            bf16=False,
+            report_to=[],
+            beta=0.3,
+            undesirable_weight=3.0,
+            per_device_train_batch_size=4,
+        ),
+        train_dataset=Dataset.from_list([spoken(rows[n]) for n in order]),
+        processing_class=tokenizer,
+    )
+    reference_rows = [dict(row) for row in theirs.train_dataset]
+    assert sorted(order) == list(range(9))
+    for row, other in zip(mine[:8], reference_rows[:8], strict=True):
+        assert row == {name: other[name] for name in row}
+    for first in (0, 4):
+        assert_same(
+            loss_and_gradient(ours, ours.data_collator(mine[first : first + 4])),
+            loss_and_gradient(theirs, theirs.data_collator(reference_rows[first : first + 4])),
+        )
+    # TRL estimates the divergence of a row that is alone on that row's own reply
+    assert reference_rows[8]["KL_completion_ids"] == mine[8]["completion_ids"]
+    assert mine[8]["KL_completion_ids"] == mine[7]["completion_ids"]
+
+
+def spoken(row):
+    return {
+        "prompt": [{"role": "user", "content": row["prompt"]}],
+        "completion": [{"role": "assistant", "content": row["completion"]}],
+        "label": row["label"],
+    }
+
+
+def test_a_held_out_reply_may_be_the_only_one(part, nano, tokenizer, chat):
+    found = read(labelled_rows(5))
+    made = tokens.fitting_labelled(found, found.labelled, chat, 128)
+    gathered = Gathered(found, [], [], made[:4], made[4:])
+    settings = KTOSettings(data={"rows": "x.jsonl"}, batch_size=4)
+    trainer = KTOStage(settings).make_trainer(part, *two_models(nano), tokenizer, gathered)
+    (row,) = trainer.eval_dataset
+    assert row["KL_completion_ids"] == made[0].reply != row["completion_ids"]
+    assert trainer.evaluate()["eval_loss"] > 0
+
+
+def test_no_row_of_kto_is_longer_than_the_context(part, nano, tokenizer, chat):
+    """A long prompt may meet the long reply to another one."""
+    context = nano.config.max_position_embeddings
+    sizes = [(context - 8, 4), (4, context - 8)]
+    made = [TokenReply([5] * p, [6] * r, good) for (p, r), good in zip(sizes, (1, 0), strict=True)]
+    gathered = Gathered(Preferences(), [], [], made, [])
+    settings = KTOSettings(data={"rows": "x.jsonl"}, batch_size=2)
+    trainer = KTOStage(settings).make_trainer(part, *two_models(nano), tokenizer, gathered)
+    batch = trainer.data_collator([dict(row) for row in trainer.train_dataset])
+    assert batch["KL_input_ids"].shape[1] == context
+
+
+def test_every_stretch_of_what_is_measured_has_its_share_of_bad_replies():
+    replies = [TokenReply([n], [n], n % 4 != 0) for n in range(40)]
+    measured = spread(replies, seed=0)
+    assert sorted(one.prompt for one in measured) == [one.prompt for one in replies]
+    for first in range(0, 40, 8):
+        assert sum(one.good for one in measured[first : first + 8]) == 6
 
 
 STAGE = {"batch_size": 16, "learning_rate": 3e-3, "warmup_steps": 2, "eval_every": 5}
@@ -219,12 +299,15 @@ def probability_gap(folder, polite, chat):
         ("dpo", {"loss": {"sigmoid": 1.0, "sft": 0.2}, "precompute": True}),
         ("dpo", {"lora": {"rank": 4}, "learning_rate": 1e-2}),
         ("kto", {}),
+        ("kto", {"bad": 3.0, "batch_size": 7, "epochs": 2}),
     ],
 )
 def test_the_policy_comes_to_prefer_what_was_chosen(
-    run_stages, polite, chat_model, chat, stage, own
+    run_stages, polite, labelled, chat_model, chat, stage, own, recwarn
 ):
-    run = run_stages({stage: {**STAGE, "data": {"rows": str(polite)}, **own}}, env=None)
+    rows = labelled if "bad" in own else polite
+    run = run_stages({stage: {**STAGE, "data": {"rows": str(rows)}, **own}}, env=None)
+    assert not [w for w in recwarn if "is_gradient_checkpointing" in str(w.message)]
     lines = list(read_lines(run / "metrics.jsonl"))
     assert lines[-1]["held_out/rewards/margins"] > 0
     if stage == "dpo":

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rlenv import train
 from rlenv.models import checkpoint
@@ -153,3 +154,24 @@ def test_mistakes_are_named(tmp_path, base, write, sft, says, capsys):
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+def test_bf16_is_for_the_products_and_not_for_the_weights(tmp_path, base, write):
+    """The setting reaches the forward pass, and what is saved keeps the precision it had."""
+    data = write(ROWS)
+    for name, bf16 in {"without": False, "with": True}.items():
+        computed = set()
+
+        def note(module, inputs, output, computed=computed):
+            if isinstance(module, torch.nn.Linear) and module.training:
+                computed.add(output.dtype)
+
+        hook = torch.nn.modules.module.register_module_forward_hook(note)
+        try:
+            path = config(tmp_path, base, {"data": str(data), "bf16": bf16}, name)
+            assert train.main([str(path)]) == 0
+        finally:
+            hook.remove()
+        assert computed == {torch.bfloat16 if bf16 else torch.float32}
+        weights = load_file(tmp_path / name / "sft" / "model.safetensors")
+        assert {w.dtype for w in weights.values()} == {torch.float32}
