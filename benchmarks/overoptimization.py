@@ -31,6 +31,7 @@ from rlenv.plots import chart
 ENV = f"{Path(__file__).with_name('bouquet.py')}:bench/Bouquet-v0"
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3")
 MOST_TOKENS = 40
+LOWEST = -4.0  # gold reward in the chart
 POLICY = {
     "tokenizer": {"vocabulary": 512, "corpus": ["tasks"], "max_length": 96},
     "pretrain": {
@@ -201,7 +202,7 @@ def drawn(curves: Sequence[Curve]) -> str:
             x = [c.distance[n] for n in at]
             axes.plot(x, [c.gold[n] for n in at], color=colour, linewidth=1.4, label=label)
             axes.plot(x, [c.proxy[n] for n in at], color=colour, linewidth=0.9, linestyle="--")
-        axes.set_ylim(min(min(c.gold) for c in curves) - 0.5, None)
+        axes.set_ylim(max(LOWEST, min(min(c.gold) for c in curves) - 0.5), None)
         axes.legend(frameon=False, fontsize=7)
 
     title = "gold reward (lines) and the proxy's (dashed), held out"
@@ -227,8 +228,12 @@ def page(curves: Sequence[Curve], steps: int) -> str:
         "",
         "![gold and proxy over the distance](overoptimization.svg)",
         "",
-        f"In {len(fell)} of {len(curves)} runs the proxy's reward went on rising while the gold",
-        "reward fell from its peak.",
+        f"The chart ends at a gold reward of {LOWEST:g}; the table has what fell below. The KL is",
+        "estimated on the replies to tasks that were trained on, and is left out where there were",
+        "fewer than half of a step's.",
+        "",
+        f"In {len(fell)} of {len(curves)} runs the proxy's reward was higher in the end than where",
+        "the gold reward had its peak, and the gold reward lower.",
         "",
         "| comparisons | seed | proxy's accuracy, held out | gold at first | at its peak (step, "
         "root of KL) | in the end | proxy at first, at the gold peak, in the end | with `signs: "
