@@ -161,7 +161,7 @@ class ExperienceMaker:
     def _token_costs(self, batch: Batch) -> Tensor:
         """Return what each token's distance from the reference costs: (B, T)."""
         reference = self.learner.reference_logprobs(batch)
-        found = divergence(batch.old_logprobs, reference, self.s.kl.estimator)
+        found = divergence(batch.old_logprobs, reference, self.s.kl.charged)
         # a token for which a server gave no logprob costs nothing
         return self.learner.kl.value * found.nan_to_num(0.0) * batch.mask
 

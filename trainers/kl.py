@@ -18,7 +18,8 @@ class KLSettings(Settings):
 
     Attributes:
         coefficient: beta; 0 leaves it out.
-        estimator: `k1`, `k2` or `k3`, see `divergence`.
+        estimator: `k1`, `k2` or `k3`, see `divergence`; if left out `k3` in the loss and `k1` in
+            the reward.
         place: `loss` adds it to the loss of each token (Shao et al. 2024, eq. 3), `reward` takes it
             off the reward of each token (Ziegler et al. 2019, eq. 2).
         target: steer the coefficient so that the divergence stays near this, in nats a token.
@@ -28,11 +29,20 @@ class KLSettings(Settings):
     """
 
     coefficient: float = Field(default=0.0, ge=0)
-    estimator: Estimator = "k3"
+    estimator: Estimator | None = None
     place: Literal["loss", "reward"] = "loss"
     target: float | None = Field(default=None, gt=0)
     gain: float = Field(default=0.1, gt=0)
     reference: bool = True
+
+    @property
+    def charged(self) -> Estimator:
+        """The estimator that is charged.
+
+        In the reward k3 would cost a token e^gap, thousands where the policy all but forgot what
+        the reference says; k1 costs it the gap, as in the paper.
+        """
+        return self.estimator or ("k1" if self.place == "reward" else "k3")
 
 
 def divergence(logprobs: Tensor, reference: Tensor, estimator: Estimator) -> Tensor:

@@ -186,7 +186,7 @@ class Learner:
             k3 = divergence(scores.logprobs, batch.reference, "k3")
             metrics["kl"] = (k3 * weights.token).sum()
             if s.kl.place == "loss" and self.kl.value:
-                charged = divergence(scores.logprobs, batch.reference, s.kl.estimator)
+                charged = divergence(scores.logprobs, batch.reference, s.kl.charged)
                 per_token = per_token + self.kl.value * charged
         loss = (per_token * weights.loss).sum()
         if s.entropy_bonus:

@@ -63,3 +63,12 @@ def test_a_fixed_coefficient_stays():
     kl = KLCoefficient(KLSettings(coefficient=0.1))
     kl.follow(9.0)
     assert kl.value == 0.1
+
+
+def test_the_reward_is_charged_what_a_loss_could_not_be():
+    """A token that the policy all but forgot costs its gap in the reward, not e to its power."""
+    forgotten, reference = torch.tensor([-14.0]), torch.tensor([-1.0])
+    in_reward, in_loss = KLSettings(place="reward"), KLSettings()
+    assert float(divergence(forgotten, reference, in_reward.charged)) == pytest.approx(-13)
+    assert float(divergence(forgotten, reference, in_loss.charged)) > 4e5
+    assert KLSettings(place="reward", estimator="k2").charged == "k2"
