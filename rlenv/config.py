@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from rlenv.errors import UserError, did_you_mean
 
@@ -16,6 +23,16 @@ class Settings(BaseModel):
     """A section of a configuration; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _rising(part: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= part[0] < part[1] <= 1:
+        raise ValueError("a part of the tasks is two rising numbers from 0 to 1, such as [0, 0.5]")
+    return part
+
+
+# of the tasks of a split, by their content; see `rlenv.task.TaskSet.part`
+PartOfTasks = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class EnvSettings(BaseModel):

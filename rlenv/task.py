@@ -103,6 +103,15 @@ def split_of(key: str) -> Split:
     return "validation" if place < 2 * _HELD_OUT_SHARE else "train"
 
 
+def place_in_split(key: str) -> float:
+    """Return where a task stands among those of its split, from 0 to 1, by its content.
+
+    Args:
+        key: `Task.key`.
+    """
+    return int(key[13:26], 16) / 16**13  # other digits than those that decide the split
+
+
 def check_split(split: str) -> Split:
     """Return the split, or raise a `UserError` if there is none of that name."""
     if split not in SPLITS:
@@ -181,6 +190,58 @@ class TaskSet:
                 f"the {self.split} split is held out and can't be trained on; use split='train'"
             )
         return self
+
+    def part(self, low: float, high: float) -> TaskSet:
+        """Return the tasks of a part of this set, such as the first half, by their content.
+
+        Args:
+            low: where it begins, see `place_in_split`.
+            high: where it ends.
+        """
+        return self if (low, high) == (0, 1) else PartOfTasks(self, low, high)
+
+
+class PartOfTasks(TaskSet):
+    """A part of the tasks of a set.
+
+    Args:
+        whole: the set.
+        low: where the part begins, see `place_in_split`.
+        high: where it ends, above `low`.
+    """
+
+    def __init__(self, whole: TaskSet, low: float, high: float) -> None:
+        self.split = whole.split
+        self.fingerprint = _digest(["part", whole.fingerprint, low, high])
+        self._whole, self._low, self._high = whole, low, high
+        self._tasks = (task for task in whole if task in self)
+        self._known: list[Task] = []
+
+    def __contains__(self, task: Task) -> bool:
+        return self._low <= place_in_split(task.key) < self._high
+
+    def sample(self, rng: random.Random) -> Task:
+        """Draw a task.
+
+        Raises:
+            UserError: the part holds too few of the tasks.
+        """
+        for _ in range(_MAX_DRAWS):
+            task = self._whole.sample(rng)
+            if task in self:
+                return task
+        raise UserError(
+            f"no task of the part from {self._low:g} to {self._high:g} came up in {_MAX_DRAWS:,} "
+            "draws; make it larger"
+        )
+
+    def __getitem__(self, index: int) -> Task:
+        while len(self._known) <= index:
+            task = next(self._tasks, None)
+            if task is None:
+                raise IndexError(index)
+            self._known.append(task)
+        return self._known[index]
 
 
 class GeneratedTasks(TaskSet):

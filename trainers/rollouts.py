@@ -81,7 +81,7 @@ class Rollouts:
         if level not in self._pools:
             self._pools[level] = self._pool("train", level)
         pool = self._pools[level]
-        return pool, pool.take(1)[0].tasks.for_training()
+        return pool, pool.take(1)[0].tasks.for_training().part(*self.s.part)
 
     def collect(self, step: int, teaches: Callable[[list[Group]], Tensor]) -> Collected:
         """Play the groups of a step.

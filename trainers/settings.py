@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from rlenv.config import Settings
+from rlenv.config import PartOfTasks, Settings
 from rlenv.curriculum import CurriculumSettings
 from rlenv.errors import UserError, did_you_mean
 from trainers import algorithms
@@ -63,6 +63,8 @@ class OnPolicySettings(Settings):
         steps: rollout batches.
         groups: tasks a step.
         group_size: rollouts a task.
+        part: of the training tasks that is played, by their content. Where `sft` was shown `[0,
+            0.5]`, `[0.5, 1]` are tasks that the policy can't know by heart.
         max_refills: how many times a step may sample new groups in place of those whose rewards
             are all equal; 0 goes on with what there is.
         learning_rate: the highest.
@@ -112,6 +114,7 @@ class OnPolicySettings(Settings):
     steps: int = Field(ge=1)
     groups: int = Field(64, ge=1)
     group_size: int = Field(16, ge=1)
+    part: PartOfTasks = (0.0, 1.0)
     max_refills: int = Field(0, ge=0)
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "linear"] = "constant"

@@ -95,6 +95,37 @@ def test_distinct_ends_where_a_generator_makes_few_tasks():
     assert len(found) == len(expected)
 
 
+@given(cut=st.floats(0.01, 0.99), seed=st.integers())
+def test_parts_of_the_tasks_share_nothing_and_leave_nothing_out(cut, seed):
+    whole = RowTasks([{"n": n} for n in range(60)], lambda row: Task(str(row["n"])), split="train")
+    low, high = whole.part(0, cut), whole.part(cut, 1)
+    keys = [{task.key for task in some} for some in (low, high)]
+    assert keys[0] | keys[1] == {task.key for task in whole}
+    assert not keys[0] & keys[1]
+    rng = random.Random(seed)
+    for part, known in zip((low, high), keys, strict=True):
+        if known:
+            assert {part.sample(rng).key for _ in range(20)} <= known
+    assert len({part.fingerprint for part in (whole, low, high)}) == 3
+
+
+def test_half_of_an_endless_set_is_half_of_its_tasks():
+    whole = GeneratedTasks(number_task, split="train", name="numbers")
+    half = whole.part(0, 0.5)
+    drawn = [whole.sample(random.Random(n)) for n in range(4000)]
+    assert 0.46 < sum(task in half for task in drawn) / len(drawn) < 0.54
+    assert half[7].key == half[7].key
+    assert half[7].split == "train"
+    with pytest.raises(HeldOutError):
+        GeneratedTasks(number_task, split="test").for_training().part(0, 0.5)
+
+
+def test_a_part_without_tasks_is_a_clear_error():
+    whole = RowTasks([{"n": n} for n in range(9)], lambda row: Task(str(row["n"])), split="train")
+    with pytest.raises(UserError, match="make it larger"):
+        whole.part(0, 1e-9).sample(random.Random(0))
+
+
 def test_a_split_that_cannot_be_reached_is_a_clear_error():
     always = Task("the one task")
     empty = next(split for split in SPLITS if split != always.split)

@@ -5,13 +5,17 @@ import pytest
 from accelerate import DistributedType
 
 import rlenv
+from rlenv import config
 from rlenv.config import EnvSettings
+from rlenv.demonstrations import demonstrate
 from rlenv.errors import HeldOutError, RunFailed, UserError
 from rlenv.stage import Context
+from rlenv.task import place_in_split
 from trainers import experience, rollouts
 from trainers.on_policy import Loop, check_sharding
 from trainers.policy import Policy
 from trainers.settings import OnPolicySettings
+from trainers.sft import demonstrations
 from trainers.sft.held_out import HeldOut
 
 from .support import SETTINGS, Varied
@@ -32,6 +36,38 @@ def test_rollouts_play_training_tasks_and_held_out_scores_come_from_validation(
     assert len(played["train"]) == SETTINGS.steps * SETTINGS.groups
     assert {task.split for task in played["train"]} == {"train"}
     assert {task.split for task in played["held out"]} == {"validation"}
+
+
+def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatch):
+    played = []
+
+    def recorded(pool, engine, chat, tasks, **kwargs):
+        if kwargs["samples"] > 1:
+            played.extend(task.key for task in tasks)
+        return rlenv.rollout.play(pool, engine, chat, tasks, **kwargs)
+
+    monkeypatch.setattr(rollouts, "play", recorded)
+    loop = Loop(SETTINGS.model_copy(update={"part": (0.5, 1.0), "groups": 12}), context)
+    for step in range(3):
+        loop.step(step, looking=False)
+    assert min(map(place_in_split, played)) >= 0.5
+    assert len(set(played)) > 10
+
+    env, shown = context.make_env("train"), []
+    monkeypatch.setattr(
+        demonstrations,
+        "demonstrate",
+        lambda env, task, seed: shown.append(task.key) or demonstrate(env, task, seed=seed),
+    )
+    chat = loop.policy.chat
+    demonstrations.demonstrations(env, chat, 30, seed=0, part=(0.0, 0.5))
+    assert max(map(place_in_split, shown)) < 0.5
+
+
+@pytest.mark.parametrize("part", [(0.5, 0.5), (0.6, 0.4), (-0.1, 1.0), (0.0, 1.5)])
+def test_a_part_that_is_none_is_refused(part):
+    with pytest.raises(UserError, match="part: a part of the tasks is two rising numbers"):
+        config.parse(OnPolicySettings, {"steps": 1, "part": list(part)}, "test", "")
 
 
 def test_sft_scores_validation_tasks(context):

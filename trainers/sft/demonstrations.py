@@ -19,6 +19,7 @@ def demonstrations(
     count: int,
     seed: int,
     progress: Callable[[int], None] | None = None,
+    part: tuple[float, float] = (0.0, 1.0),
 ) -> list[TokenRow]:
     """Draw tasks of the train split and tokenize how an expert plays them.
 
@@ -28,6 +29,7 @@ def demonstrations(
         count: how many.
         seed: of the tasks, and of the episodes.
         progress: told now and then how many there are.
+        part: of the tasks, see `rlenv.task.TaskSet.part`.
 
     Returns:
         Rows with `input_ids`, and `labels` that are -100 wherever no loss is taken.
@@ -37,7 +39,7 @@ def demonstrations(
         UserError: the environment demonstrates nothing.
     """
     rng = random.Random(f"demonstrations/{seed}")
-    tasks = env.tasks.for_training()
+    tasks = env.tasks.for_training().part(*part)
     rows = []
     for number in range(count):
         task = tasks.sample(rng)

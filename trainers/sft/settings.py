@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rlenv.config import Settings
+from rlenv.config import PartOfTasks, Settings
 from trainers.held_out import EvalSampling
 from trainers.lora import LoRASettings
 from trainers.optimizers import OptimizerName
@@ -77,6 +77,8 @@ class SFTSettings(FitSettings):
     Attributes:
         data: where conversations come from.
         demonstrations: how many to draw from the environment's train split.
+        part: of its tasks that they are drawn from, by their content, such as `[0, 0.5]`. A later
+            stage may play the rest, of which the policy then knows nothing by heart.
         held_out: share of the conversations of files on which the loss is measured but not trained.
         max_bad: the stage refuses data of which more than this share can't be used.
         text: texts to mix in against forgetting, as in the corpus of pretraining.
@@ -96,6 +98,7 @@ class SFTSettings(FitSettings):
         default=[DEMONSTRATIONS], min_length=1, validate_default=True
     )
     demonstrations: int = Field(10_000, ge=1)
+    part: PartOfTasks = (0.0, 1.0)
     held_out: float = Field(0.05, ge=0, lt=1)
     max_bad: float = Field(0.1, ge=0, le=1)
     text: Annotated[list[str], BeforeValidator(_listed)] = Field(default=[])

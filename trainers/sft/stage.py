@@ -131,6 +131,7 @@ def _conversations(s: SFTSettings, context: Context, chat: ChatFormat) -> Conver
                 s.demonstrations,
                 context.seed,
                 lambda done: context.display.prepare(DEMONSTRATIONS, done, s.demonstrations),
+                s.part,
             )
             made.rows += rows.weighted(shown, source.weight, f"{DEMONSTRATIONS}/{context.seed}")
     return made
