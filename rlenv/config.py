@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from rlenv.errors import UserError, did_you_mean
 
@@ -27,7 +28,7 @@ class Settings(BaseModel):
 
 def _rising(part: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= part[0] < part[1] <= 1:
-        raise ValueError("a part of the tasks is two rising numbers from 0 to 1, such as [0, 0.5]")
+        raise PydanticCustomError("part", "two rising numbers from 0 to 1 make a part of the tasks")
     return part
 
 

@@ -66,7 +66,7 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
 
 @pytest.mark.parametrize("part", [(0.5, 0.5), (0.6, 0.4), (-0.1, 1.0), (0.0, 1.5)])
 def test_a_part_that_is_none_is_refused(part):
-    with pytest.raises(UserError, match="part: a part of the tasks is two rising numbers"):
+    with pytest.raises(UserError, match="part: two rising numbers from 0 to 1"):
         config.parse(OnPolicySettings, {"steps": 1, "part": list(part)}, "test", "")
 
 
