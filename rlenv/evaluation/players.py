@@ -79,11 +79,14 @@ class LocalPlayer(Player):
         engine: the policy.
         chat: how conversations become tokens.
         max_length: of an episode, in tokens.
+        at_once: episodes it is worth handing over at once, if the engine takes as many.
     """
 
-    def __init__(self, engine: Engine, chat: ChatFormat, max_length: int) -> None:
+    def __init__(
+        self, engine: Engine, chat: ChatFormat, max_length: int, at_once: int = 512
+    ) -> None:
         self.engine, self.chat, self.max_length = engine, chat, max_length
-        self.at_once = min(512, engine.max_rows)
+        self.at_once = min(at_once, engine.max_rows)
 
     def play(
         self, pool: EnvPool, tasks: Sequence[Task], samples: int, sampling: Sampling, seed: int

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rlenv.config import EngineSettings
     from rlenv.engines.openai import ChatClient
 
+_ROWS_OF_A_MILLION = 4096  # rows of a model of a million parameters that a processor takes at once
+_FEWEST = 32
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -136,10 +139,22 @@ def load_subject(
     def player(settings: EngineSettings | None, system: str | None) -> Player:
         chat = ChatFormat(tokenizer, name, system)
         longest = checkpoint.context_length(model, tokenizer)
-        return LocalPlayer(checkpoint.engine_for(model, chat, settings), chat, longest)
+        made = checkpoint.engine_for(model, chat, settings)
+        return LocalPlayer(made, chat, longest, _at_once(model))
 
     half = (engine or EngineSettings()).model_copy(update={"dtype": "bfloat16"})
     return Subject(name, record, partial(player, engine), partial(player, half))
+
+
+def _at_once(model: Any) -> int:
+    """Return how many episodes to play between two saves.
+
+    A processor is busy with some rows of a large model; more of them would only put off what is
+    shown and kept of the first.
+    """
+    if model.device.type != "cpu":
+        return 512
+    return max(_FEWEST, min(512, _ROWS_OF_A_MILLION * 10**6 // model.num_parameters()))
 
 
 def _served(name: str, serving: Serving) -> Subject:
