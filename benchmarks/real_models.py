@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     asked = parser.parse_args()
     path = asked.out / "real_models.md"
-    kept = path.read_text(encoding="utf-8").partition(BY_HAND)[2] if path.exists() else "\n"
+    kept = path.read_text(encoding="utf-8").partition(BY_HAND)[2] if path.exists() else "\n\n"
     lines = [*INTRODUCTION.splitlines()]
     for folder in asked.folders:
         lines += ["", *table(folder)]

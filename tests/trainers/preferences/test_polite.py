@@ -14,7 +14,7 @@ POLITE = SHARED / "data" / "preference" / "polite-preferences.json"
 @pytest.mark.slow
 @pytest.mark.skipif(not POLITE.is_file(), reason=f"needs {POLITE}")
 def test_it_orders_five_in_six_held_out_pairs(tmp_path):
-    """A model of 0.13 million parameters, from nothing; docs/preferences.md tells of a larger one."""
+    """From nothing, with 0.1 million parameters; docs/preferences.md tells of a larger one."""
     raw = yaml.safe_load((ROOT / "configs" / "rlhf.yaml").read_text())
     raw["stages"] = {name: raw["stages"][name] for name in ("tokenizer", "pretrain", "reward")}
     raw["stages"]["reward"]["data"]["rows"] = raw["env"]["rows"] = str(POLITE)
