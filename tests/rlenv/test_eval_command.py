@@ -12,11 +12,31 @@ from rlenv import eval as evaluation
 from rlenv.chat import ChatFormat
 from rlenv.data import load_rows
 from rlenv.evaluation import LocalPlayer
+from rlenv.evaluation.folder import EvaluationFolder
 from rlenv.evaluation.samples import read_samples
+from rlenv.evaluation.subject import load_subject
 from tests.conftest import DIGITS, ROOT
 
 ENV = "rlenv/Arithmetic-v0"
 FEW = ["--tasks", "10", "--samples", "2", "--max-tokens", "4"]
+
+
+def test_a_large_model_is_kept_in_smaller_steps(finished_run, monkeypatch, tmp_path):
+    """Of some hundred million parameters: what is done is not lost for the sake of what is not."""
+    subject = load_subject(str(finished_run / "sft"), device="cpu")
+    assert subject.player(None).at_once == 512
+    monkeypatch.setattr("transformers.PreTrainedModel.num_parameters", lambda self: 135_000_000)
+    kept = []
+    real = EvaluationFolder.append
+
+    def recorded(folder, samples):
+        kept.append(len(samples))
+        real(folder, samples)
+
+    monkeypatch.setattr(EvaluationFolder, "append", recorded)
+    asked = [str(finished_run / "sft"), ENV, "--tasks", "70", "--max-tokens", "4"]
+    assert evaluation.main([*asked, "--temperature", "0", "--output", str(tmp_path / "out")]) == 0
+    assert kept == [32, 32, 6]
 
 
 def test_evaluates_a_checkpoint(finished_run, capsys, tmp_path):
