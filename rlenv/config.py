@@ -33,7 +33,7 @@ def _rising(part: tuple[float, float]) -> tuple[float, float]:
 
 
 # of the tasks of a split, by their content; see `rlenv.task.TaskSet.part`
-PartOfTasks = Annotated[tuple[float, float], AfterValidator(_rising)]
+TaskPart = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class EnvSettings(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from rlenv.config import PartOfTasks, Settings
+from rlenv.config import Settings, TaskPart
 from rlenv.curriculum import CurriculumSettings
 from rlenv.errors import UserError, did_you_mean
 from trainers import algorithms
@@ -114,7 +114,7 @@ class OnPolicySettings(Settings):
     steps: int = Field(ge=1)
     groups: int = Field(64, ge=1)
     group_size: int = Field(16, ge=1)
-    part: PartOfTasks = (0.0, 1.0)
+    part: TaskPart = (0.0, 1.0)
     max_refills: int = Field(0, ge=0)
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "linear"] = "constant"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rlenv.config import PartOfTasks, Settings
+from rlenv.config import Settings, TaskPart
 from trainers.held_out import EvalSampling
 from trainers.lora import LoRASettings
 from trainers.optimizers import OptimizerName
@@ -98,7 +98,7 @@ class SFTSettings(FitSettings):
         default=[DEMONSTRATIONS], min_length=1, validate_default=True
     )
     demonstrations: int = Field(10_000, ge=1)
-    part: PartOfTasks = (0.0, 1.0)
+    part: TaskPart = (0.0, 1.0)
     held_out: float = Field(0.05, ge=0, lt=1)
     max_bad: float = Field(0.1, ge=0, le=1)
     text: Annotated[list[str], BeforeValidator(_listed)] = Field(default=[])
