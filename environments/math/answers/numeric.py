@@ -1,197 +1,18 @@
-"""Values of expressions: exact where they are rational, to many digits where they are not.
-
-Every operation checks the size of what it would make before it makes it, and the whole evaluation
-has a budget of steps, so that a tower of powers ends in `TooLarge` and not in a full memory.
-"""
+"""Values of expressions to as many digits as `mp` works with."""
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import mpmath
 from mpmath import mp
 
 from .errors import TooLarge, Undefined, Unreadable
+from .functions import FUNCTIONS, Value, sized
+from .limits import MOST_TERMS, Budget
 from .nodes import Apply, Bound, Matrix, Node, Number, Quantity, Symbol
-
-MOST_BITS = 200_000  # of an exact number
-LARGEST_EXPONENT = 10_000_000  # of a rounded number, in bits
-LARGEST_ANGLE = 1e15  # of a sine: beyond it the working digits say nothing
-LARGEST_FACTORIAL = 20_000
-MOST_TERMS = 20_000  # of a sum or product that is added up
-BUDGET = 200_000  # steps of one comparison
-
-
-class Budget:
-    """Counts the steps of a comparison down."""
-
-    def __init__(self, steps: int = BUDGET) -> None:
-        self.left = steps
-
-    def spend(self, steps: int = 1) -> None:
-        """Take steps off.
-
-        Raises:
-            TooLarge: none are left.
-        """
-        self.left -= steps
-        if self.left < 0:
-            raise TooLarge("too much work")
-
-
-# exact values
-
-
-def exact(node: Node, budget: Budget) -> Fraction | None:
-    """Return the value of a rational expression without variables; None if it is none.
-
-    Raises:
-        TooLarge: the value would have more than `MOST_BITS`.
-        Undefined: it divides by zero.
-    """
-    budget.spend()
-    if isinstance(node, Number):
-        return node.value
-    if not isinstance(node, Apply):
-        return None
-    operation = _EXACT.get(node.name)
-    if operation is None:
-        return None
-    values = []
-    for argument in node.arguments:
-        value = exact(argument, budget)
-        if value is None:
-            return None
-        values.append(value)
-    result = operation(*values)
-    if result is not None and _bits(result) > MOST_BITS:
-        raise TooLarge("a number of more digits than an answer has")
-    return result
-
-
-def _bits(value: Fraction) -> int:
-    return max(value.numerator.bit_length(), value.denominator.bit_length())
-
-
-def _divide(a: Fraction, b: Fraction) -> Fraction:
-    if b == 0:
-        raise Undefined("a division by zero")
-    return a / b
-
-
-def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
-    if exponent.denominator != 1:
-        return (
-            _rational_root(base**exponent.numerator, exponent.denominator)
-            if (
-                abs(exponent.numerator) <= 64
-                and exponent.denominator <= 64
-                and base > 0
-                and _bits(base) * abs(exponent.numerator) <= 4096
-            )
-            else None
-        )
-    power = exponent.numerator
-    if base == 0:
-        if power < 0:
-            raise Undefined("a division by zero")
-        return Fraction(power == 0)
-    if abs(base) == 1:
-        return Fraction(1) if base == 1 or power % 2 == 0 else Fraction(-1)
-    if abs(power) * _bits(base) > 4 * MOST_BITS:
-        raise TooLarge("a power of more digits than an answer has")
-    return base**power
-
-
-def _rational_root(value: Fraction, order: int) -> Fraction | None:
-    """Return the root where it is rational."""
-    if value < 0 or order > 64 or _bits(value) > 8192:
-        return None
-    parts = []
-    for part in (value.numerator, value.denominator):
-        root = _integer_root(part, order)
-        if root**order != part:
-            return None
-        parts.append(root)
-    return Fraction(parts[0], parts[1])
-
-
-def _integer_root(value: int, order: int) -> int:
-    if order == 2:
-        return math.isqrt(value)
-    low, high = 0, 1 << (value.bit_length() // order + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if middle**order <= value:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _factorial(n: Fraction) -> Fraction | None:
-    if n.denominator != 1 or n < 0:
-        return None
-    if n > LARGEST_FACTORIAL:
-        raise TooLarge("a factorial of more digits than an answer has")
-    return Fraction(math.factorial(n.numerator))
-
-
-def _double_factorial(n: Fraction) -> Fraction | None:
-    if n.denominator != 1 or n < 0:
-        return None
-    if n > LARGEST_FACTORIAL:
-        raise TooLarge("a factorial of more digits than an answer has")
-    return Fraction(math.prod(range(n.numerator, 0, -2)))
-
-
-def _binomial(n: Fraction, k: Fraction) -> Fraction | None:
-    if n.denominator != 1 or k.denominator != 1 or n < 0 or k < 0:
-        return None
-    if min(k, n - k) * _bits(n) > 4 * MOST_BITS:
-        raise TooLarge("a binomial of more digits than an answer has")
-    return Fraction(math.comb(n.numerator, k.numerator))
-
-
-def _whole(function: Any) -> Any:
-    def apply(*values: Fraction) -> Fraction | None:
-        if any(v.denominator != 1 for v in values):
-            return None
-        return Fraction(function(*(v.numerator for v in values)))
-
-    return apply
-
-
-_EXACT: dict[str, Any] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": _divide,
-    "neg": lambda a: -a,
-    "^": _power,
-    "sqrt": lambda a: _rational_root(a, 2),
-    "cbrt": lambda a: _rational_root(a, 3),
-    "root": lambda a, n: _rational_root(a, int(n)) if n.denominator == 1 and 0 < n < 64 else None,
-    "abs": abs,
-    "floor": lambda a: Fraction(math.floor(a)),
-    "ceil": lambda a: Fraction(math.ceil(a)),
-    "factorial": _factorial,
-    "double_factorial": _double_factorial,
-    "binom": _binomial,
-    "gcd": _whole(math.gcd),
-    "lcm": _whole(math.lcm),
-    "max": lambda *a: max(a),
-    "min": lambda *a: min(a),
-}
-
-
-# rounded values
-
-Value = Any  # an mpf, an mpc or an mpmath matrix
 
 
 def evaluate(node: Node, values: Mapping[str, Value], budget: Budget) -> Value:
@@ -232,10 +53,10 @@ def _value(node: Node, values: Mapping[str, Value], budget: Budget) -> Value:
         arguments = [_value(argument, values, budget) for argument in node.arguments]
         if node.name.startswith("unknown:"):
             return _unknown(node.name, arguments)
-        function = _FUNCTIONS.get(node.name)
+        function = FUNCTIONS.get(node.name)
         if function is None:
             raise Unreadable(f"{node.name} has no value")
-        return _sized(function(*arguments))
+        return sized(function(*arguments))
     if isinstance(node, Quantity) and node.unit == (("%", 1),):
         return _value(node.value, values, budget) / 100
     if isinstance(node, Quantity) and node.unit == (("degree", 1),):
@@ -245,17 +66,6 @@ def _value(node: Node, values: Mapping[str, Value], budget: Budget) -> Value:
     if isinstance(node, Matrix):
         return mp.matrix([[_value(entry, values, budget) for entry in row] for row in node.rows])
     raise Unreadable(f"a {type(node).__name__.lower()} has no value")
-
-
-def _sized(value: Value) -> Value:
-    parts = (value.real, value.imag) if isinstance(value, mp.mpc) else (value,)
-    for part in parts:
-        if isinstance(part, mp.mpf):
-            if mp.isnan(part):
-                raise Undefined("no number")
-            if not mp.isinf(part) and part and abs(mp.mag(part)) > LARGEST_EXPONENT:
-                raise TooLarge("a number beyond the limits")
-    return value
 
 
 def _symbol(name: str, values: Mapping[str, Value]) -> Value:
@@ -280,158 +90,6 @@ def _unknown(name: str, arguments: list[Value]) -> Value:
     return total
 
 
-def _pow(a: Value, b: Value) -> Value:
-    if isinstance(a, mp.matrix):
-        power = int(mp.nint(b))
-        if mp.mpf(power) != b or not 0 < power <= 64:
-            raise Undefined("no such power of a matrix")
-        return a**power
-    if a == 0:
-        if mp.re(b) > 0:
-            return mp.mpf(0)
-        if b == 0:
-            return mp.mpf(1)
-        raise Undefined("a division by zero")
-    if mp.isinf(a) or mp.isinf(b):
-        return mp.power(a, b)
-    if abs(b) * (abs(mp.mag(a)) + 1) > LARGEST_EXPONENT:
-        raise TooLarge("a power beyond the limits")
-    if isinstance(a, mp.mpf) and a < 0 and isinstance(b, mp.mpf) and not mp.isint(b):
-        odd = _odd_root(b)
-        if odd is not None:
-            return odd * mp.power(-a, b)
-    return mp.power(a, b)
-
-
-def _odd_root(exponent: Value) -> int | None:
-    """Return the sign of a negative number's power p/q with q odd: (-8)^(1/3) is -2."""
-    for q in (3, 5, 7, 9):
-        p = mp.nint(exponent * q)
-        if p and abs(exponent * q - p) < mp.mpf(10) ** (-mp.dps + 5):
-            return -1 if int(p) % 2 else 1
-    return None
-
-
-def _root(a: Value, n: Value) -> Value:
-    if n == 0:
-        raise Undefined("a zeroth root")
-    if mp.isint(n) and int(n) % 2 and isinstance(a, mp.mpf) and a < 0:
-        return -_pow(-a, 1 / mp.mpf(n))
-    return _pow(a, 1 / mp.mpf(n) if not isinstance(n, mp.mpc) else 1 / n)
-
-
-def _exp(x: Value) -> Value:
-    if not mp.isinf(x) and abs(x) > LARGEST_EXPONENT:
-        raise TooLarge("a power beyond the limits")
-    return mp.exp(x)
-
-
-def _angle(function: Any) -> Any:
-    def apply(x: Value) -> Value:
-        if mp.isinf(x):
-            raise Undefined("no value at infinity")
-        if abs(x) > LARGEST_ANGLE:
-            raise TooLarge("an angle beyond the limits")
-        return function(x)
-
-    return apply
-
-
-def _log(x: Value, base: Value | None = None) -> Value:
-    if x == 0:
-        raise Undefined("the logarithm of zero")
-    if base is None:
-        return mp.log(x)
-    if base in (0, 1):
-        raise Undefined("no base of logarithms")
-    return mp.log(x) / mp.log(base)
-
-
-def _gamma_factorial(x: Value) -> Value:
-    if abs(x) > LARGEST_FACTORIAL:
-        raise TooLarge("a factorial beyond the limits")
-    return mp.factorial(x)
-
-
-def _double(x: Value) -> Value:
-    if abs(x) > LARGEST_FACTORIAL:
-        raise TooLarge("a factorial beyond the limits")
-    return mp.fac2(x)
-
-
-def _binom(n: Value, k: Value) -> Value:
-    if abs(n) > 1e6 or abs(k) > 1e6:
-        raise TooLarge("a binomial beyond the limits")
-    return mp.binomial(n, k)
-
-
-def _add(a: Value, b: Value) -> Value:
-    if isinstance(a, mp.matrix) != isinstance(b, mp.matrix):
-        raise Undefined("a matrix and a number")
-    return a + b
-
-
-def _hyperbolic(function: Any) -> Any:
-    def apply(x: Value) -> Value:
-        _exp(abs(x))  # as large as that, so as limited
-        return function(x)
-
-    return apply
-
-
-_FUNCTIONS: dict[str, Any] = {
-    "+": _add,
-    "-": lambda a, b: _add(a, -b),
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
-    "neg": lambda a: -a,
-    "^": _pow,
-    "sqrt": mp.sqrt,
-    "cbrt": lambda a: _root(a, mp.mpf(3)),
-    "root": _root,
-    "abs": abs,
-    "exp": _exp,
-    "ln": _log,
-    "log": _log,
-    "log10": lambda x: _log(x, mp.mpf(10)),
-    "floor": mp.floor,
-    "ceil": mp.ceil,
-    "factorial": _gamma_factorial,
-    "double_factorial": _double,
-    "binom": _binom,
-    "degree": lambda a: a * mp.pi / 180,
-    "transpose": lambda a: a.T,
-    "cis": lambda x: _angle(mp.cos)(x) + mp.mpc(0, 1) * mp.sin(x),
-    "conjugate": mp.conj,
-    "Re": mp.re,
-    "Im": mp.im,
-    "arg": mp.arg,
-    "sgn": mp.sign,
-    "max": lambda *a: max(a),
-    "min": lambda *a: min(a),
-    "gcd": lambda *a: mp.mpf(math.gcd(*map(_int, a))),
-    "lcm": lambda *a: mp.mpf(math.lcm(*map(_int, a))),
-    **{name: _angle(getattr(mp, name)) for name in ("sin", "cos", "tan", "cot", "sec", "csc")},
-    **{
-        name: _hyperbolic(getattr(mp, name))
-        for name in ("sinh", "cosh", "tanh", "coth", "sech", "csch")
-    },
-    "arcsin": mp.asin,
-    "arccos": mp.acos,
-    "arctan": mp.atan,
-    "arccot": mp.acot,
-    "arsinh": mp.asinh,
-    "arcosh": mp.acosh,
-    "artanh": mp.atanh,
-}
-
-
-def _int(value: Value) -> int:
-    if not mp.isint(value) or abs(value) > 10**60:
-        raise Undefined("no whole number")
-    return int(value)
-
-
 def _bound(node: Bound, values: Mapping[str, Value], budget: Budget) -> Value:
     def body(x: Value) -> Value:
         return _value(node.body, {**values, node.variable: x}, budget)
@@ -452,7 +110,7 @@ def _bound(node: Bound, values: Mapping[str, Value], budget: Budget) -> Value:
     total = mp.mpf(0 if node.name == "sum" else 1)
     for k in range(int(low), int(high) + 1):
         term = body(mp.mpf(k))
-        total = _sized(total + term if node.name == "sum" else total * term)
+        total = sized(total + term if node.name == "sum" else total * term)
     return total
 
 

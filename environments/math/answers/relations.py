@@ -7,9 +7,10 @@ from fractions import Fraction
 from mpmath import mp
 
 from .errors import Undefined, Unreadable
+from .functions import Value
 from .labels import labelled
 from .nodes import Apply, Node, Number, Relation, Symbol, substitute, variables, walk
-from .numeric import Value, evaluate
+from .numeric import evaluate
 from .realsets import real_set, same_set
 from .values import DIGITS, NEEDED, Values, assignments, near
 

@@ -10,6 +10,9 @@ from fractions import Fraction
 from mpmath import mp
 
 from .errors import Undefined, Unreadable
+from .exact import exact
+from .functions import Value
+from .limits import Budget
 from .nodes import (
     Apply,
     Bound,
@@ -25,7 +28,7 @@ from .nodes import (
     variables,
     walk,
 )
-from .numeric import Budget, Value, evaluate, exact
+from .numeric import evaluate
 
 DIGITS = 50  # of the working precision; a second look takes twice as many
 _FEW = 6  # digits from which a decimal may stand for a value that it rounds
