@@ -154,6 +154,10 @@ class Mix(rlenv.TextEnv):
         """Return what the member's expert would reply."""
         return self.member(task).demonstrate(task, messages)
 
+    def choices(self, task: rlenv.Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
+        """Return how likely each reply of the member's expert is."""
+        return self.member(task).choices(task, messages)
+
     def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
         """Return what the member reads in a reply."""
         return self.member(task).answer_in(task, reply)

@@ -95,6 +95,10 @@ class Prompted(rlenv.SingleTurnEnv):
             return self.base.demonstrate(task, messages)
         return super().demonstrate(task, messages)
 
+    def choices(self, task: rlenv.Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
+        """Return how likely each reply of the base environment's expert is."""
+        return None if self.base is None else self.base.choices(task, messages)
+
     def text(self, task: rlenv.Task) -> str | None:
         """Return the prompt with each of its replies: a reward model must know the bad ones too."""
         if self.base is not None:

@@ -117,13 +117,17 @@ class ChatFormat:
         ids = self.prompt(messages[:opening])
         mask = [0] * len(ids)
         for n, following in zip(replies, [*replies[1:], None], strict=True):
-            said = [*self._encode(str(messages[n]["content"])), self.stop_ids[0]]
+            said = self.reply(str(messages[n]["content"]))
             read = []
             if following is not None:
                 read = self.after_reply(messages[:n], messages[n + 1 : following])
             ids += said + read
             mask += [1] * len(said) + [0] * len(read)
         return ids, mask
+
+    def reply(self, text: str) -> list[int]:
+        """Return the tokens of a reply, its stop token included."""
+        return [*self._encode(text), self.stop_ids[0]]
 
     def check_covers(self, text: str) -> None:
         """Raise a `UserError` if the tokenizer can't represent a text it will have to read."""

@@ -239,6 +239,20 @@ class TextEnv(gymnasium.Env[str, str]):
         """
         return None
 
+    def choices(self, task: Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
+        """Return how likely each reply of the expert is here, or None where that is not known.
+
+        Fine-tuning with `soft_targets` learns all of them from each reply that `demonstrate` draws.
+
+        Args:
+            task: the task being played.
+            messages: the conversation so far; the last one is the environment's.
+
+        Returns:
+            Replies to their probabilities, which add up to 1.
+        """
+        return None
+
     def answer_in(self, task: Task, reply: str) -> str | None:
         """Return what a reply answers, in one spelling; None where it answers nothing.
 

@@ -223,15 +223,26 @@ class Wordle(rlenv.TextEnv):
 
     def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
         """Return what a solver would guess, one of its good guesses drawn by the episode's seed."""
-        used = sum(message["role"] == "assistant" for message in messages)
-        if used == self.guesses - 1 and self.expert == "training":
-            return str(task.answer)
-        if used < len(self.first):
-            return self.first[used]
+        used = _replies(messages)
+        if (known := self._certain(task, used)) is not None:
+            return known
         if self._luck is None:
             self._luck = self.random.getrandbits(32)
         rng = random.Random(f"{self._luck}/{used}")
         return self._expert()(self._history, rng) or str(task.answer)
+
+    def choices(self, task: rlenv.Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
+        """Return how likely each guess of the solver is; not known where `breadth` weighs some."""
+        if (known := self._certain(task, _replies(messages))) is not None:
+            return {known: 1.0}
+        found = self._expert().choices(self._history)
+        return {str(task.answer): 1.0} if found is not None and not found else found
+
+    def _certain(self, task: rlenv.Task, used: int) -> str | None:
+        """Return what the solver says whatever it was told, where that is so."""
+        if used == self.guesses - 1 and self.expert == "training":
+            return str(task.answer)
+        return self.first[used] if used < len(self.first) else None
 
     def text(self, task: rlenv.Task) -> str:
         """Return a list of words that the expert knows."""
@@ -255,6 +266,10 @@ class Wordle(rlenv.TextEnv):
         for letter, mark in zip(*self._history[-1], strict=True):
             tiles.append(f" {letter.upper()} ", _COLOURS.get(mark, _GREY_TILE)).append(" ")
         return tiles.append(f" {rest}")
+
+
+def _replies(messages: Sequence[Message]) -> int:
+    return sum(message["role"] == "assistant" for message in messages)
 
 
 def read_guess(reply: str, length: int) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -50,6 +50,7 @@ class Solver:
         self._letters = letters(self.words)
         self._codes = lru_cache(maxsize=_KEPT)(self._on_all)
         self._opening: str | None = None
+        self._any = dict.fromkeys(self.words, 1 / max(1, len(self.words)))
 
     def __call__(self, history: History, rng: random.Random) -> str | None:
         """Return the next guess; None where no word it knows agrees with what it was told."""
@@ -58,6 +59,18 @@ class Solver:
             return self._opening
         left = self.left(history)
         return self._best(left, rng) if len(left) else None
+
+    def choices(self, history: History) -> Mapping[str, float] | None:
+        """Return how likely each guess is; None where it weighs some against others.
+
+        It is empty where no word it knows agrees with what it was told.
+        """
+        if not history and self.breadth == 1:
+            return self._any  # the same one each time, so that it need not be read anew
+        left = self.left(history)
+        if len(left) > 1 and self.breadth != 1:
+            return None
+        return dict.fromkeys((self.words[n] for n in left), 1 / max(1, len(left)))
 
     def left(self, history: History) -> NDArray[np.intp]:
         """Return the numbers of the words that agree with all feedback."""

@@ -11,6 +11,7 @@ from rlenv.engines.base import mix
 from rlenv.env import TextEnv
 from rlenv.errors import UserError
 from trainers.sft.rows import IGNORED, TokenRow
+from trainers.sft.soft import SoftTargets, soften
 
 
 def demonstrations(
@@ -20,6 +21,8 @@ def demonstrations(
     seed: int,
     progress: Callable[[int], None] | None = None,
     part: tuple[float, float] = (0.0, 1.0),
+    *,
+    soft: bool = False,
 ) -> list[TokenRow]:
     """Draw tasks of the train split and tokenize how an expert plays them.
 
@@ -30,6 +33,7 @@ def demonstrations(
         seed: of the tasks, and of the episodes.
         progress: told now and then how many there are.
         part: of the tasks, see `rlenv.task.TaskSet.part`.
+        soft: add the targets that `trainers.sft.soft` makes of all the expert might have said.
 
     Returns:
         Rows with `input_ids`, and `labels` that are -100 wherever no loss is taken.
@@ -41,14 +45,19 @@ def demonstrations(
     rng = random.Random(f"demonstrations/{seed}")
     tasks = env.tasks.for_training().part(*part)
     rows = []
+    targets = SoftTargets(chat.reply)
     for number in range(count):
         task = tasks.sample(rng)
-        shown = demonstrate(env, task, seed=mix(seed, number) % 2**31)
+        shown = demonstrate(env, task, seed=mix(seed, number) % 2**31, choices=soft)
         if shown is None:
             raise UserError(f"the environment demonstrates no reply to {task.question!r}")
         ids, mask = chat.conversation(shown.messages, shown.opening)
         labels = [token if on else IGNORED for token, on in zip(ids, mask, strict=True)]
-        rows.append({"input_ids": ids, "labels": labels})
+        row = {"input_ids": ids, "labels": labels}
+        if soft:
+            both = zip(shown.choices, shown.replies, strict=True)
+            row = soften(row, [None if c is None else targets(c, said) for c, said in both])
+        rows.append(row)
         if progress is not None and len(rows) % 100 == 0:
             progress(len(rows))
     return rows

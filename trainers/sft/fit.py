@@ -16,6 +16,7 @@ from rlenv.chat import ChatFormat
 from rlenv.models import checkpoint
 from rlenv.stage import Context
 from trainers import lora, optimizers, trl_stage
+from trainers.sft import soft
 from trainers.sft.batches import collate, collate_packed, pack
 from trainers.sft.rows import TokenRow
 from trainers.sft.settings import FitSettings
@@ -50,11 +51,14 @@ def make_trainer(
         context: of the stage, or of a part of it.
         model: a causal LM, with its adapter if there is one.
         tokenizer: its tokenizer, whose padding token is used.
-        rows: with `input_ids`, and `labels` that are -100 wherever no loss is taken.
+        rows: with `input_ids`, and `labels` that are -100 wherever no loss is taken; with soft
+            targets, it is transformers' trainer.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    if any(soft.POSITIONS in row for row in rows):
+        return _soft_trainer(s, context, model, tokenizer, rows)
     data = Dataset.from_list(list(rows))
     if s.packing:
         data = pack(rows, max_length(s, model, tokenizer))
@@ -65,15 +69,42 @@ def make_trainer(
             context,
             s,
             dataset_kwargs={"skip_prepare_dataset": True},
-            train_sampling_strategy="group_by_length" if s.group_by_length else "random",
-            include_num_input_tokens_seen="non_padding",  # of packed rows TRL itself counts one
-            **trl_stage.checkpointing(SFTConfig, on=s.gradient_checkpointing),
+            **_sampling(s, SFTConfig),
         ),
         train_dataset=data,
         processing_class=tokenizer,
         data_collator=_collator(s, model, tokenizer.pad_token_id),
         optimizers=(_optimizer(s, model), None),
     )
+
+
+def _soft_trainer(
+    s: FitSettings, context: Context, model: Any, tokenizer: Any, rows: Sequence[TokenRow]
+) -> Any:
+    from transformers import TrainingArguments
+
+    return soft.SoftTrainer(
+        model=model,
+        args=trl_stage.arguments(
+            TrainingArguments,
+            context,
+            s,
+            remove_unused_columns=False,
+            **_sampling(s, TrainingArguments),
+        ),
+        train_dataset=list(rows),
+        processing_class=tokenizer,
+        data_collator=lambda batch: soft.collate_soft(batch, tokenizer.pad_token_id),
+        optimizers=(_optimizer(s, model), None),
+    )
+
+
+def _sampling(s: FitSettings, config: Any) -> dict[str, Any]:
+    return {
+        "train_sampling_strategy": "group_by_length" if s.group_by_length else "random",
+        "include_num_input_tokens_seen": "non_padding",  # of packed rows TRL itself counts one
+        **trl_stage.checkpointing(config, on=s.gradient_checkpointing),
+    }
 
 
 def _optimizer(s: FitSettings, model: Any) -> optimizers.Joined | None:

@@ -79,6 +79,8 @@ class SFTSettings(FitSettings):
         demonstrations: how many to draw from the environment's train split.
         part: of its tasks that they are drawn from, by their content, such as `[0, 0.5]`. A later
             stage may play the rest, of which the policy then knows nothing by heart.
+        soft_targets: learn from each reply of the environment's expert all that it might have said,
+            where the environment's `choices` tells how likely each is; see `trainers.sft.soft`.
         held_out: share of the conversations of files on which the loss is measured but not trained.
         max_bad: the stage refuses data of which more than this share can't be used.
         text: texts to mix in against forgetting, as in the corpus of pretraining.
@@ -99,6 +101,7 @@ class SFTSettings(FitSettings):
     )
     demonstrations: int = Field(10_000, ge=1)
     part: TaskPart = (0.0, 1.0)
+    soft_targets: bool = False
     held_out: float = Field(0.05, ge=0, lt=1)
     max_bad: float = Field(0.1, ge=0, le=1)
     text: Annotated[list[str], BeforeValidator(_listed)] = Field(default=[])
@@ -110,6 +113,14 @@ class SFTSettings(FitSettings):
     eval_sampling: EvalSampling = EvalSampling()
     keep_best: bool = False
     stop_at: float | None = None
+
+    @model_validator(mode="after")
+    def _soft_unpacked(self) -> SFTSettings:
+        if self.soft_targets and self.packing:
+            raise ValueError("soft_targets and packing can't go together; leave out one of them")
+        if self.soft_targets and not self.demonstrates:
+            raise ValueError(f"soft_targets are those of {DEMONSTRATIONS}, which data lacks")
+        return self
 
     @property
     def files(self) -> list[DataSettings]:

@@ -55,8 +55,14 @@ class SFTStage(Stage[SFTSettings]):
             )
         made = registry.make(env.id, split="train", **env.options)
         task = made.tasks.for_training()[0]
-        if demonstrate(made, task, seed=0) is None:
+        shown = demonstrate(made, task, seed=0, choices=self.settings.soft_targets)
+        if shown is None:
             raise UserError(f"{env.id} demonstrates nothing, so sft has nothing to learn from")
+        if self.settings.soft_targets and not any(shown.choices):
+            raise UserError(
+                f"{env.id} as it is set does not tell how likely its expert's replies are "
+                "(choices), which sft.soft_targets needs; leave that out"
+            )
 
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""
@@ -132,6 +138,7 @@ def _conversations(s: SFTSettings, context: Context, chat: ChatFormat) -> Conver
                 context.seed,
                 lambda done: context.display.prepare(DEMONSTRATIONS, done, s.demonstrations),
                 s.part,
+                soft=s.soft_targets,
             )
             made.rows += rows.weighted(shown, source.weight, f"{DEMONSTRATIONS}/{context.seed}")
     return made
