@@ -280,6 +280,32 @@ def test_an_expert_that_weighs_nothing_needs_more_guesses():
     assert guesses(breadth=1) > guesses(breadth=8) + 0.15
 
 
+def test_choices_are_the_words_that_agree_and_no_others():
+    env = make(expert="allowed", allowed="secrets", breadth=1, instructions=False)
+    for seed in range(12):
+        task = env.tasks[seed]
+        shown = demonstrate(env, task, seed=seed, choices=True)
+        history = []
+        for choices, said in zip(shown.choices, shown.replies, strict=True):
+            agree = {w for w in env.words.allowed if all(feedback(g, w) == m for g, m in history)}
+            assert set(choices) == agree
+            assert set(choices.values()) == {1 / len(agree)}
+            history.append((said, feedback(said, task.answer)))
+        assert said in shown.choices[-1]
+
+
+def test_choices_are_known_where_the_solver_does_not_weigh():
+    env = make(breadth=8, first=["raise"], instructions=False)
+    found = [demonstrate(env, env.tasks[n], seed=n, choices=True) for n in range(12)]
+    assert all(shown.choices[0] == {"raise": 1.0} for shown in found)
+    assert any(choices is None for shown in found for choices in shown.choices)
+    assert all(
+        choices is None or choices == {said: 1.0}
+        for shown in found
+        for choices, said in zip(shown.choices, shown.replies, strict=True)
+    )
+
+
 def test_the_expert_may_always_begin_alike():
     env = make(first=["raise", "mount"])
     games = [demonstrate(env, env.tasks[seed], seed=seed).replies for seed in range(20)]
