@@ -16,6 +16,7 @@ from rich.text import Text
 # metric -> label and format, in the order shown
 SHOWN = {
     "loss": ("loss", "{:.3f}"),
+    "expert_kl": ("KL from expert", "{:.3f}"),
     "mean_token_accuracy": ("accuracy", "{:.2f}"),
     "rewards/accuracies": ("accuracy", "{:.2f}"),
     "held_out/accuracy": ("held-out accuracy", "{:.2f}"),

@@ -20,6 +20,7 @@ CHARTS: list[tuple[tuple[str, ...], str]] = [
     (("held_out/bits_per_byte", "held_out/bits_per_byte/*"), "bits per byte of held-out text"),
     (("learning_rate",), "learning rate"),
     (("mean_token_accuracy",), "share of reply tokens predicted"),
+    (("expert_kl",), "KL from the expert to the policy, nats a token"),
     (("accuracy", "held_out/accuracy"), "share of pairs ordered right by the reward model"),
     (("margin",), "score of the chosen reply over that of the rejected one"),
     (("rewards/accuracies", "held_out/rewards/accuracies"), "share of pairs ordered right"),

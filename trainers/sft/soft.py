@@ -29,7 +29,7 @@ _REMEMBERED = 50_000  # replies whose tokens are
 Targets = list[dict[int, float]]  # of each token of a reply: the tokens there, and their shares
 
 
-def targets(choices: Mapping[Sequence[int], float], said: Sequence[int]) -> Targets:
+def targets(choices: Mapping[tuple[int, ...], float], said: Sequence[int]) -> Targets:
     """Return how the tokens of a reply are distributed, each given those before it.
 
     Args:
