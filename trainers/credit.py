@@ -18,12 +18,15 @@ from trainers.batch import Batch
 from trainers.settings import CriticSettings, OverlongSettings
 
 
-def turn_grid(groups: Sequence[Group], by_turn: bool) -> tuple[Tensor, Tensor]:
+def turn_grid(
+    groups: Sequence[Group], by_turn: bool, clip: tuple[float, float] | None = None
+) -> tuple[Tensor, Tensor]:
     """Return what each turn earned, and which turns there are.
 
     Args:
         groups: P groups of G trajectories.
         by_turn: one column a turn; otherwise one column with the total of each episode.
+        clip: the least and the most that an entry counts for.
 
     Returns:
         rewards (P, G, K), and a mask (P, G, K) that is 0 where an episode had no such turn or its
@@ -43,6 +46,8 @@ def turn_grid(groups: Sequence[Group], by_turn: bool) -> tuple[Tensor, Tensor]:
             for row, group in zip(earned, groups, strict=True)
         ]
     )
+    if clip is not None:
+        rewards = rewards.clamp(*clip)
     return torch.where(played > 0, rewards, 0.0), played
 
 

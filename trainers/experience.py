@@ -57,8 +57,8 @@ class ExperienceMaker:
         self.by_turn = settings.critic is not None or settings.credit == "turn"
 
     def rewards(self, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
-        """Return what each turn earned, less what its length costs, and which turns count."""
-        rewards, played = credit.turn_grid(groups, self.by_turn)
+        """Return what each turn earned, clipped, less what its length costs, and which count."""
+        rewards, played = credit.turn_grid(groups, self.by_turn, self.s.reward_clip)
         if self.s.overlong is not None:
             costs = credit.overlong_grid(groups, self.by_turn, self.s.max_tokens, self.s.overlong)
             rewards = rewards + costs * played

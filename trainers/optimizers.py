@@ -12,7 +12,9 @@ from torch.optim import Optimizer
 OptimizerName = Literal["adamw", "muon"]
 
 
-def make(name: OptimizerName, model: Any, rate: float, weight_decay: float) -> Optimizers:
+def make(
+    name: OptimizerName, model: Any, rate: float, weight_decay: float, *, outside: float = 1.0
+) -> Optimizers:
     """Return what trains a model.
 
     Args:
@@ -20,10 +22,11 @@ def make(name: OptimizerName, model: Any, rate: float, weight_decay: float) -> O
         model: a transformers model.
         rate: the learning rate.
         weight_decay: on matrices.
+        outside: with Muon, the share of the learning rate that all else gets.
     """
     if name == "adamw":
         return Optimizers([adamw(model, rate, weight_decay)])
-    return muon(model, rate, weight_decay)
+    return muon(model, rate, weight_decay, outside)
 
 
 def adamw(model: Any, rate: float, weight_decay: float) -> Optimizer:
@@ -31,20 +34,20 @@ def adamw(model: Any, rate: float, weight_decay: float) -> Optimizer:
     return _adamw(parameter_groups(model, rate, weight_decay))
 
 
-def muon(model: Any, rate: float, weight_decay: float) -> Optimizers:
+def muon(model: Any, rate: float, weight_decay: float, outside: float = 1.0) -> Optimizers:
     """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for all else.
 
     An embedding's rows are no directions of one map, so it and the head stay with AdamW. The
     update of a matrix is scaled to the size that AdamW's has (Liu et al. 2025, section 2.2), so
-    that both take the same learning rate and weight decay.
+    that both take the same learning rate and weight decay, unless `outside` is another share.
     """
-    outside = {
+    not_inside = {
         id(layer.weight)
         for layer in (model.get_input_embeddings(), model.get_output_embeddings())
         if layer is not None
     }
     trained = [p for p in model.parameters() if p.requires_grad]
-    inside = [p for p in trained if p.ndim == 2 and id(p) not in outside]
+    inside = [p for p in trained if p.ndim == 2 and id(p) not in not_inside]
     chosen = {id(p) for p in inside}
     rest = [p for p in trained if id(p) not in chosen]
     return Optimizers(
@@ -52,7 +55,7 @@ def muon(model: Any, rate: float, weight_decay: float) -> Optimizers:
             torch.optim.Muon(
                 inside, lr=rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
             ),
-            _adamw(_groups(rest, rate, weight_decay)),
+            _adamw(_groups(rest, rate * outside, weight_decay)),
         ]
     )
 
@@ -82,12 +85,14 @@ class Optimizers:
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         self.parts = parts
+        rates = [group["lr"] for part in parts for group in part.param_groups]
+        self._shares = [rate / (max(rates) or 1.0) for rate in rates]
 
     def step(self, rate: float, max_norm: float) -> float:
         """Step along the gradients that lie on the parameters, and remove them.
 
         Args:
-            rate: the learning rate.
+            rate: the learning rate; parameters with a lower one when it was made keep their share.
             max_norm: gradients are scaled down to this norm.
 
         Returns:
@@ -96,8 +101,8 @@ class Optimizers:
         groups = [group for part in self.parts for group in part.param_groups]
         parameters = [p for group in groups for p in group["params"]]
         norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-        for group in groups:
-            group["lr"] = rate
+        for group, share in zip(groups, self._shares, strict=True):
+            group["lr"] = rate * share
         for part in self.parts:
             part.step()
             part.zero_grad(set_to_none=True)

@@ -80,7 +80,11 @@ class OnPolicySettings(Settings):
         aggregate: how token losses add up, see `algorithms.token_weights`.
         credit: a turn is judged by what was earned from it on (`turn`), or by the total of its
             episode.
-        gamma: discount from one turn, or with a critic from one action, to the next.
+        gamma: discount from one turn, or with a critic from one action, to the next; with 0 a turn
+            is judged by its own reward alone.
+        reward_clip: the least and the most that a turn counts for (Mnih et al. 2015), or an episode
+            where that is judged whole, so that luck does not outweigh all else; metrics and
+            evaluations show rewards as they were.
         kl: divergence from the policy that the stage began with.
         entropy_bonus: weight of the mean entropy of a token, which is added to the objective.
         critic: settings of the value function, for algorithms that have one.
@@ -128,7 +132,8 @@ class OnPolicySettings(Settings):
     clip_high: float = Field(0.2, gt=0)
     aggregate: Aggregate = "token"
     credit: Literal["turn", "episode"] = "turn"
-    gamma: float = Field(1.0, gt=0, le=1)
+    gamma: float = Field(1.0, ge=0, le=1)
+    reward_clip: tuple[float, float] | None = None
     kl: KLSettings = KLSettings()
     entropy_bonus: float = Field(0.0, ge=0)
     critic: CriticSettings | None = None
@@ -192,6 +197,8 @@ class OnPolicySettings(Settings):
             raise ValueError("to raise the coefficient of the KL, kl.coefficient must be above 0")
         if "gold" in self.signs and self.gold is None:
             raise ValueError("the sign gold needs gold, the component of the reward to watch")
+        if self.reward_clip is not None and not self.reward_clip[0] < self.reward_clip[1]:
+            raise ValueError("reward_clip is [low, high], low below high")
         if self.overlong is not None and (self.overlong.buffer or 0) > self.max_tokens:
             raise ValueError("overlong.buffer can't be more than max_tokens")
         return self

@@ -100,6 +100,18 @@ def test_a_turns_reward_reaches_the_turns_before_it_and_not_those_after():
     assert second == pytest.approx([0, 0.0, 0, 0.5, 0.5])
 
 
+def test_a_clipped_reward_counts_for_no_more_and_a_turn_may_be_judged_alone():
+    rewards, played = credit.turn_grid([two_turns()], by_turn=True, clip=(0.1, 0.4))
+    # what was not played has no reward, whatever the least is
+    assert rewards[0].flatten().tolist() == pytest.approx([0.4, 0.1, 0.1, 0.4, 0.1, 0.0])
+    assert credit.to_go(rewards, gamma=0.0).tolist() == rewards.tolist()
+    whole, _ = credit.turn_grid([two_turns()], by_turn=False, clip=(0.1, 0.4))
+    assert whole.flatten().tolist() == pytest.approx([0.4, 0.4, 0.1])
+    unclipped, same = credit.turn_grid([two_turns()], by_turn=True)
+    assert unclipped.max() == 1
+    assert torch.equal(same, played)
+
+
 def test_by_episode_every_turn_gets_the_total():
     rewards, played = credit.turn_grid([two_turns()], by_turn=False)
     assert rewards.tolist() == [[[1], [1], [0]]]

@@ -46,6 +46,24 @@ def test_norms_do_not_decay_and_the_state_comes_back(nano, name):
         assert a.state_dict()["state"].keys() == b.state_dict()["state"].keys()
 
 
+def test_what_is_outside_the_layers_may_have_a_lower_rate(nano):
+    """Its step is that share of the whole one; matrices inside move as before."""
+
+    def moved(outside):
+        model = deepcopy(nano)
+        made = optimizers.make("muon", model, 0.1, 0.0, outside=outside)
+        ids = torch.arange(10, 40)[None]
+        model(ids, labels=ids).loss.backward()
+        made.step(0.05, 1e9)
+        before = dict(nano.named_parameters())
+        return {n: p.detach() - before[n].detach() for n, p in model.named_parameters()}
+
+    whole, less = moved(1.0), moved(0.25)
+    for name, update in whole.items():
+        inside = update.ndim == 2 and "layers" in name
+        torch.testing.assert_close(less[name], update if inside else 0.25 * update)
+
+
 def test_joined_optimizers_step_as_apart_under_a_schedule(nano):
     """As a trainer drives them, with a scheduler that sets the rates and a state that is saved."""
 

@@ -111,7 +111,9 @@ def _optimizer(s: FitSettings, model: Any) -> optimizers.Joined | None:
     """Return the optimizer to train with; None for TRL's own AdamW."""
     if s.optimizer == "adamw":
         return None
-    made = optimizers.make(s.optimizer, model, s.learning_rate, s.weight_decay)
+    made = optimizers.make(
+        s.optimizer, model, s.learning_rate, s.weight_decay, outside=s.outside_rate
+    )
     return optimizers.Joined(made.parts)
 
 

@@ -26,6 +26,8 @@ class FitSettings(TRLSettings):
         lora: train low-rank adapters in place of all weights; they are merged at the end.
         gradient_checkpointing: keep less in memory and compute some of it twice.
         optimizer: `adamw`, or `muon` for the matrices inside the layers, see `optimizers.muon`.
+        outside_rate: with `muon`, the share of the learning rate that embeddings, the head and
+            norms get.
     """
 
     packing: bool = False
@@ -34,11 +36,14 @@ class FitSettings(TRLSettings):
     lora: LoRASettings | None = None
     gradient_checkpointing: bool = False
     optimizer: OptimizerName = "adamw"
+    outside_rate: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
-    def _adapters_by_adamw(self) -> FitSettings:
+    def _of_the_optimizer(self) -> FitSettings:
         if self.lora is not None and self.optimizer != "adamw":
             raise ValueError("optimizer is adamw with lora: muon is for whole matrices")
+        if self.outside_rate != 1 and self.optimizer != "muon":
+            raise ValueError("outside_rate is for optimizer: muon; leave it out")
         return self
 
 

@@ -138,6 +138,7 @@ def test_a_tokenizer_without_a_template_gets_one(tmp_path, base, write):
         ({"data": "{bad}"}, "2 of 3 rows"),
         ({"data": "{data}", "stop_at": 0.5}, "sft.stop_at is a reward"),
         ({"data": "{data}", "lora": {}, "optimizer": "muon"}, "muon is for whole matrices"),
+        ({"data": "{data}", "outside_rate": 0.5}, "outside_rate is for optimizer: muon"),
     ],
 )
 def test_mistakes_are_named(tmp_path, base, write, sft, says, capsys):
