@@ -57,7 +57,7 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
     monkeypatch.setattr(
         demonstrations,
         "demonstrate",
-        lambda env, task, seed: shown.append(task.key) or demonstrate(env, task, seed=seed),
+        lambda env, task, **kwargs: shown.append(task.key) or demonstrate(env, task, **kwargs),
     )
     chat = loop.policy.chat
     demonstrations.demonstrations(env, chat, 30, seed=0, part=(0.0, 0.5))
