@@ -64,6 +64,22 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
     assert max(map(place_in_split, shown)) < 0.5
 
 
+def test_a_clip_of_rewards_reaches_what_is_trained_on(context):
+    """Between limits that all rewards lie under, groups differ in nothing."""
+    loop = Loop(SETTINGS, context)
+    groups = loop.rollouts.collect(0, loop.experience.teaches).groups
+    assert loop.experience.make(groups, looking=False).batch is not None
+    above = SETTINGS.model_copy(update={"reward_clip": (5.0, 6.0)})
+    clipped = experience.ExperienceMaker(above, loop.learner, loop.policy.pad)
+    assert clipped.make(groups, looking=False).batch is None
+    assert not clipped.teaches(groups).any()
+
+
+def test_a_clip_that_leaves_nothing_is_refused():
+    with pytest.raises(UserError, match="low below high"):
+        config.parse(OnPolicySettings, {"steps": 1, "reward_clip": [0.3, 0.3]}, "test", "")
+
+
 @pytest.mark.parametrize("part", [(0.5, 0.5), (0.6, 0.4), (-0.1, 1.0), (0.0, 1.5)])
 def test_a_part_that_is_none_is_refused(part):
     with pytest.raises(UserError, match="part: two rising numbers from 0 to 1"):

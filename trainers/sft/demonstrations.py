@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from rlenv.env import TextEnv
 from rlenv.errors import UserError
 from trainers.sft.rows import IGNORED, TokenRow
 from trainers.sft.soft import SoftTargets, soften
+
+log = logging.getLogger(__name__)
 
 
 def demonstrations(
@@ -46,6 +49,7 @@ def demonstrations(
     tasks = env.tasks.for_training().part(*part)
     rows = []
     targets = SoftTargets(chat.reply)
+    unknown = 0
     for number in range(count):
         task = tasks.sample(rng)
         shown = demonstrate(env, task, seed=mix(seed, number) % 2**31, choices=soft)
@@ -55,9 +59,17 @@ def demonstrations(
         labels = [token if on else IGNORED for token, on in zip(ids, mask, strict=True)]
         row = {"input_ids": ids, "labels": labels}
         if soft:
-            both = zip(shown.choices, shown.replies, strict=True)
-            row = soften(row, [None if c is None else targets(c, said) for c, said in both])
+            both = list(zip(shown.choices, shown.replies, strict=True))
+            unknown += sum(choices is None for choices, _ in both)
+            row = soften(row, [targets({said: 1.0} if c is None else c, said) for c, said in both])
         rows.append(row)
         if progress is not None and len(rows) % 100 == 0:
             progress(len(rows))
+    if unknown:
+        log.warning(
+            "how likely the expert's replies are is not known for %d of them in %d episodes, "
+            "which are learned as they were said",
+            unknown,
+            count,
+        )
     return rows

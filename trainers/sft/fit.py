@@ -44,15 +44,15 @@ def prepare(model: Any, chat: ChatFormat, s: FitSettings, seed: int) -> Any:
 def make_trainer(
     s: FitSettings, context: Context, model: Any, tokenizer: Any, rows: Sequence[TokenRow]
 ) -> Any:
-    """Return TRL's trainer on rows of tokens.
+    """Return TRL's trainer on rows of tokens; for soft targets, which it has not, `SoftTrainer`.
 
     Args:
         s: how to fit.
         context: of the stage, or of a part of it.
         model: a causal LM, with its adapter if there is one.
         tokenizer: its tokenizer, whose padding token is used.
-        rows: with `input_ids`, and `labels` that are -100 wherever no loss is taken; with soft
-            targets, it is transformers' trainer.
+        rows: with `input_ids`, and `labels` that are -100 wherever no loss is taken, and
+            perhaps the columns of `soft.soften`.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,11 @@ class SoftTargets:
         return self._known[said]
 
     def _encoded(self, choices: Mapping[str, float]) -> dict[tuple[int, ...], float]:
-        return {self._tokens(text): share for text, share in choices.items()}
+        found: dict[tuple[int, ...], float] = {}
+        for text, share in choices.items():  # a tokenizer may spell two texts alike
+            ids = self._tokens(text)
+            found[ids] = found.get(ids, 0.0) + share
+        return found
 
     def _made(self, choices: Mapping[tuple[int, ...], float], said: str) -> Targets:
         try:
@@ -101,13 +106,12 @@ class SoftTargets:
             ) from None
 
 
-def soften(row: TokenRow, of_replies: Sequence[Targets | None]) -> dict[str, Any]:
+def soften(row: TokenRow, of_replies: Sequence[Targets]) -> dict[str, Any]:
     """Return a row with the targets of its labelled tokens.
 
     Args:
         row: with `input_ids` and `labels`.
-        of_replies: the targets of each reply, in order; None for a reply whose one target is each
-            token itself.
+        of_replies: the targets of each reply, in order.
 
     Returns:
         The row, with columns for what is not certain: the position of a label, a token that may
@@ -117,25 +121,14 @@ def soften(row: TokenRow, of_replies: Sequence[Targets | None]) -> dict[str, Any
     tokens: list[int] = []
     found: list[float] = []
     labelled = [n for n, label in enumerate(row["labels"]) if label != IGNORED]
-    start = 0
-    for reply, length in zip(of_replies, _lengths(labelled), strict=True):
-        if reply is not None:
-            assert len(reply) == length
-            for position, shares in zip(labelled[start : start + length], reply, strict=True):
-                if len(shares) > 1:
-                    positions += [position] * len(shares)
-                    tokens += shares
-                    found += shares.values()
-        start += length
+    for position, shares in zip(labelled, chain.from_iterable(of_replies), strict=True):
+        if len(shares) > 1:
+            positions += [position] * len(shares)
+            tokens += shares
+            found += shares.values()
     # arrays: there are many of them
     of_tokens = {POSITIONS: np.array(positions, np.int32), TOKENS: np.array(tokens, np.int32)}
     return {**row, **of_tokens, SHARES: np.array(found, np.float32)}
-
-
-def _lengths(labelled: Sequence[int]) -> list[int]:
-    """Return the lengths of runs of positions: between two replies the environment speaks."""
-    starts = [n for n, at in enumerate(labelled) if n == 0 or labelled[n - 1] != at - 1]
-    return [end - start for start, end in zip(starts, [*starts[1:], len(labelled)], strict=True)]
 
 
 def collate_soft(batch: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Tensor]:

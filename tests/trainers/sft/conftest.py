@@ -1,12 +1,14 @@
 """A base model with a byte-level vocabulary, which any text can be tuned on."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 import torch
 
 from rlenv.models import checkpoint, presets
 from rlenv.models.tokenizer import byte_tokenizer
+from rlenv.stage import StopSignal
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +20,21 @@ def base(tmp_path_factory):
     model = presets.build("nano", vocabulary=len(tokenizer), max_length=128, tokenizer=tokenizer)
     checkpoint.save(model, tokenizer, folder)
     return folder
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Asks a run to stop, at its nth look for a signal, within a `with`."""
+
+    @contextmanager
+    def after(looks):
+        asked = iter(range(10**6))
+        requested = property(lambda self: next(asked) >= looks, lambda self, value: None)
+        with monkeypatch.context() as patch:
+            patch.setattr(StopSignal, "requested", requested, raising=False)
+            yield
+
+    return after
 
 
 @pytest.fixture

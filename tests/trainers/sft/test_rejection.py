@@ -7,7 +7,6 @@ import torch
 
 from rlenv import cli, train
 from rlenv.models import checkpoint
-from rlenv.stage import StopSignal
 from rlenv.task import Task
 from rlenv.trajectory import Group
 from rlenv.verified import verified
@@ -56,7 +55,7 @@ def lines(path):
     return [json.loads(line) for line in path.open()]
 
 
-def test_rounds_raise_the_reward_and_resume_to_the_same_bytes(finished_run, tmp_path, monkeypatch):
+def test_rounds_raise_the_reward_and_resume_to_the_same_bytes(finished_run, tmp_path, stopped):
     model = finished_run / "sft"
     assert train.main([str(config(tmp_path, model, "whole"))]) == 0
     rounds = [m for m in lines(tmp_path / "whole" / "metrics.jsonl") if "reward" in m]
@@ -68,15 +67,8 @@ def test_rounds_raise_the_reward_and_resume_to_the_same_bytes(finished_run, tmp_
     assert len(lines(tmp_path / "whole" / "episodes.jsonl")) == 8
 
     path = config(tmp_path, model, "parts")
-    asked = iter(range(10**6))
-    monkeypatch.setattr(
-        StopSignal,
-        "requested",
-        property(lambda self: next(asked) >= 5, lambda self, value: None),
-        raising=False,
-    )
-    assert train.main([str(path)]) == 130
-    monkeypatch.undo()
+    with stopped(5):
+        assert train.main([str(path)]) == 130
     assert train.main([str(path)]) == 0
     whole, parts = (tmp_path / name / "rejection" for name in ("whole", "parts"))
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from rlenv import train
 from rlenv.errors import UserError
 from rlenv.models import checkpoint
-from rlenv.stage import StopSignal
 from trainers.sft.soft import SoftTargets, collate_soft, cross_entropy, soften, targets
 
 STOP = 9
@@ -46,6 +45,11 @@ def test_a_reply_that_the_choices_do_not_hold_is_named():
             soft({"ab": 0.5, "ac": 0.5, "no": 0.0}, said)
 
 
+def test_replies_of_the_same_tokens_count_together():
+    soft = SoftTargets(lambda text: [*map(ord, text.strip()), 0])
+    assert soft({"ab": 0.25, "ab ": 0.25, "ac": 0.5}, "ab")[1] == {98: 0.5, 99: 0.5}
+
+
 def test_many_choices_are_read_once_and_others_of_the_same_size_anew():
     read = []
     soft = SoftTargets(lambda text: [*map(ord, read.append(text) or text), 0])
@@ -69,11 +73,11 @@ def test_the_loss_is_that_of_dense_targets(turns, seed):
             said = sorted(found)[seed % len(found)]
             row["input_ids"] += [*[5] * (asked + 1), *said]
             row["labels"] += [*[-100] * (asked + 1), *said]
-            made = targets(found, said) if number % 2 == 0 else None
+            made = targets(found if number % 2 == 0 else {said: 1.0}, said)
             of_replies.append(made)
-            for token, shares in zip(said, made or [{}] * len(said), strict=True):
+            for shares in made:
                 dense.append(torch.zeros(10))
-                for one, share in (shares or {token: 1.0}).items():
+                for one, share in shares.items():
                     dense[-1][one] = share
         rows.append(soften(row, of_replies))
     batch = collate_soft(rows, pad=7)
@@ -169,17 +173,18 @@ def test_an_expert_that_is_certain_is_learned_as_trl_learns_it(run):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3, abs=1e-5)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bytes(run, monkeypatch):
+def test_where_choices_are_not_known_replies_are_learned_as_said_and_it_is_told(run, caplog):
+    now_and_then = f"{COLOURS!r} if len(task.question) > 9 else None"
+    assert run(now_and_then, soft_targets=True, demonstrations=120)[0] == 0
+    said = [r.getMessage() for r in caplog.records if "not known" in r.getMessage()]
+    assert len(said) == 1
+    assert "of them in 120 episodes" in said[0]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(run, stopped):
     assert run(repr(COLOURS), "whole", soft_targets=True)[0] == 0
-    asked = iter(range(10**6))
-    monkeypatch.setattr(
-        StopSignal,
-        "requested",
-        property(lambda self: next(asked) >= 6, lambda self, value: None),
-        raising=False,
-    )
-    assert run(repr(COLOURS), "parts", soft_targets=True)[0] == 130
-    monkeypatch.undo()
+    with stopped(6):
+        assert run(repr(COLOURS), "parts", soft_targets=True)[0] == 130
     status, parts = run(repr(COLOURS), "parts", soft_targets=True)
     assert status == 0
     whole = parts.parent / "whole"

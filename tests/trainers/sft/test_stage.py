@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from rlenv import train
 from rlenv.models import checkpoint
-from rlenv.stage import StopSignal
 
 WORDS = ["red", "blue", "green", "black", "white", "brown"]
 ROWS = [
@@ -78,22 +77,25 @@ def test_accumulation_changes_nothing(tmp_path, base, write):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_what_is_outside_the_layers_may_learn_more_slowly(tmp_path, base, write):
+    """With a share of next to nothing it stays where it was, and the matrices inside do not."""
+    how = {"data": str(write(ROWS)), "optimizer": "muon", "outside_rate": 1e-9}
+    assert train.main([str(config(tmp_path, base, how))]) == 0
+    before = load_file(base / "model.safetensors")
+    for name, weights in load_file(tmp_path / "run" / "sft" / "model.safetensors").items():
+        inside = weights.ndim == 2 and "layers" in name
+        assert torch.allclose(weights, before[name], atol=1e-6) == (not inside), name
+
+
 @pytest.mark.parametrize("how", [{"lora": {"rank": 2}}, {"optimizer": "muon"}], ids=str)
-def test_an_interrupted_stage_goes_on_to_the_same_bytes(tmp_path, base, write, monkeypatch, how):
+def test_an_interrupted_stage_goes_on_to_the_same_bytes(tmp_path, base, write, stopped, how):
     data = write(ROWS)
     how = {"data": str(data), "epochs": 2, "packing": True, "batch_size": 2, **how}
     assert train.main([str(config(tmp_path, base, how, "whole"))]) == 0
     path = config(tmp_path, base, how, "parts")
-    asked = iter(range(10**6))
-    monkeypatch.setattr(
-        StopSignal,
-        "requested",
-        property(lambda self: next(asked) >= 6, lambda self, value: None),
-        raising=False,
-    )
-    assert train.main([str(path)]) == 130
+    with stopped(6):
+        assert train.main([str(path)]) == 130
     assert not (tmp_path / "parts" / "sft").exists()
-    monkeypatch.undo()
     assert train.main([str(path)]) == 0
     whole, parts = (tmp_path / name / "sft" / "model.safetensors" for name in ("whole", "parts"))
     assert whole.read_bytes() == parts.read_bytes()
