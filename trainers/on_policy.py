@@ -118,6 +118,9 @@ class Loop:
         sizes = {name: size / 1e6 for name, size in self.rollouts.memory.items()}
         words = ", ".join(f"{name} {size:,.1f} MB" for name, size in sizes.items())
         context.display.say(f"{context.stage:<9} weights: {words}")
+        if s.train_only is not None:
+            on, every = self.policy.trained_weights()
+            context.display.say(f"{context.stage:<9} trained: {on:,} of {every:,} weights")
         state = AcceleratedState(self.accelerator, self.learner.kl, self.rollouts, self.health)
         for step in resumable_steps(context, s.steps, state, save_every=s.save_every):
             looking = (step + 1) % s.eval_every == 0 or step in (0, s.steps - 1)

@@ -15,6 +15,7 @@ from rlenv.config import EngineSettings
 from rlenv.models import checkpoint, trunks
 from trainers import lora
 from trainers.critic import ActorCritic, Critic, frozen, without_dropout
+from trainers.parts import train_only
 from trainers.settings import OnPolicySettings
 from trainers.shared_prompt import can_share
 
@@ -64,6 +65,8 @@ class Policy:
             if settings.lora is not None:
                 trunk = lora.with_adapter(trunk, settings.lora, "FEATURE_EXTRACTION")
             self.critic = Critic(trunk)
+        if settings.train_only is not None:
+            train_only(causal, settings.train_only)
         if settings.gradient_checkpointing:
             causal.gradient_checkpointing_enable({"use_reentrant": False})
         self._adapted = settings.lora is not None
@@ -114,6 +117,11 @@ class Policy:
             counted.update(map(id, own))
             found[name] = sum(p.numel() * p.element_size() for p in own)
         return found
+
+    def trained_weights(self) -> tuple[int, int]:
+        """Return how many of the policy's weights are trained, and how many there are."""
+        weights = list(self.model.parameters())
+        return sum(w.numel() for w in weights if w.requires_grad), sum(w.numel() for w in weights)
 
     def push(self, state: dict[str, Any]) -> None:
         """Send the engine its weights.

@@ -94,6 +94,8 @@ class OnPolicySettings(Settings):
             and weigh each token by their ratio, at most this (truncated importance sampling). 2 if
             left out with `engine: vllm`, otherwise none.
         lora: train low-rank adapters in place of all weights.
+        train_only: names of the policy's modules that are trained, the rest frozen; see
+            `trainers.parts`.
         gradient_checkpointing: keep less in memory and compute some of it twice.
         weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm.
@@ -141,6 +143,7 @@ class OnPolicySettings(Settings):
     drop_truncated: bool = False
     importance_cap: float | None = Field(None, ge=1)
     lora: LoRASettings | None = None
+    train_only: list[str] | None = Field(None, min_length=1)
     gradient_checkpointing: bool = False
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
@@ -199,6 +202,8 @@ class OnPolicySettings(Settings):
             raise ValueError("the sign gold needs gold, the component of the reward to watch")
         if self.reward_clip is not None and not self.reward_clip[0] < self.reward_clip[1]:
             raise ValueError("reward_clip is [low, high], low below high")
+        if self.lora is not None and self.train_only is not None:
+            raise ValueError("lora freezes the policy itself; leave out one of lora and train_only")
         if self.overlong is not None and (self.overlong.buffer or 0) > self.max_tokens:
             raise ValueError("overlong.buffer can't be more than max_tokens")
         return self

@@ -22,6 +22,7 @@ PPO = SETTINGS.replace("kl:", "group_size: 1, groups: 16, critic: {shared: SHARE
 STAGES = {
     "grpo": ("grpo", SETTINGS),
     "lora": ("grpo", SETTINGS.replace("{steps", "{lora: {rank: 4}, keep_best: true, steps")),
+    "parts": ("grpo", SETTINGS.replace("{steps", "{train_only: [norm], steps")),
     "ppo": ("ppo", PPO.replace("SHARED", "false")),
     "shared": ("ppo", PPO.replace("SHARED", "true")),
 }
@@ -93,7 +94,7 @@ def test_killed(make_config, undisturbed, tmp_path, moment):
     assert left_by(run) == undisturbed["grpo"]
 
 
-@pytest.mark.parametrize("name", ["lora", "ppo", "shared"])
+@pytest.mark.parametrize("name", ["lora", "parts", "ppo", "shared"])
 def test_killed_again_and_again(make_config, undisturbed, tmp_path, name):
     """It gets a batch further each time."""
     run = tmp_path / "run"
