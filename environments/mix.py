@@ -11,7 +11,7 @@ from rich.text import Text
 
 import rlenv
 from rlenv import registry
-from rlenv.env import Response
+from rlenv.response import Response
 from rlenv.task import Message, TaskSet, check_split
 
 _MEMBER = "mix_member"  # in a task's metadata: which environment it comes from

@@ -22,8 +22,8 @@ _PUBLIC = {
     "SingleTurnEnv": "rlenv.env",
     "TextEnv": "rlenv.env",
     "UnicodeText": "rlenv.spaces",
-    "done": "rlenv.env",
-    "turn": "rlenv.env",
+    "done": "rlenv.response",
+    "turn": "rlenv.response",
     "EnvSpec": "rlenv.registry",
     "make": "rlenv.registry",
     "register": "rlenv.registry",
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
     from rlenv.engines.base import Sampling as Sampling
     from rlenv.env import SingleTurnEnv as SingleTurnEnv
     from rlenv.env import TextEnv as TextEnv
-    from rlenv.env import done as done
-    from rlenv.env import turn as turn
     from rlenv.errors import UserError as UserError
     from rlenv.registry import EnvSpec as EnvSpec
     from rlenv.registry import make as make
     from rlenv.registry import register as register
     from rlenv.registry import registered as registered
     from rlenv.registry import spec as spec
+    from rlenv.response import done as done
+    from rlenv.response import turn as turn
     from rlenv.reward import Reward as Reward
     from rlenv.reward import Rubric as Rubric
     from rlenv.spaces import UnicodeText as UnicodeText

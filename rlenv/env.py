@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -21,6 +20,7 @@ import numpy as np
 from rlenv.data import Rows, column, load_rows
 from rlenv.errors import UserError, did_you_mean
 from rlenv.generators import Generators
+from rlenv.response import Response, done, turn
 from rlenv.reward import Reward, Rubric
 from rlenv.spaces import UnicodeText
 from rlenv.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
@@ -31,51 +31,6 @@ if TYPE_CHECKING:
     from rlenv.chat import ChatFormat
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Response:
-    """What an environment answers to a reply; made by `turn` and `done`."""
-
-    text: str
-    reward: Reward | None
-    final: bool
-    messages: tuple[Message, ...] = ()
-
-    @property
-    def said(self) -> tuple[Message, ...]:
-        """The chat messages that the answer adds to the conversation."""
-        if self.messages or (self.final and not self.text):
-            return self.messages
-        return ({"role": "user", "content": self.text},)
-
-
-def turn(
-    text: str,
-    reward: Reward | float | bool | None = None,
-    *,
-    messages: Sequence[Message] = (),
-) -> Response:
-    """Go on with the episode.
-
-    Args:
-        text: what the policy reads next, and the observation.
-        reward: what this turn earned; None for nothing.
-        messages: the same as chat messages, where it is not one message of the user, such as the
-            results of tools.
-    """
-    earned = None if reward is None else Reward.of(reward)
-    return Response(text, earned, final=False, messages=tuple(messages))
-
-
-def done(text: str = "", reward: Reward | float | bool = 0.0) -> Response:
-    """End the episode.
-
-    Args:
-        text: the last thing the policy is told.
-        reward: what the last turn earned.
-    """
-    return Response(text, Reward.of(reward), final=True)
 
 
 class TextEnv(gymnasium.Env[str, str]):

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from rlenv import parsing
-from rlenv.env import Response, TextEnv, done, turn
+from rlenv.env import TextEnv
 from rlenv.errors import UserError
+from rlenv.response import Response, done, turn
 from rlenv.task import Message, Task
 
 Function = TypeVar("Function", bound=Callable[..., Any])

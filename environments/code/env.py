@@ -21,7 +21,7 @@ from environments.code.problem import (
 )
 from rlenv import parsing
 from rlenv.data import Rows, column
-from rlenv.env import Response
+from rlenv.response import Response
 from rlenv.task import Message
 
 _FUNCTION = "Reply with the function in a Python code block."

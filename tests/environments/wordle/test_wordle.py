@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import rlenv
-from environments.wordle.env import known, read_guess
+from environments.wordle.env import read_guess
 from environments.wordle.feedback import feedback
+from environments.wordle.told import known
 from environments.wordle.words import load
 from rlenv.demonstrations import demonstrate
 from rlenv.display import Display
