@@ -7,7 +7,7 @@ Writes `OUT/NAME.md` with pass@1 of every stage for every seed, the time and mem
 replies side by side, and `OUT/NAME.svg` with the held-out curves. Where the environment has an
 audit, the same samples are judged by that too (see `audit.py`). For Wordle, whole games and what
 players win that learn nothing stand in place of the replies. A seed whose run is finished already
-is read and not trained again.
+is read and not trained again, and what a page says between the lines of `BY_HAND` stays in it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from rlenv.evaluation import Sample, read_evaluation
 from rlenv.plots import line_chart
 
 SHOWN = 10  # prompts side by side
+BY_HAND = ("<!-- by hand -->", "<!-- end -->")
 LIBRARIES = ("torch", "transformers", "trl")
 
 
@@ -131,8 +132,25 @@ def _spent_by_children(pid: int) -> float:
     return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def page(config: Path, proofs: Sequence[Proof], command: str, least: float) -> str:
-    """Write the page; `least` points gained are what a seed should reach."""
+def by_hand(page: Path) -> str:
+    """Return what people wrote into a page, with the lines around it; nothing if there is none."""
+    start, end = map(re.escape, BY_HAND)
+    found = re.search(f"^{start}$.*?^{end}$", page.read_text(), re.DOTALL | re.MULTILINE)
+    return found[0] if found else ""
+
+
+def page(
+    config: Path, proofs: Sequence[Proof], command: str, least: float, written: str = ""
+) -> str:
+    """Write the page.
+
+    Args:
+        config: of the runs.
+        proofs: the runs.
+        command: what makes the page.
+        least: points that a seed should gain.
+        written: what stands before the recipe, see `by_hand`.
+    """
     labels = [r["label"] for r in proofs[0].results]
     reached = sum(p.gain >= least for p in proofs)
     gains = ", ".join(f"{p.gain:+.1f}" for p in proofs)
@@ -184,6 +202,7 @@ def page(config: Path, proofs: Sequence[Proof], command: str, least: float) -> s
         *_judging(proofs),
         *_shown(config, proofs[0]),
         "",
+        *([written, ""] if written else []),
         "## The recipe",
         "",
         "```yaml",
@@ -277,9 +296,9 @@ def main() -> None:
     command = f"python benchmarks/recipe.py {arguments.config} --seeds {seeds}"
     if arguments.gain != parser.get_default("gain"):
         command += f" --gain {arguments.gain:g}"
-    (arguments.out / f"{arguments.config.stem}.md").write_text(
-        page(arguments.config, proofs, command, arguments.gain)
-    )
+    made = arguments.out / f"{arguments.config.stem}.md"
+    written = by_hand(made) if made.exists() else ""
+    made.write_text(page(arguments.config, proofs, command, arguments.gain, written))
 
 
 if __name__ == "__main__":
