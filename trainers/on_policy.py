@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from accelerate import Accelerator, DistributedType
+from accelerate.state import AcceleratorState
 
 from rlenv import registry
 from rlenv.config import EnvSettings
@@ -92,6 +93,7 @@ class Loop:
     def __init__(self, settings: OnPolicySettings, context: Context) -> None:
         self.s, self.context = settings, context
         device = checkpoint.pick_device(context.device)
+        AcceleratorState._reset_state()  # else the precision of an earlier stage's trainer stays
         self.accelerator = Accelerator(cpu=device == "cpu")
         here = str(self.accelerator.device) if context.processes.count > 1 else device
         assert context.source is not None

@@ -2,7 +2,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from accelerate import DistributedType
+from accelerate import Accelerator, DistributedType
+from accelerate.state import AcceleratorState
 
 import rlenv
 from rlenv import config
@@ -62,6 +63,15 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
     chat = loop.policy.chat
     demonstrations.demonstrations(env, chat, 30, seed=0, part=(0.0, 0.5))
     assert max(map(place_in_split, shown)) < 0.5
+
+
+def test_the_precision_of_an_earlier_stage_ends_with_it(context):
+    """In one process or resumed in another, a stage computes alike."""
+    AcceleratorState._reset_state()
+    Accelerator(mixed_precision="bf16", cpu=True)  # what the trainer of an SFT stage leaves
+    loop = Loop(SETTINGS, context)
+    metrics, _ = loop.step(0, looking=False)
+    assert metrics["sampling/sampling_logp_difference/max"] < 1e-3
 
 
 def test_a_clip_of_rewards_reaches_what_is_trained_on(context):
