@@ -46,7 +46,8 @@ class Proof:
     Attributes:
         seed: of the run.
         folder: of the run.
-        seconds: wall-clock of the whole command, evaluation and start included.
+        seconds: wall-clock of the whole command, evaluation and start included, and of stages that
+            an earlier one finished.
         megabytes: peak resident memory of the process.
         load: the machine's load average when it began; near 0 on a quiet one.
         judging: processor seconds of the processes that the command started, such as sandboxes.
@@ -106,6 +107,7 @@ def run(config: Path, seed: int, runs: Path) -> Proof:
     kept = folder / "proof.json"
     if not kept.exists():
         load, began = os.getloadavg()[0], time.monotonic()
+        before = _finished_before(folder)
         command = [sys.executable, "-m", "rlenv.train", str(config)]
         process = subprocess.Popen([*command, f"seed={seed}", f"run_dir={folder}"])
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -114,13 +116,21 @@ def run(config: Path, seed: int, runs: Path) -> Proof:
         if status:
             sys.exit(f"seed {seed} failed; see above")
         measured = {
-            "seconds": time.monotonic() - began,
+            "seconds": before + time.monotonic() - began,
             "megabytes": usage.ru_maxrss / 1024,
             "load": load,
             "judging": judging,
         }
         kept.write_text(json.dumps(measured))
     return Proof(seed, folder, **json.loads(kept.read_text()))
+
+
+def _finished_before(folder: Path) -> float:
+    """Return the seconds of the stages that a run has finished already."""
+    stages = folder / "stages.json"
+    if not stages.exists():
+        return 0.0
+    return float(sum(stage["seconds"] for stage in json.loads(stages.read_text()).values()))
 
 
 def _spent_by_children(pid: int) -> float:
@@ -134,8 +144,11 @@ def _spent_by_children(pid: int) -> float:
 
 def by_hand(page: Path) -> str:
     """Return what people wrote into a page, with the lines around it; nothing if there is none."""
+    text = page.read_text()
     start, end = map(re.escape, BY_HAND)
-    found = re.search(f"^{start}$.*?^{end}$", page.read_text(), re.DOTALL | re.MULTILINE)
+    found = re.search(f"^{start}$.*?^{end}$", text, re.DOTALL | re.MULTILINE)
+    if found is None and any(mark in text for mark in BY_HAND):
+        sys.exit(f"{page} has one of {' and '.join(BY_HAND)}; give each a line of its own")
     return found[0] if found else ""
 
 
@@ -192,8 +205,9 @@ def page(
         "",
         f"pass@1 at temperature 1 with its 95% interval (tasks are the clusters): {last['tasks']} "
         f"tasks of the {last['split']} split, {last['samples']} samples each, none of which any "
-        f"stage has seen. Task set {last['fingerprint']}. Time is that of the whole command on "
-        f"{cores}; load average at the start: {loads}. "
+        f"stage has seen. Task set {last['fingerprint']}. Time is that of the whole "
+        f"command, and of stages that an interrupted one had finished, on {cores}; "
+        f"load average at the start: {loads}. "
         f"Python {platform.python_version()}, {versions}.",
         "",
         f"![held-out reward by step, one line a seed]({config.stem}.svg)",

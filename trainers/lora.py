@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rlenv.config import Settings
 from rlenv.errors import UserError, did_you_mean
+from trainers.parts import is_named
 from trainers.warned import without_renaming
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"]
@@ -46,9 +47,9 @@ def check_targets(model: Any, settings: LoRASettings, *, but: Any = None) -> Non
     layers = [name for name, module in every.items() if module is not but]
     known = list(dict.fromkeys(name.rpartition(".")[2] for name in layers))
     for target in settings.targets:
-        if any(_names(target, name) for name in layers):
+        if any(is_named(target, name) for name in layers):
             continue
-        if any(_names(target, name) for name in every):
+        if any(is_named(target, name) for name in every):
             raise UserError(
                 f"lora.targets names {target!r}, which can have no adapter in this stage; those "
                 f"that can are {', '.join(known)}"
@@ -63,10 +64,6 @@ def _is_layer(module: Any) -> bool:
     """Whether a module is one that peft can put matrices beside: it has a matrix itself."""
     own = module.parameters(recurse=False)
     return not any(module.children()) and any(weight.dim() > 1 for weight in own)
-
-
-def _names(target: str, name: str) -> bool:
-    return name == target or name.endswith(f".{target}")
 
 
 def adapter_config(settings: LoRASettings, task: Task) -> Any:

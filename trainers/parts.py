@@ -11,8 +11,7 @@ from rlenv.errors import UserError, did_you_mean
 def train_only(model: Any, names: Sequence[str]) -> None:
     """Freeze a model but for some of its parts.
 
-    What can't change can't be learned by heart: with the last norm alone, as many numbers as the
-    model is wide, a policy can become more certain of what it knows and little besides.
+    Where few may change, little can be learned by heart; docs/results/wordle.md has figures.
 
     Args:
         model: a transformers model.
@@ -26,7 +25,7 @@ def train_only(model: Any, names: Sequence[str]) -> None:
     """
     modules = dict(model.named_modules())
     parts = [name for name, m in modules.items() if name and next(m.parameters(), None) is not None]
-    chosen = {name: [part for part in parts if _names(name, part)] for name in names}
+    chosen = {name: [part for part in parts if is_named(name, part)] for name in names}
     for name, found in chosen.items():
         if not found:
             known = list(dict.fromkeys(part.rpartition(".")[2] for part in parts))
@@ -40,5 +39,6 @@ def train_only(model: Any, names: Sequence[str]) -> None:
         modules[part].requires_grad_(requires_grad=True)
 
 
-def _names(name: str, part: str) -> bool:
-    return part == name or part.endswith(f".{name}")
+def is_named(name: str, module: str) -> bool:
+    """Whether a name is a module's, in full or the end of it."""
+    return module == name or module.endswith(f".{name}")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import string
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+import rlenv
 from rlenv import train
+from rlenv.chat import ChatFormat
 from rlenv.errors import UserError
 from rlenv.models import checkpoint
-from trainers.sft.soft import SoftTargets, collate_soft, cross_entropy, soften, targets
+from trainers.sft.demonstrations import demonstrations
+from trainers.sft.soft import POSITIONS, SoftTargets, collate_soft, cross_entropy, soften, targets
 
 STOP = 9
 replies = st.lists(st.integers(0, 2), max_size=4).map(lambda ids: (*ids, STOP))
@@ -173,12 +177,23 @@ def test_an_expert_that_is_certain_is_learned_as_trl_learns_it(run):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3, abs=1e-5)
 
 
-def test_where_choices_are_not_known_replies_are_learned_as_said_and_it_is_told(run, caplog):
-    now_and_then = f"{COLOURS!r} if len(task.question) > 9 else None"
-    assert run(now_and_then, soft_targets=True, demonstrations=120)[0] == 0
-    said = [r.getMessage() for r in caplog.records if "not known" in r.getMessage()]
-    assert len(said) == 1
-    assert "of them in 120 episodes" in said[0]
+def test_where_choices_are_not_known_replies_are_learned_as_said_and_it_is_told(
+    tmp_path, base, caplog
+):
+    choices = f"{COLOURS!r} if len(task.question) > 9 else None"  # not known up to 9
+    text = ENVIRONMENT.replace("KNOWN", "['red', 'rose', 'blue']").replace("CHOICES", choices)
+    (tmp_path / "colours.py").write_text(text)
+    env = rlenv.make(f"{tmp_path}/colours.py:demo/Colours-v0")
+    _, tokenizer = checkpoint.load(str(base), device="cpu")
+    rows = demonstrations(env, ChatFormat(tokenizer, str(base)), 120, seed=0, soft=True)
+    asked = [
+        re.search(r"Colour (\d+)\?", tokenizer.decode(row["input_ids"])).group(1) for row in rows
+    ]
+    assert [len(row[POSITIONS]) > 0 for row in rows] == [len(number) > 1 for number in asked]
+    unknown = sum(len(number) == 1 for number in asked)
+    assert 0 < unknown < 120
+    (told,) = [r.getMessage() for r in caplog.records if "not known" in r.getMessage()]
+    assert f"for {unknown} of them in 120 episodes" in told
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(run, stopped):
