@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from trainers.algorithms import BUILT_IN
+from rlenv.trainers.rl.algorithms import BUILT_IN
 
 STEPS, ROLLOUTS = 60, 1024  # a step
 OPTIONS: dict[str, dict[str, Any]] = {

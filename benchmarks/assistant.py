@@ -15,10 +15,10 @@ import random
 import time
 from pathlib import Path
 
-from rlenv import text, train
-from rlenv.bits import baselines, model_bits
-from rlenv.compare import Comparison, answer, markdown
-from rlenv.data import load_rows
+from rlenv.cli import data, train
+from rlenv.cli.bits_per_byte import baselines, model_bits
+from rlenv.cli.compare import Comparison, answer, markdown
+from rlenv.core.rows import load_rows
 from rlenv.engines.base import Sampling
 from rlenv.models import checkpoint
 
@@ -43,7 +43,7 @@ def main() -> None:
     """Run everything that is not done yet, and write the page."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     began = time.monotonic()
-    done(text.main(["run", "configs/text.yaml"]))
+    done(data.main(["run", "configs/text.yaml"]))
     kept, held = split()
     done(train.main(["configs/assistant.yaml"]))
     seconds = {k: v["seconds"] for k, v in json.loads((RUN / "stages.json").read_text()).items()}

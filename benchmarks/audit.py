@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlenv import config, registry
+from rlenv.core import registry
 from rlenv.evaluation import Estimate, pass_at_1, read_evaluation
+from rlenv.run import config
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 
 import rlenv
-from rlenv.task import Message
+from rlenv.core.task import Message
 
 _WORDS = (
     "amber ancient autumn bitter blue bold brave bright bronze calm clear cold coral crisp "

@@ -24,8 +24,8 @@ import venv
 from pathlib import Path
 
 import rlenv
-from environments.code import Grader, Problem
-from environments.code.problem import Plan, plan
+from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code.problem import Plan, plan
 
 _HUMAN_EVAL = """
 import contextlib, io, json, os, sys, time

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import rlenv
-from environments.code import Grader, Problem
-from environments.code.running import SandboxFailed
-from environments.code.trusted import TestsBroken
-from sandbox import FunctionJob
+from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code.running import SandboxFailed
+from rlenv.environments.code.trusted import TestsBroken
+from rlenv.sandbox import FunctionJob
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "environments" / "math"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "rlenv" / "environments" / "math"))
 with atheris.instrument_imports(include=["answers"]):
     from answers.decide import decide
 

@@ -41,14 +41,14 @@ class Guess(rlenv.TextEnv):
         """Return what changes the tasks."""
         return {"history": self.history}
 
-    def respond(self, task: rlenv.Task, reply: str) -> str | rlenv.env.Response:
+    def respond(self, task: rlenv.Task, reply: str) -> str | rlenv.core.env.Response:
         """Say where the number lies."""
         guess = rlenv.parsing.integer(reply)
         if guess is None:
             return "A number."
         return rlenv.done("Yes.", reward=1.0) if guess == task.answer else hint(guess, task.answer)
 
-    def demonstrate(self, task: rlenv.Task, messages: Sequence[rlenv.task.Message]) -> str:
+    def demonstrate(self, task: rlenv.Task, messages: Sequence[rlenv.core.task.Message]) -> str:
         """Halve what is left."""
         low, high = map(int, re.findall(r"\d+", messages[0]["content"]))
         for message in messages[1:]:

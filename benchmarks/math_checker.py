@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from environments.math import check_answer
+from rlenv.environments.math import check_answer
 
 PLAIN = 20_000  # checks of plain numbers that are timed
 

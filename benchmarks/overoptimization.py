@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
-from rlenv import train
-from rlenv.plots import chart
+from rlenv.cli import train
+from rlenv.reports.charts import chart
 
 ENV = f"{Path(__file__).with_name('bouquet.py')}:bench/Bouquet-v0"
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3")

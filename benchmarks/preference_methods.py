@@ -30,13 +30,13 @@ from typing import Any
 import torch
 from overoptimization import ENV, MOST_TOKENS, POLICY, following, written
 
-from rlenv import registry
-from rlenv.chat import ChatFormat
+from rlenv.core import registry
+from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Sampling
 from rlenv.models import checkpoint
+from rlenv.models.chat_format import ChatFormat
 from rlenv.models.reward_model import RewardModel
-from rlenv.rollout import EnvPool, play
-from rlenv.trajectory import Group, Trajectory
+from rlenv.rollouts.rollout import EnvPool, play
 
 PAIRS, HELD_OUT = 4000, 400
 TASKS, SAMPLES = 300, 4

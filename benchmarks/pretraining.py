@@ -27,10 +27,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from rlenv.models.presets import preset
-from trainers import optimizers
-from trainers.pretraining import throughput
-from trainers.pretraining.rows import next_token
-from trainers.pretraining.training import accumulate
+from rlenv.trainers.common import optimizers
+from rlenv.trainers.pretraining import throughput
+from rlenv.trainers.pretraining.rows import next_token
+from rlenv.trainers.pretraining.training import accumulate
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 RATE, DECAY, NORM = 1e-3, 0.1, 1.0

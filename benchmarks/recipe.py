@@ -29,10 +29,10 @@ from typing import Any
 import wordle_games
 from audit import audit_run
 
-from rlenv import config as configs
-from rlenv import registry
+from rlenv.core import registry
 from rlenv.evaluation import Sample, read_evaluation
-from rlenv.plots import line_chart
+from rlenv.reports.charts import line_chart
+from rlenv.run import config as configs
 
 SHOWN = 10  # prompts side by side
 BY_HAND = ("<!-- by hand -->", "<!-- end -->")

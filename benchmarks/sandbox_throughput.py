@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sandbox import FunctionJob, Sandbox, SandboxError
-from sandbox.interpreter import find
+from rlenv.sandbox import FunctionJob, Sandbox, SandboxError
+from rlenv.sandbox.interpreter import find
 
 PROGRAM = """
 def solve(n):
@@ -113,7 +113,7 @@ def docker_run():
     """A fresh container for each program."""
     import docker
 
-    from sandbox.image import ensure_image
+    from rlenv.sandbox.image import ensure_image
 
     client = docker.APIClient(**docker.utils.kwargs_from_env())
     image = ensure_image(client, ())

@@ -23,14 +23,14 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from rlenv import forms
-from rlenv.chat import ChatFormat
-from rlenv.data import load_rows
+from rlenv.core.rows import load_rows
+from rlenv.core.task import Message
+from rlenv.data import conversation_formats
 from rlenv.models import presets
+from rlenv.models.chat_format import ChatFormat
 from rlenv.models.tokenizer import byte_tokenizer
-from rlenv.task import Message
-from trainers.sft.batches import collate_packed, pack
-from trainers.sft.rows import encode
+from rlenv.trainers.sft.batches import collate_packed, pack
+from rlenv.trainers.sft.rows import encode
 
 DATA = "../shared/data/sft/instructions-1100.json"
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "cpu": time.process_time}
@@ -58,8 +58,8 @@ def conversations(path: str, tokenizer: Any, length: int) -> list[list[Message]]
     """Return the conversations of a file that fit into a row."""
     chat = ChatFormat(tokenizer)
     rows = load_rows(path)
-    form = forms.recognise(rows[0], path)
-    talks = [talk for row in rows for talk in forms.read(row, form)]
+    form = conversation_formats.recognise(rows[0], path)
+    talks = [talk for row in rows for talk in conversation_formats.read(row, form)]
     return [talk for talk in talks if len(chat.solved(talk[:-1], talk[-1]["content"])[0]) <= length]
 
 

@@ -108,8 +108,8 @@ def their_minhash(folder: Path) -> tuple[list[int], float]:
 
 def ours(texts: list[str], splitter: str) -> tuple[dict[str, list[str | None]], dict[str, float]]:
     """Return the verdict of each rule on each document, and the seconds of each rule."""
-    from trainers.data import steps
-    from trainers.data.document import Document
+    from rlenv.data.pipeline import steps
+    from rlenv.data.pipeline.document import Document
 
     rules = {name: steps.make(name) for name in RULES}
     verdicts: dict[str, list[str | None]] = {name: [] for name in rules}
@@ -127,8 +127,8 @@ def our_minhash(texts: list[str]) -> tuple[list[int], float]:
     """Return what our MinHash drops, and its seconds."""
     import numpy as np
 
-    from trainers.data import steps
-    from trainers.data.document import Document
+    from rlenv.data.pipeline import steps
+    from rlenv.data.pipeline.document import Document
 
     step: Any = steps.make("minhash")
     began = time.process_time()
@@ -144,8 +144,8 @@ def plant(texts: list[str]) -> tuple[list[str], list[tuple[int, float]]]:
     The similarity is the exact Jaccard index of the two sets of word 5-grams; it is spread evenly
     over 0.7 to 1, and one copy in ten is exact.
     """
-    from rlenv.ngrams import ngrams
-    from rlenv.words import fold
+    from rlenv.data.ngrams import ngrams
+    from rlenv.data.word_hashes import fold
 
     rng = random.Random(0)
     grams = [set(ngrams(fold(text), 5).tolist()) for text in texts]
@@ -194,11 +194,11 @@ def whole_pipeline(data: Path) -> dict[str, Any]:
     """Run all steps of the pipeline on one process, classifiers included."""
     from rich.console import Console
 
-    from rlenv import config
-    from rlenv.display import Display
-    from trainers.data import pipeline, settings
+    from rlenv.common.display import Display
+    from rlenv.common.settings import read_mapping
+    from rlenv.data.pipeline import pipeline, settings
 
-    raw = config.read_mapping(Path(__file__).parent.parent / "configs" / "text.yaml", "input:")
+    raw = read_mapping(Path(__file__).parent.parent / "configs" / "text.yaml", "input:")
     books = ("moby-dick.jsonl", "tinyshakespeare.txt")
     with tempfile.TemporaryDirectory() as folder:
         words = Path(folder) / "words.txt"
@@ -265,7 +265,7 @@ def main() -> None:
 
 def compare(data: Path, python: str | None, most: int | None) -> dict[str, Any]:
     """Run the rules and MinHash of both on the same documents."""
-    from trainers.data import sources
+    from rlenv.data.pipeline import sources
 
     source = sources.InputSettings(path=str(data), cut=PIECE)
     texts = [d.text for chunk in sources.chunks(source, 1 << 26) for d in sources.read(chunk)]

@@ -185,12 +185,14 @@ def start(name: str, work: Path, arguments: argparse.Namespace) -> None:
         return
     from rich.console import Console
 
-    from rlenv import config, registry, runner
-    from rlenv.display import Display
+    from rlenv.common.display import Display
+    from rlenv.run import config
+    from rlenv.runner import runner
+    from rlenv.trainers import stage_class
 
     raw = {**STARTS[name], "threads": arguments.threads, "run_dir": str(work / f"{name}-start")}
     settings = config.parse_run(raw, "benchmark")
-    planned = runner.check(settings, "benchmark", registry.own_package("trainers").stage_class)
+    planned = runner.check(settings, "benchmark", stage_class)
     runner.run(settings, planned, Display(Console(quiet=True)))
 
 
@@ -199,7 +201,7 @@ def load() -> None:
     from datasets import Dataset  # noqa: F401
     from trl import GRPOTrainer  # noqa: F401
 
-    import trainers.on_policy  # noqa: F401
+    import rlenv.trainers.rl.stage  # noqa: F401
 
 
 def peak() -> float:

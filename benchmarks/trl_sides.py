@@ -17,15 +17,18 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from rlenv import config, registry, runner
-from rlenv.chat import ChatFormat
-from rlenv.display import Display
+from rlenv.common.display import Display
+from rlenv.core import registry
 from rlenv.engines.base import Sampling
 from rlenv.evaluation import mean_reward
+from rlenv.integrations.trl import Bridge
 from rlenv.models import checkpoint
-from rlenv.rollout import EnvPool, play
-from rlenv.trl import Bridge
-from trainers.trl_stage import checkpointing
+from rlenv.models.chat_format import ChatFormat
+from rlenv.rollouts.rollout import EnvPool, play
+from rlenv.run import config
+from rlenv.runner import runner
+from rlenv.trainers import stage_class
+from rlenv.trainers.common.trl_stage import checkpointing
 
 WARMUP = 5
 
@@ -143,7 +146,7 @@ def rlenv_side(contest: Contest, folder: Path) -> dict[str, Any]:
         "benchmark",
     )
     recorder = Recorder(clock)
-    planned = runner.check(settings, "benchmark", registry.own_package("trainers").stage_class)
+    planned = runner.check(settings, "benchmark", stage_class)
     with contextlib.suppress(Reached):
         runner.run(settings, planned, recorder)
     return clock.result(recorder.done, recorder.phases)

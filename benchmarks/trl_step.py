@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 import rlenv
+from rlenv.core.trajectory import Trajectory
 from rlenv.models import checkpoint, presets
 from rlenv.models.tokenizer import character_tokenizer
-from rlenv.trajectory import Trajectory
 
 PROMPT, SHORTEST, LONGEST = 100, 10, 100  # tokens
 GROUPS, GROUP_SIZE, MICRO_BATCH = 8, 16, 32
@@ -59,10 +59,10 @@ def rlenv_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
 
     from accelerate import Accelerator
 
-    from trainers.batch import Batch
-    from trainers.learner import Learner
-    from trainers.policy import Policy
-    from trainers.settings import OnPolicySettings
+    from rlenv.trainers.rl.batch import Batch
+    from rlenv.trainers.rl.learner import Learner
+    from rlenv.trainers.rl.policy import Policy
+    from rlenv.trainers.rl.settings import OnPolicySettings
 
     settings = OnPolicySettings(
         steps=1, learning_rate=1e-6, aggregate="token", micro_batch=MICRO_BATCH
@@ -81,7 +81,7 @@ def trl_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    from trainers.trl_stage import checkpointing
+    from rlenv.trainers.common.trl_stage import checkpointing
 
     rows, advantages = tokens()
     accumulation = len(rows) // MICRO_BATCH

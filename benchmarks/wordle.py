@@ -23,9 +23,9 @@ import time
 from collections.abc import Callable
 
 import rlenv
-from environments.wordle import players
-from environments.wordle.feedback import feedback, feedback_codes, letters
-from environments.wordle.words import load
+from rlenv.environments.wordle import players
+from rlenv.environments.wordle.feedback import feedback, feedback_codes, letters
+from rlenv.environments.wordle.words import load
 from rlenv.evaluation import pass_at_1
 
 ROUNDS = 7

@@ -6,17 +6,17 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from environments.wordle import players
-from environments.wordle.env import read_guess
-from environments.wordle.feedback import GREEN, YELLOW, feedback
-from environments.wordle.words import Words, load
-from rlenv import registry
-from rlenv.chat import ChatFormat
-from rlenv.config import RunSettings
+from rlenv.core import registry
 from rlenv.engines.base import Sampling
+from rlenv.environments.wordle import players
+from rlenv.environments.wordle.env import read_guess
+from rlenv.environments.wordle.feedback import GREEN, YELLOW, feedback
+from rlenv.environments.wordle.words import Words, load
 from rlenv.evaluation import Estimate, pass_at_1
 from rlenv.models import checkpoint
-from rlenv.rollout import EnvPool, play
+from rlenv.models.chat_format import ChatFormat
+from rlenv.rollouts.rollout import EnvPool, play
+from rlenv.run.config import RunSettings
 
 SHOWN = 8  # games
 ROUNDS = 4  # games of a player for each secret

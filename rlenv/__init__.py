@@ -9,38 +9,37 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rlenv import registry
-
-__version__ = "0.1.0"
+from rlenv.common.version import __version__ as __version__
+from rlenv.core import registry
 
 _PUBLIC = {
     "Engine": "rlenv.engines.base",
     "Completion": "rlenv.engines.base",
     "Sampling": "rlenv.engines.base",
-    "UserError": "rlenv.errors",
-    "decontaminate": "rlenv.decontamination",
-    "SingleTurnEnv": "rlenv.env",
-    "TextEnv": "rlenv.env",
-    "UnicodeText": "rlenv.spaces",
-    "done": "rlenv.response",
-    "turn": "rlenv.response",
-    "EnvSpec": "rlenv.registry",
-    "make": "rlenv.registry",
-    "register": "rlenv.registry",
-    "registered": "rlenv.registry",
-    "spec": "rlenv.registry",
-    "Reward": "rlenv.reward",
-    "Rubric": "rlenv.reward",
-    "GeneratedTasks": "rlenv.task",
-    "RowTasks": "rlenv.task",
-    "Task": "rlenv.task",
-    "TaskSet": "rlenv.task",
-    "split_of": "rlenv.task",
-    "ToolEnv": "rlenv.tools",
-    "ToolFailed": "rlenv.tools",
-    "tool": "rlenv.tools",
-    "Group": "rlenv.trajectory",
-    "Trajectory": "rlenv.trajectory",
+    "UserError": "rlenv.common.errors",
+    "decontaminate": "rlenv.data.decontamination",
+    "SingleTurnEnv": "rlenv.core.env",
+    "TextEnv": "rlenv.core.env",
+    "UnicodeText": "rlenv.core.spaces",
+    "done": "rlenv.core.step_result",
+    "turn": "rlenv.core.step_result",
+    "EnvSpec": "rlenv.core.registry",
+    "make": "rlenv.core.registry",
+    "register": "rlenv.core.registry",
+    "registered": "rlenv.core.registry",
+    "spec": "rlenv.core.registry",
+    "Reward": "rlenv.core.reward",
+    "Rubric": "rlenv.core.reward",
+    "GeneratedTasks": "rlenv.core.task",
+    "RowTasks": "rlenv.core.task",
+    "Task": "rlenv.core.task",
+    "TaskSet": "rlenv.core.task",
+    "split_of": "rlenv.core.task",
+    "ToolEnv": "rlenv.core.tools",
+    "ToolFailed": "rlenv.core.tools",
+    "tool": "rlenv.core.tools",
+    "Group": "rlenv.core.trajectory",
+    "Trajectory": "rlenv.core.trajectory",
 }
 
 # classes of bundled environments to build on, by id
@@ -49,34 +48,34 @@ _BUNDLED = {"MathWord": "rlenv/MathWord-v0"}
 __all__ = [*sorted([*_PUBLIC, *_BUNDLED]), "parsing"]
 
 if TYPE_CHECKING:
-    from rlenv import parsing as parsing
-    from rlenv.decontamination import decontaminate as decontaminate
+    from rlenv import parsing
+    from rlenv.common.errors import UserError as UserError
+    from rlenv.core.env import SingleTurnEnv as SingleTurnEnv
+    from rlenv.core.env import TextEnv as TextEnv
+    from rlenv.core.registry import EnvSpec as EnvSpec
+    from rlenv.core.registry import make as make
+    from rlenv.core.registry import register as register
+    from rlenv.core.registry import registered as registered
+    from rlenv.core.registry import spec as spec
+    from rlenv.core.reward import Reward as Reward
+    from rlenv.core.reward import Rubric as Rubric
+    from rlenv.core.spaces import UnicodeText as UnicodeText
+    from rlenv.core.step_result import done as done
+    from rlenv.core.step_result import turn as turn
+    from rlenv.core.task import GeneratedTasks as GeneratedTasks
+    from rlenv.core.task import RowTasks as RowTasks
+    from rlenv.core.task import Task as Task
+    from rlenv.core.task import TaskSet as TaskSet
+    from rlenv.core.task import split_of as split_of
+    from rlenv.core.tools import ToolEnv as ToolEnv
+    from rlenv.core.tools import ToolFailed as ToolFailed
+    from rlenv.core.tools import tool as tool
+    from rlenv.core.trajectory import Group as Group
+    from rlenv.core.trajectory import Trajectory as Trajectory
+    from rlenv.data.decontamination import decontaminate as decontaminate
     from rlenv.engines.base import Completion as Completion
     from rlenv.engines.base import Engine as Engine
     from rlenv.engines.base import Sampling as Sampling
-    from rlenv.env import SingleTurnEnv as SingleTurnEnv
-    from rlenv.env import TextEnv as TextEnv
-    from rlenv.errors import UserError as UserError
-    from rlenv.registry import EnvSpec as EnvSpec
-    from rlenv.registry import make as make
-    from rlenv.registry import register as register
-    from rlenv.registry import registered as registered
-    from rlenv.registry import spec as spec
-    from rlenv.response import done as done
-    from rlenv.response import turn as turn
-    from rlenv.reward import Reward as Reward
-    from rlenv.reward import Rubric as Rubric
-    from rlenv.spaces import UnicodeText as UnicodeText
-    from rlenv.task import GeneratedTasks as GeneratedTasks
-    from rlenv.task import RowTasks as RowTasks
-    from rlenv.task import Task as Task
-    from rlenv.task import TaskSet as TaskSet
-    from rlenv.task import split_of as split_of
-    from rlenv.tools import ToolEnv as ToolEnv
-    from rlenv.tools import ToolFailed as ToolFailed
-    from rlenv.tools import tool as tool
-    from rlenv.trajectory import Group as Group
-    from rlenv.trajectory import Trajectory as Trajectory
 
 
 def __getattr__(name: str) -> Any:
@@ -95,4 +94,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-registry.load_bundled()
+import rlenv.environments  # noqa: E402, F401 registers the bundled ones, with Gymnasium too

@@ -6,7 +6,7 @@ import gymnasium
 
 import rlenv
 from rlenv import parsing
-from rlenv.task import TaskSet
+from rlenv.core.task import TaskSet
 
 
 @rlenv.register("sound/Sum-v0")

@@ -59,7 +59,7 @@ def miniature(tmp_path):
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """The folder of a finished miniature run. Copy it before changing it."""
-    from rlenv import train
+    from rlenv.cli import train
 
     folder = tmp_path_factory.mktemp("finished")
     config = folder / "miniature.yaml"
@@ -86,7 +86,7 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def chat(tokenizer):
     """The tokenizer's chat format."""
-    from rlenv.chat import ChatFormat
+    from rlenv.models.chat_format import ChatFormat
 
     return ChatFormat(tokenizer)
 

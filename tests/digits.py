@@ -1,7 +1,7 @@
 """Sums with an easy reward, so that a model that can't add yet has something to learn from."""
 
 import rlenv
-from environments.arithmetic import Arithmetic
+from rlenv.environments.arithmetic import Arithmetic
 
 
 @rlenv.register("demo/Digits-v0")

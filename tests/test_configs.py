@@ -6,12 +6,15 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.launch import prepare_multi_gpu_env
 
-from rlenv import config, registry, runner
-from rlenv.demonstrations import demonstrate
+from rlenv.common.settings import parse
+from rlenv.core import registry
+from rlenv.data.pipeline import settings
+from rlenv.rollouts.demonstrations import demonstrate
+from rlenv.run import config
+from rlenv.runner import runner
+from rlenv.trainers import stage_class
+from rlenv.trainers.pretraining.settings import PretrainSettings
 from tests.conftest import ROOT, SHARED
-from trainers import stage_class
-from trainers.data import settings
-from trainers.pretraining.settings import PretrainSettings
 
 RECIPES = [p for p in sorted((ROOT / "configs").glob("*.yaml")) if "\nstages:" in p.read_text()]
 ACCELERATE = sorted((ROOT / "configs/accelerate").glob("*.yaml"))
@@ -77,7 +80,7 @@ def test_the_text_pipeline_loads():
 def test_the_mixture_is_that_of_smollm3():
     """Web text, code and mathematics in three phases, whatever stands for them here."""
     run = config.read(ROOT / "configs/smollm3_mixture.yaml")
-    found = config.parse(PretrainSettings, run.stages["pretrain"], "test", "pretrain.")
+    found = parse(PretrainSettings, run.stages["pretrain"], "test", "pretrain.")
     shares = []
     for phase in found.phases:
         code = sum(v for k, v in phase.corpus.items() if "python" in k)

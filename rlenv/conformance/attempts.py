@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 
-from rlenv.conformance.subject import Episode
+from rlenv.conformance.env_under_test import Episode
 
 OVERRIDE = "grader-override text"
 FAKE_TURN = "a fake user turn"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rlenv.conformance.subject import (
+from rlenv.conformance.env_under_test import (
     Subject,
     always,
     digest,
@@ -22,7 +22,7 @@ from rlenv.conformance.subject import (
     shown,
 )
 from rlenv.conformance.suite import Clock, Failure
-from rlenv.task import SPLITS
+from rlenv.core.task import SPLITS
 
 _CHILD_SECONDS = 300
 

@@ -17,10 +17,19 @@ from dataclasses import dataclass
 
 from rlenv import parsing
 from rlenv.conformance import attempts
+from rlenv.conformance.env_under_test import (
+    Episode,
+    Policy,
+    Subject,
+    always,
+    gold,
+    play,
+    scripted,
+    shown,
+)
 from rlenv.conformance.replies import EPSILON, gold_count
-from rlenv.conformance.subject import Episode, Policy, Subject, always, gold, play, scripted, shown
 from rlenv.conformance.suite import Clock, Failure
-from rlenv.env import TextEnv
+from rlenv.core.env import TextEnv
 
 ECHO = "the prompt echoed back"
 LISTING = "several answers at once, the right one among them,"

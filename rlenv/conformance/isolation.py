@@ -7,9 +7,9 @@ from typing import Any
 
 import gymnasium
 
-from rlenv.conformance.subject import Episode, Subject, gold, mixed, play
+from rlenv.conformance.env_under_test import Episode, Subject, gold, mixed, play
 from rlenv.conformance.suite import Clock, Failure
-from rlenv.env import TextEnv
+from rlenv.core.env import TextEnv
 
 
 def reset_and_step(subject: Subject) -> str:

@@ -12,7 +12,7 @@ def main() -> None:
     import warnings
 
     from rlenv.conformance.determinism import observe
-    from rlenv.conformance.subject import Subject
+    from rlenv.conformance.env_under_test import Subject
     from rlenv.conformance.suite import Settings
 
     logging.disable(logging.WARNING)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gymnasium.utils.env_checker import check_env
 
-from rlenv.conformance.subject import Subject, always, gold, play, shown
+from rlenv.common.errors import UserError
+from rlenv.conformance.env_under_test import Subject, always, gold, play, shown
 from rlenv.conformance.suite import Failure
-from rlenv.errors import UserError
 
 ANY_TEXT = ["", "x" * 100_000, "naïve 日本語 🙂", "a\x00b\r\n\t", "lone \ud800 surrogate", "\u202e"]
 

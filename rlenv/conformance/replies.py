@@ -6,7 +6,7 @@ import math
 import random
 import string
 
-from rlenv.conformance.subject import (
+from rlenv.conformance.env_under_test import (
     Subject,
     always,
     gibberish,

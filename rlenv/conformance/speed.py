@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rlenv.conformance.subject import Subject, gold, play
+from rlenv.conformance.env_under_test import Subject, gold, play
 from rlenv.conformance.suite import Failure
 
 ABSURD = 1 / 30  # steps per second; below it no training run would end

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from rlenv.conformance.subject import Subject, is_single_turn, shown
+from rlenv.common.errors import UserError
+from rlenv.conformance.env_under_test import Subject, is_single_turn, shown
 from rlenv.conformance.suite import Clock, Failure
-from rlenv.env import TextEnv
-from rlenv.errors import UserError
-from rlenv.task import SPLITS, Task
+from rlenv.core.env import TextEnv
+from rlenv.core.task import SPLITS, Task
 
 _SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}  # held-out draws cost ten times as much
 _BLOCK = 500

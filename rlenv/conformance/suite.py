@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rlenv.errors import UserError, did_you_mean
+from rlenv.common.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from rlenv.conformance.subject import Subject
+    from rlenv.conformance.env_under_test import Subject
 
 # name -> function, and the checks without which its verdict means nothing
 CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -128,7 +128,7 @@ def run(
     Raises:
         UserError: no such environment, option or check.
     """
-    from rlenv.conformance.subject import Subject
+    from rlenv.conformance.env_under_test import Subject
 
     for name in skip:
         if name not in CHECKS:

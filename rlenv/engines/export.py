@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
 
 _PEFT = "base_model.model."  # what peft puts before every name
 _BASE = ".base_layer"  # where it keeps a layer that an adapter was put around

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from rlenv.common.errors import RunFailed, UserError
+from rlenv.core.task import Message
 from rlenv.engines.base import Sampling
-from rlenv.errors import RunFailed, UserError
-from rlenv.task import Message
 
 PREFIX = "openai:"
 KEY = "OPENAI_API_KEY"

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlenv.common.errors import RunFailed, UserError
 from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
 from rlenv.engines.export import Export, exports
 from rlenv.engines.stops import Stops
-from rlenv.errors import RunFailed, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rlenv.config import EngineSettings
+    from rlenv.engines.settings import EngineSettings
 
 SERVE = (
     "VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --logprobs-mode processed_logprobs "
@@ -34,7 +34,7 @@ def check_installed() -> None:
     """Raise a `UserError` where vLLM is not installed."""
     if find_spec("vllm") is None:
         raise UserError(
-            "engine is vllm but vLLM is not installed; install it with: pip install 'rlenv[vllm]', "
+            "engine is vllm but vLLM is not installed; install it with: pip install 'verifiable-rl[vllm]', "
             "or set engine=auto"
         )
 

@@ -1,7 +1,7 @@
 """How good a policy is on tasks it never saw, and how sure that is.
 
 `run` plays the tasks, `statistics` makes estimates, `summary` puts the figures together, `folder`
-keeps them. `rlenv.eval` is the command.
+keeps them. `rlenv.cli.eval` is the command.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rlenv.core.trajectory import Group
 from rlenv.evaluation.folder import EvaluationFolder, read_evaluation
 from rlenv.evaluation.players import LocalPlayer, Player
 from rlenv.evaluation.run import Evaluation, evaluate
 from rlenv.evaluation.samples import Sample
 from rlenv.evaluation.statistics import Estimate, pass_at_1
 from rlenv.evaluation.summary import Summary, summarize
-from rlenv.trajectory import Group
 
 __all__ = [
     "Estimate",

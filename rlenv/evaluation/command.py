@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlenv.display import Display
-from rlenv.errors import UserError
+from rlenv.common.display import Display
+from rlenv.common.errors import UserError
 from rlenv.evaluation.folder import EvaluationFolder
 from rlenv.evaluation.limits import Limits
+from rlenv.evaluation.model_under_test import Subject
 from rlenv.evaluation.plan import Plan
 from rlenv.evaluation.run import evaluate
-from rlenv.evaluation.subject import Subject
-from rlenv.rollout import EnvPool
+from rlenv.rollouts.rollout import EnvPool
 
 _ROOT = Path("evaluations")
 

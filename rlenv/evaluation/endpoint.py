@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from rlenv.chat import with_system
-from rlenv.chat_template import plain_roles
+from rlenv.common.errors import RunFailed
+from rlenv.core.env import TextEnv
+from rlenv.core.reward import Reward
+from rlenv.core.task import Message, Task
 from rlenv.engines.base import Sampling, mix
 from rlenv.engines.openai import Answer, ChatClient, RequestRefused
-from rlenv.env import TextEnv
-from rlenv.errors import RunFailed
 from rlenv.evaluation.players import Played, Player
-from rlenv.reward import Reward
-from rlenv.rollout import EnvPool, env_seed, group_seed
-from rlenv.task import Message, Task
+from rlenv.models.chat_format import with_system
+from rlenv.models.chat_template import plain_roles
+from rlenv.rollouts.rollout import EnvPool, env_seed, group_seed
 
 log = logging.getLogger(__name__)
 

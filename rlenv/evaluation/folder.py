@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.common.files import lock, write_atomically
+from rlenv.common.settings import differences
 from rlenv.evaluation.samples import Sample, read_samples, write_samples
-from rlenv.run_folder import differences, lock, write_atomically
+
+Evaluated = tuple[dict[str, Any], list[Sample]]
+"""The result and the samples of an evaluation."""
 
 
 class EvaluationFolder:
@@ -112,3 +116,10 @@ def read_evaluation(path: Path) -> tuple[dict[str, Any], list[Sample]]:
             )
     result = json.loads((path / "result.json").read_text(encoding="utf-8"))
     return result, read_samples(path / "samples.parquet")
+
+
+def greedy_replies(kept: Mapping[str, Evaluated]) -> list[tuple[Sample, ...]]:
+    """Return each checkpoint's greedy reply to the same tasks, a tuple a task."""
+    return list(
+        zip(*([s for s in samples if s.greedy] for _, samples in kept.values()), strict=True)
+    )

@@ -14,13 +14,13 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from rlenv import registry
-from rlenv.config import EnvSettings, EvaluateSettings
+from rlenv.common.version import DISTRIBUTION
+from rlenv.core import registry
+from rlenv.core.env import TextEnv
 from rlenv.engines.base import Sampling
-from rlenv.env import TextEnv
+from rlenv.run.config import EnvSettings, EvaluateSettings
 
-_OURS = ("environments", "rlenv")
-_LIBRARIES = ("rlenv", "torch", "transformers", "tokenizers", "numpy")
+_LIBRARIES = (DISTRIBUTION, "torch", "transformers", "tokenizers", "numpy")
 
 
 class Plan(EvaluateSettings):
@@ -33,7 +33,7 @@ class Plan(EvaluateSettings):
         name: of the evaluation's folder where there are several; by default the environment's.
         temperature: to sample with; 0 takes the most likely token.
         dtype: what a local model generates in: that of its weights, or `bfloat16`; see
-            `rlenv.config.EngineSettings`.
+            `rlenv.engines.settings.EngineSettings`.
         greedy: make one reply at temperature 0 as well.
         top_p: see `rlenv.engines.base.Sampling`.
         top_k: see `rlenv.engines.base.Sampling`.
@@ -145,7 +145,7 @@ def libraries() -> dict[str, str]:
 
 def _distribution(package: str) -> str:
     """Return the installed distribution that a top-level package comes from, and its version."""
-    name = "rlenv" if package in _OURS else package
+    name = DISTRIBUTION if package == "rlenv" else package
     with contextlib.suppress(metadata.PackageNotFoundError):
         return f"{name} {metadata.version(name)}"
     # looks through everything that is installed, which takes a while

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rlenv.chat import ChatFormat
+from rlenv.core.reward import Reward
+from rlenv.core.task import Message, Task
 from rlenv.engines.base import Engine, Sampling
-from rlenv.reward import Reward
-from rlenv.rollout import EnvPool, play
-from rlenv.task import Message, Task
+from rlenv.models.chat_format import ChatFormat
+from rlenv.rollouts.rollout import EnvPool, play
 
 
 @dataclass(frozen=True)

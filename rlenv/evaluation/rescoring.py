@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rlenv.display import Display
-from rlenv.env import TextEnv
-from rlenv.errors import UserError, main_guard
+from rlenv.common.display import Display
+from rlenv.common.errors import UserError, main_guard
+from rlenv.core.env import TextEnv
+from rlenv.core.reward import Reward
+from rlenv.core.task import Task
 from rlenv.evaluation.folder import EvaluationFolder, read_evaluation
 from rlenv.evaluation.plan import env_version, libraries
 from rlenv.evaluation.players import replies
 from rlenv.evaluation.run import Evaluation, answer_of, conclude
 from rlenv.evaluation.samples import Sample
-from rlenv.reward import Reward
-from rlenv.rollout import EnvPool, env_seed, group_seed
-from rlenv.task import Task
+from rlenv.rollouts.rollout import EnvPool, env_seed, group_seed
 
 _AT_ONCE = 256  # replies announced before the first is judged
 
@@ -79,7 +79,7 @@ def rescore(source: Path, out: Path) -> tuple[dict[str, Any], Evaluation]:
     Raises:
         UserError: the environment no longer has all the tasks.
     """
-    from rlenv import registry
+    from rlenv.core import registry
 
     before, samples = read_evaluation(source)
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rlenv.common.errors import RunFailed
+from rlenv.core.env import TextEnv
+from rlenv.core.task import Task
 from rlenv.engines.base import Sampling
-from rlenv.env import TextEnv
-from rlenv.errors import RunFailed
 from rlenv.evaluation.folder import EvaluationFolder
 from rlenv.evaluation.players import Played, Player
 from rlenv.evaluation.samples import Sample
 from rlenv.evaluation.summary import MOST_GRADER_ERRORS, Summary, summarize
-from rlenv.rollout import EnvPool
-from rlenv.task import Task
+from rlenv.rollouts.rollout import EnvPool
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from rlenv.task import Message
+from rlenv.core.task import Message
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlenv import config
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.common.settings import parse, read_mapping
 from rlenv.evaluation.plan import Plan
 
 _LIST = "environments"
@@ -37,7 +37,7 @@ def read_suite(path: Path, overrides: Mapping[str, Any]) -> list[Plan]:
     Raises:
         UserError: the file is missing, or holds what no suite has.
     """
-    shared = config.read_mapping(path, f"{_LIST}:")
+    shared = read_mapping(path, f"{_LIST}:")
     entries = shared.pop(_LIST, None)
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path} needs a list of {_LIST}, such as {_LIST}: [rlenv/Arithmetic-v0]")
@@ -66,4 +66,4 @@ def make_plan(values: Mapping[str, Any], where: str, prefix: str = "") -> Plan:
         values["env"] = {"id": values["env"]}
     if values.get("split") == "train":
         raise UserError("an evaluation needs held-out tasks; use --split validation or test")
-    return config.parse(Plan, values, where, prefix)
+    return parse(Plan, values, where, prefix)

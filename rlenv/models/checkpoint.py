@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import torch
 
-from rlenv.config import EngineSettings
+from rlenv.common.errors import UserError
+from rlenv.common.files import folder_atomically
 from rlenv.engines.base import Engine
 from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import NativeEngine, unsupported
-from rlenv.errors import UserError
-from rlenv.run_folder import folder_atomically
-from rlenv.stage import adapter_base, local_checkpoint
+from rlenv.engines.settings import EngineSettings
+from rlenv.models.checkpoint_folder import adapter_base, local_checkpoint
 
 
 def load_tokenizer(source: str) -> Any:
@@ -89,7 +89,7 @@ def _with_adapter(model: Any, source: str) -> Any:
     except ImportError:
         raise UserError(
             f"{source} is a LoRA adapter, which needs peft; install it with: "
-            "pip install 'rlenv[lora]'"
+            "pip install 'verifiable-rl[lora]'"
         ) from None
     try:
         return PeftModel.from_pretrained(model, source).merge_and_unload()
@@ -107,7 +107,7 @@ def _places(source: str) -> tuple[str, dict[str, Any]]:
         return source, {}
     if find_spec("gguf") is None:
         raise UserError(
-            f"reading {source} takes the package gguf; install it with: pip install 'rlenv[gguf]'"
+            f"reading {source} takes the package gguf; install it with: pip install 'verifiable-rl[gguf]'"
         )
     path = Path(source).expanduser()
     return str(path.parent), {"gguf_file": path.name}

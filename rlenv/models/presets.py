@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from rlenv.errors import UserError, did_you_mean
+from rlenv.common.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlenv.chat import ChatFormat
+from rlenv.common.errors import UserError
+from rlenv.core.task import Message
 from rlenv.engines.local import evaluating
-from rlenv.errors import UserError
-from rlenv.models import checkpoint, trunks
-from rlenv.stage import local_checkpoint
-from rlenv.task import Message
+from rlenv.models import checkpoint, shared_backbone
+from rlenv.models.chat_format import ChatFormat
+from rlenv.models.checkpoint_folder import local_checkpoint
 
 MEMBER = "member-*"  # folders in a checkpoint that hold the other models of its ensemble
 _TOKENS = 16_384  # in a forward pass, padding included
@@ -150,12 +150,12 @@ class RewardModel:
 def _shared(source: str) -> tuple[Any, Any] | None:
     """Return a reward model on the trunk of the policy that is being trained, if they share one."""
     check_checkpoint(source)
-    borrowed = trunks.borrow(source)
+    borrowed = shared_backbone.borrow(source)
     return None if borrowed is None else (borrowed, checkpoint.load_tokenizer(source))
 
 
 def _borrowed(model: Any) -> bool:
-    return isinstance(model, trunks.BorrowedTrunk)
+    return isinstance(model, shared_backbone.BorrowedTrunk)
 
 
 def members_of(source: str) -> list[str]:

@@ -22,10 +22,10 @@ found.clean`, and a lenient one takes what it gets.
 
 from __future__ import annotations
 
+from rlenv.parsing.boxed import boxed, hashes, last_boxed
 from rlenv.parsing.expressions import Expression, expression
 from rlenv.parsing.fences import code
-from rlenv.parsing.found import Found
-from rlenv.parsing.marks import boxed, hashes, last_boxed
+from rlenv.parsing.match import Found
 from rlenv.parsing.numbers import integer
 from rlenv.parsing.tags import after_thinking, answer, tag, thinking
 from rlenv.parsing.tools import ToolCall, tool_calls, write_tool_call

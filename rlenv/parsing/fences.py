@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlenv.parsing.found import Found, Span, last
+from rlenv.parsing.match import Found, Span, last
 
 _ALIASES = {
     "python": {"python", "py", "python3"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlenv.parsing.marks import boxed
+from rlenv.parsing.boxed import boxed
 
 _INTEGER = re.compile(r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)")
 _STATES = re.compile(r"(?:=|\bis|\bare|:|####)\Z", re.IGNORECASE)

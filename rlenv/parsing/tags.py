@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from rlenv.parsing.found import Found, last, pair
+from rlenv.parsing.match import Found, last, pair
 
 
 def tag(reply: str, name: str) -> Found | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlenv.parsing.fences import code
-from rlenv.parsing.found import Found
+from rlenv.parsing.match import Found
 from rlenv.parsing.tags import after_thinking
 
 _TAGS = re.compile(r"<(/?)tool_call>")

@@ -4,7 +4,7 @@ import re
 import pytest
 
 import rlenv
-from environments.arithmetic import LEVELS
+from rlenv.environments.arithmetic import LEVELS
 
 
 def tasks(level, count=300):

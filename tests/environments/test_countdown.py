@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlenv
-from environments.countdown import LEVELS
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.environments.countdown import LEVELS
 
 
 def make(**options):

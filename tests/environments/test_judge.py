@@ -3,9 +3,9 @@
 import pytest
 
 import rlenv
-from environments import judge as judge_module
-from rlenv.errors import UserError
-from rlenv.speakers import Said
+from rlenv.common.errors import UserError
+from rlenv.environments import judge as judge_module
+from rlenv.judges.chat_client import Said
 
 ROWS = [{"prompt": f"Greet person {n}.", "answer": "please, hello"} for n in range(60)]
 

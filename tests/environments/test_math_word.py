@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import rlenv
-from environments.math_word import INSTRUCTIONS, read_gold
+from rlenv.common.errors import UserError
 from rlenv.conformance import Settings, run
-from rlenv.errors import UserError
+from rlenv.environments.math_word import INSTRUCTIONS, read_gold
 from tests.conftest import GSM8K, ROOT, needs_gsm8k
 
 FEW = Settings(tasks=8, draws=500, seconds=5, processes=1)
@@ -92,7 +92,7 @@ def test_a_gold_answer_that_cannot_be_judged_is_a_grader_error():
 @pytest.fixture
 def demo():
     yield "demo/WordProblems-v0"
-    rlenv.registry._specs.pop("demo/WordProblems-v0", None)
+    rlenv.core.registry._specs.pop("demo/WordProblems-v0", None)
 
 
 def test_registering_a_data_set_of_ones_own(demo, tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_registering_a_data_set_of_ones_own(demo, tmp_path, monkeypatch):
         columns={"prompt": "question", "answer": "solution"},
         rubric=rlenv.Rubric(correct=1.0, format=0.1, gate="format"),
     )
-    splits = {split: rlenv.make(demo, split=split) for split in rlenv.task.SPLITS}
+    splits = {split: rlenv.make(demo, split=split) for split in rlenv.core.task.SPLITS}
     assert sum(len(env.tasks) for env in splits.values()) == 300
     question, _ = splits["test"].reset(seed=0)
     assert "What is" in question
@@ -116,7 +116,8 @@ def test_registering_a_data_set_of_ones_own(demo, tmp_path, monkeypatch):
 
 def test_what_it_is_built_on_is_loaded_late():
     code = (
-        "import sys, rlenv; print([m in sys.modules for m in ('torch', 'environments.math_word')], "
+        "import sys, rlenv; "
+        "print([m in sys.modules for m in ('torch', 'rlenv.environments.math_word')], "
         "rlenv.MathWord.__name__, 'MathWord' in dir(rlenv))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -152,7 +153,9 @@ def test_the_official_test_set_is_the_test_split(tmp_path, monkeypatch):
     # the same question in both, though not to the letter
     write_gsm8k(tmp_path, [*train, "How many are  7 pears?"], test)
     monkeypatch.setenv("RLENV_GSM8K", str(tmp_path))
-    splits = {split: rlenv.make("rlenv/GSM8K-v0", split=split).tasks for split in rlenv.task.SPLITS}
+    splits = {
+        split: rlenv.make("rlenv/GSM8K-v0", split=split).tasks for split in rlenv.core.task.SPLITS
+    }
     questions = {s: [t.question.split("\n")[0] for t in tasks] for s, tasks in splits.items()}
     assert questions["test"] == test
     assert sorted(questions["train"] + questions["validation"]) == sorted(train)
@@ -163,7 +166,7 @@ def test_the_official_test_set_is_the_test_split(tmp_path, monkeypatch):
 
 
 def test_from_the_hub(monkeypatch):
-    from environments import gsm8k
+    from rlenv.environments import gsm8k
 
     asked = []
 
@@ -179,7 +182,7 @@ def test_from_the_hub(monkeypatch):
 
 
 def test_without_the_data_the_folder_is_named(monkeypatch):
-    from environments import gsm8k
+    from rlenv.environments import gsm8k
 
     def fail(source, part):
         raise UserError("the data set could not be loaded")
@@ -191,7 +194,7 @@ def test_without_the_data_the_folder_is_named(monkeypatch):
 
 @needs_gsm8k
 def test_the_sizes_of_gsm8k():
-    sizes = {split: len(gsm8k(split).tasks) for split in rlenv.task.SPLITS}
+    sizes = {split: len(gsm8k(split).tasks) for split in rlenv.core.task.SPLITS}
     assert sizes["test"] == 1319
     assert sizes["train"] + sizes["validation"] == 7473
     assert 600 < sizes["validation"] < 900
@@ -200,7 +203,7 @@ def test_the_sizes_of_gsm8k():
 @needs_gsm8k
 def test_every_gold_answer_equals_itself_and_not_itself_plus_one():
     count = 0
-    for split in rlenv.task.SPLITS:
+    for split in rlenv.core.task.SPLITS:
         env = gsm8k(split)
         for task in env.tasks:
             gold = int(task.answer.replace(",", ""))
@@ -216,7 +219,7 @@ def test_every_gold_answer_equals_itself_and_not_itself_plus_one():
 
 @needs_gsm8k
 def test_every_solution_is_a_demonstration():
-    for split in rlenv.task.SPLITS:
+    for split in rlenv.core.task.SPLITS:
         env = gsm8k(split)
         for task in env.tasks:
             reply = env.demonstrate(task, task.prompt)

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 import rlenv
-from environments.mix import Mix
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.environments.mix import Mix
 
 
 @rlenv.register("demo-mix/Guess-v0", max_turns=3)

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlenv
-from environments.python_tool import LEVELS
-from environments.tools import calculator, python
 from rlenv import parsing
-from rlenv.demonstrations import demonstrate
-from rlenv.errors import UserError
-from rlenv.tools import Tool
+from rlenv.common.errors import UserError
+from rlenv.core.tools import Tool
+from rlenv.environments.python_tool import LEVELS
+from rlenv.environments.tools import calculator, python
+from rlenv.rollouts.demonstrations import demonstrate
 
 small = st.fractions(-(10**12), 10**12, max_denominator=1000)
 

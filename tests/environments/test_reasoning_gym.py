@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import rlenv
-from environments.reasoning_gym import FAMILIES, LEFT_OUT, judge
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.environments.reasoning_gym import FAMILIES, LEFT_OUT, judge
 
 needs_library = pytest.mark.skipif(
     importlib.util.find_spec("reasoning_gym") is None,
@@ -92,7 +92,7 @@ def test_every_split_has_tasks(family):
 
 DIGEST = """
 import hashlib, random, rlenv
-from environments.reasoning_gym import FAMILIES
+from rlenv.environments.reasoning_gym import FAMILIES
 from tests.environments.test_reasoning_gym import SLOW
 for family in FAMILIES:
     env, rng = rlenv.make(f"rlenv/reasoning_gym/{family}-v0"), random.Random(7)

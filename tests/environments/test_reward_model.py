@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import rlenv
-from rlenv.chat import ChatFormat
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
 from rlenv.models import checkpoint
+from rlenv.models.chat_format import ChatFormat
 from rlenv.models.reward_model import RewardModel
 from rlenv.models.tokenizer import character_tokenizer
 
@@ -103,7 +103,7 @@ def test_what_was_announced_is_scored_at_once(models, monkeypatch):
     together = [env.step(f"batched {number}")[1] for number, env in enumerate(envs)]
     assert len(sizes) == 1
     assert sizes[0] > len(envs)  # the references too
-    from environments import reward_model
+    from rlenv.environments import reward_model
 
     reward_model._scorer.cache_clear()
     for number, (task, value) in enumerate(zip(tasks, together, strict=True)):
@@ -125,7 +125,7 @@ def test_a_verified_reward_beside_it(models):
 
 
 def test_tasks_are_split_as_the_pairs_of_a_reward_stage(models):
-    from rlenv.preferences import read
+    from rlenv.data.preferences import read
 
     pairs = read(ROWS)
     for split in ("train", "validation", "test"):

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenv import cli
-from rlenv.bits import baselines, model_bits, windows
-from rlenv.byte_ngrams import ByteNgrams
+from rlenv.cli import main
+from rlenv.cli.bits_per_byte import baselines, model_bits, windows
+from rlenv.data.byte_ngrams import ByteNgrams
 
 LETTERS = st.binary(min_size=1, max_size=12).map(lambda raw: bytes(97 + b % 3 for b in raw))
 
@@ -105,12 +105,12 @@ def test_the_command_shows_models_beside_baselines(finished_run, tmp_path, capsy
     (tmp_path / "train.txt").write_text("1 + 2 = 3\n" * 50)
     (tmp_path / "held.jsonl").write_text(json.dumps({"text": "2 + 1 = 3\n"}) + "\n")
     files = ["--text", str(tmp_path / "held.jsonl"), "--train", str(tmp_path / "train.txt")]
-    assert cli.main(["bits", str(finished_run / "pretrain"), *files, "--json"]) == 0
+    assert main.main(["bits", str(finished_run / "pretrain"), *files, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["bytes"], found["documents"]) == (10, 1)
     names = ["unigram, bytes", "5-gram, bytes", "gzip -9", str(finished_run / "pretrain")]
     assert list(found["bits_per_byte"]) == names
-    assert cli.main(["bits", *files]) == 0
+    assert main.main(["bits", *files]) == 0
     assert "gzip -9" in capsys.readouterr().out
 
 
@@ -126,5 +126,5 @@ def test_the_command_shows_models_beside_baselines(finished_run, tmp_path, capsy
 def test_mistakes_are_named(tmp_path, arguments, says, capsys):
     held = tmp_path / "held.txt"
     held.write_text("text")
-    assert cli.main(["bits", *(a.replace("{held}", str(held)) for a in arguments)]) == 2
+    assert main.main(["bits", *(a.replace("{held}", str(held)) for a in arguments)]) == 2
     assert says in capsys.readouterr().err

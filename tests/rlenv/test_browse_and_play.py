@@ -3,28 +3,28 @@ import json
 
 import pytest
 
-from rlenv import cli
+from rlenv.cli import main
 from tests.conftest import DIGITS
 
 ENV = "rlenv/Arithmetic-v0"
 
 
 def test_list(capsys):
-    assert cli.main(["list"]) == 0
+    assert main.main(["list"]) == 0
     assert ENV in capsys.readouterr().out
-    assert cli.main(["list", "--json", "rlenv/arith"]) == 0
+    assert main.main(["list", "--json", "rlenv/arith"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["id"] == ENV
     assert "17 + 25" in row["what"]
-    assert cli.main(["list", "nothing-like-it"]) == 2
+    assert main.main(["list", "nothing-like-it"]) == 2
 
 
 def test_show(capsys):
-    assert cli.main(["show", ENV]) == 0
+    assert main.main(["show", ENV]) == 0
     text = capsys.readouterr().out
     for word in ("train", "validation", "test", "correct", "solved from 1", "gold: "):
         assert word in text
-    assert cli.main(["show", ENV, "--json", "--option", "level=4"]) == 0
+    assert main.main(["show", ENV, "--json", "--option", "level=4"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["options"] == {"level": 4}
     assert shown["components"] == {"correct": 1.0}
@@ -34,7 +34,7 @@ def test_show(capsys):
 
 
 def test_show_an_environment_from_a_file(capsys):
-    assert cli.main(["show", f"{DIGITS}:Digits-v0"]) == 0
+    assert main.main(["show", f"{DIGITS}:Digits-v0"]) == 0
     assert "demo/Digits-v0" in capsys.readouterr().out
 
 
@@ -44,7 +44,7 @@ def answer(question: str) -> str:
 
 def play(monkeypatch, capsys, typed, *arguments):
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    assert cli.main(["play", ENV, "--seed", "3", *arguments]) == 0
+    assert main.main(["play", ENV, "--seed", "3", *arguments]) == 0
     return capsys.readouterr().out
 
 
@@ -81,14 +81,14 @@ def test_a_checkpoint_plays(finished_run, monkeypatch, capsys):
     ],
 )
 def test_bad_input(words, says, capsys):
-    assert cli.main(words) == 2
+    assert main.main(words) == 2
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
     assert says in errors
 
 
 def test_help(capsys):
-    assert cli.main([]) == 0
+    assert main.main([]) == 0
     text = capsys.readouterr().out
-    for command in cli.COMMANDS:
+    for command in main.COMMANDS:
         assert command in text

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenv.chat import ChatFormat
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.models.chat_format import ChatFormat
 
 QUESTION = [{"role": "user", "content": "17 + 25 = ?"}]
 printable = st.text(alphabet=[chr(c) for c in range(32, 127)], max_size=30)

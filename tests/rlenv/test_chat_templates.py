@@ -7,10 +7,10 @@ import pytest
 
 import rlenv
 from rlenv import parsing
-from rlenv.chat import ChatFormat
+from rlenv.common.errors import UserError
 from rlenv.engines.base import Sampling
-from rlenv.errors import UserError
-from rlenv.rollout import EnvPool, play
+from rlenv.models.chat_format import ChatFormat
+from rlenv.rollouts.rollout import EnvPool, play
 from tests.rlenv import chat_templates
 from tests.rlenv.chat_templates import FORMATS
 

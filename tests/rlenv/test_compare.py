@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from rlenv import cli
-from rlenv.compare import Comparison, markdown, name_columns, page, read_prompts
-from rlenv.errors import UserError
-from rlenv.play import checkpoint_policy
+from rlenv.cli import main
+from rlenv.cli.compare import Comparison, markdown, name_columns, page, read_prompts
+from rlenv.cli.play import checkpoint_policy
+from rlenv.common.errors import UserError
 
 PROMPTS = ["1 2 3", "4 5"]
 
@@ -22,7 +22,7 @@ def prompts(tmp_path):
 
 def compare(finished_run, prompts, *more):
     checkpoints = [f"base={finished_run}/pretrain", str(finished_run / "sft")]
-    return cli.main(
+    return main.main(
         ["compare", *checkpoints, "--prompts", str(prompts), "--max-tokens", "4", *more]
     )
 
@@ -51,7 +51,7 @@ def test_a_model_without_a_template_goes_on_with_the_text(finished_run, prompts,
     bare = shutil.copytree(finished_run / "pretrain", tmp_path / "bare")
     (bare / "chat_template.jinja").unlink()
     arguments = ["compare", str(bare), "--prompts", str(prompts), "--max-tokens", "3", "--json"]
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
     assert len(json.loads(capsys.readouterr().out)["answers"]["bare"]) == 2
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv import cli, comparison
-from rlenv import eval as evaluation
-from rlenv.comparison import compare_samples, swapping_test
+from rlenv.cli import eval as evaluation
+from rlenv.cli import main
+from rlenv.evaluation import comparison
+from rlenv.evaluation.comparison import compare_samples, swapping_test
 from rlenv.evaluation.samples import read_samples
 from tests.rlenv.test_samples import sample
 
@@ -114,7 +115,7 @@ def forget(monkeypatch, path):
     """Let the next command read the file again, as a new process would."""
     import sys
 
-    from rlenv import registry
+    from rlenv.core import registry
 
     monkeypatch.setattr(registry, "_files_loaded", {})
     sys.modules.pop(f"_rlenv_file_{path.stem}", None)
@@ -123,7 +124,7 @@ def forget(monkeypatch, path):
 @pytest.mark.parametrize("turns", [1, 2])
 def test_the_same_verifier_gives_the_same_verdicts(evaluated, capsys, turns):
     _, out = evaluated(turns)
-    assert cli.main(["rescore", str(out)]) == 0
+    assert main.main(["rescore", str(out)]) == 0
     assert "0 of 30 verdicts changed" in capsys.readouterr().out
     again = out.with_name("kept-rescored")
     assert read_samples(again / "samples.parquet") == read_samples(out / "samples.parquet")
@@ -137,7 +138,7 @@ def test_another_verifier_gives_other_verdicts(evaluated, capsys, monkeypatch):
     old = json.loads((out / "result.json").read_text())
     write(path, 1, "rlenv.Reward(1.0 - len(reply) % 2, {'even': 1.0})")
     forget(monkeypatch, path)
-    assert cli.main(["rescore", str(out)]) == 0
+    assert main.main(["rescore", str(out)]) == 0
     assert "30 of 30 verdicts changed" in capsys.readouterr().out
     after = read_samples(out.with_name("kept-rescored") / "samples.parquet")
     assert [s.value for s in after] == [1 - s.value for s in before]
@@ -146,7 +147,7 @@ def test_another_verifier_gives_other_verdicts(evaluated, capsys, monkeypatch):
     assert result["env_version"] != old["env_version"]
     assert result["pass_at_1"] == pytest.approx(1 - old["pass_at_1"])
 
-    assert cli.main(["compare", str(out), str(out.with_name("kept-rescored")), "--json"]) == 0
+    assert main.main(["compare", str(out), str(out.with_name("kept-rescored")), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["difference"]["value"] == pytest.approx(1 - 2 * old["pass_at_1"])
 
@@ -155,7 +156,7 @@ def test_an_environment_that_answers_otherwise_leaves_no_verdict(evaluated, caps
     path, out = evaluated(2)
     write(path, 2, answer="Stop.")
     forget(monkeypatch, path)
-    assert cli.main(["rescore", str(out)]) == 1
+    assert main.main(["rescore", str(out)]) == 1
     assert "answers differently" in capsys.readouterr().err
 
 
@@ -163,7 +164,7 @@ def test_tasks_that_changed_are_refused(evaluated, capsys, monkeypatch):
     path, out = evaluated(1)
     path.write_text(path.read_text().replace("10000", "9000"))
     forget(monkeypatch, path)
-    assert cli.main(["rescore", str(out)]) == 2
+    assert main.main(["rescore", str(out)]) == 2
     assert "its tasks changed" in capsys.readouterr().err
 
 
@@ -172,7 +173,7 @@ def test_compare_refuses_what_is_not_comparable(evaluated, finished_run, capsys,
     other = tmp_path / "other"
     run = [str(finished_run / "sft"), "rlenv/Arithmetic-v0", *FEW, "--output", str(other)]
     assert evaluation.main(run) == 0
-    assert cli.main(["compare", str(out), str(other)]) == 2
+    assert main.main(["compare", str(out), str(other)]) == 2
     assert "not of the same tasks" in capsys.readouterr().err
-    assert cli.main(["compare", str(out), str(tmp_path / "nowhere")]) == 2
+    assert main.main(["compare", str(out), str(tmp_path / "nowhere")]) == 2
     assert "no finished evaluation" in capsys.readouterr().err

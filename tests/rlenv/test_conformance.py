@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import rlenv
-from rlenv import check, cli
-from rlenv.conformance import CHECKS, Settings, run, speed, subject
+from rlenv.cli import check, main
+from rlenv.conformance import CHECKS, Settings, env_under_test, run, speed
 from tests.conftest import GSM8K, ROOT, needs_gsm8k
 
 FILE = ROOT / "tests" / "broken_envs.py"
@@ -168,7 +168,7 @@ def test_absurd_slowness_fails(monkeypatch):
 
 
 def test_a_grader_that_hangs_fails(monkeypatch):
-    monkeypatch.setattr(subject, "HANG", 3.0)
+    monkeypatch.setattr(env_under_test, "HANG", 3.0)
     failed = failures(run(f"{FILE}:Hangs-v0", settings=FEW, skip=SLOW))
     assert set(failed) == {"worthless replies"}
     assert "more than 3 s" in failed["worthless replies"].detail
@@ -198,7 +198,7 @@ QUICK = ["--tasks", "30", "--draws", "3000", "--skip", "across processes", "--sk
 
 
 def test_the_command_prints_a_table_with_a_fix(capsys):
-    assert cli.main(["check", f"{FILE}:Palindromes-v0", *QUICK]) == 1
+    assert main.main(["check", f"{FILE}:Palindromes-v0", *QUICK]) == 1
     printed = " ".join(capsys.readouterr().out.split())
     for words in ("gold reply ok", "gaming FAIL", "fix: leave", "1 of 12 checks failed, 2 skipped"):
         assert words in printed

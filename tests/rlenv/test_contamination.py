@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlenv
-from rlenv import cli
-from rlenv.contamination import find_tasks, read_texts
+from rlenv.cli import main
+from rlenv.cli.contamination import find_tasks, read_texts
 
 STORY = (
     "A farmer brings {n} red apples and {m} green pears to the market of the old town by the river "
@@ -102,11 +102,11 @@ def test_the_command(tmp_path, capsys):
     lines = [env.text(task) for task in rng.sample(tasks, 5)]
     (tmp_path / "text.txt").write_text("\n".join(["no sums here", *lines]))
     command = ["contamination", "rlenv/Arithmetic-v0", str(tmp_path), "--tasks", "50"]
-    assert cli.main([*command, "--json"]) == 0
+    assert main.main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (len(result["found"]), result["share"], result["too_short"]) == (5, 0.1, 50)
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert "5 of 50 tasks (10.0%)" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
-    assert cli.main([*command[:2], str(tmp_path / "empty")]) == 2
+    assert main.main([*command[:2], str(tmp_path / "empty")]) == 2
     assert "no text" in capsys.readouterr().err

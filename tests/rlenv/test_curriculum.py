@@ -3,9 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv.config import parse
-from rlenv.curriculum import Curriculum, CurriculumSettings
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.common.settings import parse
+from rlenv.rollouts.curriculum import Curriculum, CurriculumSettings
 
 
 def settings(**values):

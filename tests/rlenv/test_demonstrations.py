@@ -3,10 +3,10 @@ import itertools
 import pytest
 
 import rlenv
-from rlenv.demonstrations import demonstrate
 from rlenv.engines.base import Sampling
-from rlenv.rollout import EnvPool, play
-from trainers.sft.demonstrations import demonstrations
+from rlenv.rollouts.demonstrations import demonstrate
+from rlenv.rollouts.rollout import EnvPool, play
+from rlenv.trainers.sft.demonstrations import demonstrations
 
 from .test_env import HigherLower, Reverse
 from .test_rollout import Scripted

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from rlenv import display as module
-from rlenv.display import Display
+from rlenv.common import display as module
+from rlenv.common.display import Display
 
 
 @pytest.fixture

@@ -206,7 +206,7 @@ def test_tasks_from_rows_of_data(tmp_path, kind):
     else:
         source = rows
     columns = {"prompt": "q", "answer": "a"}
-    made = [Reverse(rows=source, columns=columns, split=s) for s in rlenv.task.SPLITS]
+    made = [Reverse(rows=source, columns=columns, split=s) for s in rlenv.core.task.SPLITS]
     assert sum(len(env.tasks) for env in made) == 100
     question, _ = made[0].reset(seed=1)
     assert question in {row["q"] for row in rows}
@@ -242,7 +242,7 @@ def test_rows_of_a_data_set_by_its_id(monkeypatch):
         )
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    made = [Reverse(rows="someone/words-v1.5:long", split=s) for s in rlenv.task.SPLITS]
+    made = [Reverse(rows="someone/words-v1.5:long", split=s) for s in rlenv.core.task.SPLITS]
     assert sum(len(env.tasks) for env in made) == 50
     assert asked == [("someone/words-v1.5", "long", None)]
     with pytest.raises(rlenv.UserError, match="'someone/gone' could not be loaded: no such data"):
@@ -255,7 +255,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
         path.write_text(
             "".join(json.dumps({"prompt": str(i), "answer": i}) + "\n" for i in range(count))
         )
-        splits = [Reverse(rows=path, split=split).tasks for split in rlenv.task.SPLITS]
+        splits = [Reverse(rows=path, split=split).tasks for split in rlenv.core.task.SPLITS]
         assert sum(map(len, splits)) == count
     assert Reverse(rows=path).rows is Reverse(rows=path).rows
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rlenv import cli
-from rlenv import eval as evaluation
-from rlenv.chat import ChatFormat
-from rlenv.data import load_rows
+from rlenv.cli import eval as evaluation
+from rlenv.cli import main
+from rlenv.core.rows import load_rows
 from rlenv.evaluation import LocalPlayer
 from rlenv.evaluation.folder import EvaluationFolder
+from rlenv.evaluation.model_under_test import load_subject
 from rlenv.evaluation.samples import read_samples
-from rlenv.evaluation.subject import load_subject
+from rlenv.models.chat_format import ChatFormat
 from tests.conftest import DIGITS, ROOT
 
 ENV = "rlenv/Arithmetic-v0"
@@ -160,17 +160,17 @@ def test_replies_at_temperature_0_are_reported_compared_and_rescored(
     assert evaluation.main([*at_0, "--samples", "1"]) == 0
     capsys.readouterr()
     kept, found = str(tmp_path / "kept"), str(tmp_path / "at-0")
-    assert cli.main(["rescore", found]) == 0
+    assert main.main(["rescore", found]) == 0
     said = capsys.readouterr().out
     assert "0 of 10 verdicts changed" in said
     assert "at temperature 0" in said
-    assert cli.main(["compare", found, f"{found}-rescored", "--json"]) == 0
+    assert main.main(["compare", found, f"{found}-rescored", "--json"]) == 0
     same = json.loads(capsys.readouterr().out)
     assert (same["tasks"], same["difference"]["value"]) == (10, 0.0)
-    assert cli.main(["compare", kept, found]) == 0
+    assert main.main(["compare", kept, found]) == 0
     assert "10 tasks" in capsys.readouterr().out
     for folders in ([found], [found, kept]):
-        assert cli.main(["report", *folders]) == 0
+        assert main.main(["report", *folders]) == 0
         assert "pass@1" in (tmp_path / "at-0/report.html").read_text()
 
 
@@ -347,7 +347,7 @@ def test_bad_input_ends_in_one_sentence(finished_run, capsys, arguments, says):
         ["-c", "import rlenv"],
         ["-m", "rlenv.train", "--help"],
         ["-m", "rlenv.eval", "--help"],
-        ["-m", "rlenv.cli", "--help"],
+        ["-m", "rlenv", "--help"],
     ],
 )
 def test_no_torch_before_it_is_needed(arguments):

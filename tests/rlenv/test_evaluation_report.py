@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv import cli
-from rlenv import eval as evaluation
+from rlenv.cli import eval as evaluation
+from rlenv.cli import main
 from rlenv.evaluation import breakdown
 from rlenv.evaluation.samples import read_samples, write_samples
 from tests.rlenv.test_samples import sample
@@ -94,7 +94,7 @@ def two(finished_run, tmp_path_factory):
 
 
 def test_the_page_of_one_evaluation(two, capsys):
-    assert cli.main(["report", str(two / "sft")]) == 0
+    assert main.main(["report", str(two / "sft")]) == 0
     path = two / "sft/report.html"
     assert str(path) in capsys.readouterr().out.replace("\n", "")
     text = path.read_text()
@@ -109,12 +109,12 @@ def test_the_page_of_one_evaluation(two, capsys):
 def test_the_page_of_several(two, tmp_path):
     out = tmp_path / "both.html"
     folders = [str(two / "sft"), str(two / "grpo")]
-    assert cli.main(["report", *folders, "--output", str(out)]) == 0
+    assert main.main(["report", *folders, "--output", str(out)]) == 0
     text = out.read_text()
     assert "grpo over sft" in text
     assert "pass@k grpo" in text
     again = tmp_path / "again.html"
-    assert cli.main(["report", *folders, "--output", str(again)]) == 0
+    assert main.main(["report", *folders, "--output", str(again)]) == 0
     assert again.read_text() == text
 
 
@@ -126,7 +126,7 @@ def test_text_of_models_is_only_shown(two, tmp_path):
     kept = read_samples(two / "sft/samples.parquet")
     evil = sample(reply="<script>alert(1)</script>", solved=False, value=0.0)
     write_samples(copy / "samples.parquet", [*kept, evil])
-    assert cli.main(["report", str(copy)]) == 0
+    assert main.main(["report", str(copy)]) == 0
     assert "<script>" not in (copy / "report.html").read_text()
 
 
@@ -134,7 +134,7 @@ def test_evaluations_of_other_tasks_share_no_page(two, finished_run, tmp_path, c
     other = tmp_path / "other"
     command = [str(finished_run / "sft"), *FEW, "--option", "level=2", "--output", str(other)]
     assert evaluation.main(command) == 0
-    assert cli.main(["report", str(two / "sft"), str(other)]) == 2
+    assert main.main(["report", str(two / "sft"), str(other)]) == 2
     assert "not of the same tasks" in capsys.readouterr().err
-    assert cli.main(["report", str(two / "sft"), "--output", "/no/such/folder/x.html"]) == 2
+    assert main.main(["report", str(two / "sft"), "--output", "/no/such/folder/x.html"]) == 2
     assert "does not exist" in capsys.readouterr().err

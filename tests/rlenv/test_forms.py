@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv import forms
-from rlenv.errors import UserError
-from rlenv.forms import BadRow
+from rlenv.common.errors import UserError
+from rlenv.data import conversation_formats
+from rlenv.data.conversation_formats import BadRow
 
 TEXT = st.text(min_size=1).filter(str.strip)
 PAIRS = st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3)
@@ -24,7 +24,7 @@ def chat(pairs):
 
 
 def read(row):
-    return forms.read(row, forms.recognise(row, "here"))
+    return conversation_formats.read(row, conversation_formats.recognise(row, "here"))
 
 
 @given(PAIRS)
@@ -86,12 +86,12 @@ def test_tools_stand_in_the_first_message():
     ],
 )
 def test_a_bad_row_says_why(row, reason):
-    form = forms.recognise(row, "here")
+    form = conversation_formats.recognise(row, "here")
     with pytest.raises(BadRow) as bad:
-        forms.read(row, form)
+        conversation_formats.read(row, form)
     assert str(bad.value) == reason
 
 
 def test_unknown_columns_are_named():
     with pytest.raises(UserError, match=r"here .* its columns are question, outputs; .* Did you"):
-        forms.recognise(["question", "outputs"], "here")
+        conversation_formats.recognise(["question", "outputs"], "here")

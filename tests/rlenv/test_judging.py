@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv.errors import UserError
-from rlenv.judging import Judge, choice_prompt, grade_prompt, read_verdict
-from rlenv.speakers import Endpoint, Local, Said, SpeakerSettings
+from rlenv.common.errors import UserError
+from rlenv.judges.chat_client import Endpoint, Local, Said, SpeakerSettings
+from rlenv.judges.judge import Judge, choice_prompt, grade_prompt, read_verdict
 
 ASKED = [{"role": "user", "content": "Say hello."}]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rlenv import eval as evaluation
-from rlenv.errors import UserError
+from rlenv.cli import eval as evaluation
+from rlenv.common.errors import UserError
 from rlenv.models import checkpoint
 from rlenv.models.digest import digest
 

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from rlenv import cli
+from rlenv.cli import main
+from rlenv.cli.next_token import predict
 from rlenv.models import checkpoint
-from rlenv.next_token import predict
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def model(finished_run):
 
 
 def test_probabilities_are_the_models(model, capsys):
-    assert cli.main(["next", "1", "--model", str(model), "--json", "--top", "3"]) == 0
+    assert main.main(["next", "1", "--model", str(model), "--json", "--top", "3"]) == 0
     found = json.loads(capsys.readouterr().out)
     causal, tokenizer = checkpoint.load(str(model))
     ids = [tokenizer.bos_token_id, *tokenizer("1", add_special_tokens=False)["input_ids"]]
@@ -36,13 +36,13 @@ def test_probabilities_are_the_models(model, capsys):
 
 def test_a_question_is_asked_as_in_chat(finished_run, capsys):
     sft = str(finished_run / "sft")
-    assert cli.main(["next", "1", "--model", sft, "--chat", "--json"]) == 0
+    assert main.main(["next", "1", "--model", sft, "--chat", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["tokens"]
     assert told == ["<|begin|>", "<|user|>", "1", "<|end|>", "<|assistant|>"]
 
 
 def test_bars_are_shown(model, capsys):
-    assert cli.main(["next", "1", "--model", str(model), "--top", "2"]) == 0
+    assert main.main(["next", "1", "--model", str(model), "--top", "2"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "<|begin|>|1"
     assert out.count("%") == 3
@@ -70,5 +70,5 @@ def test_rows_of_an_embedding_that_are_no_token_are_never_next(nano, tokenizer):
     ],
 )
 def test_mistakes_are_named(model, arguments, says, capsys):
-    assert cli.main(["next", *arguments, "--model", str(model)]) == 2
+    assert main.main(["next", *arguments, "--model", str(model)]) == 2
     assert says in capsys.readouterr().err

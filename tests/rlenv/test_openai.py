@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 import rlenv
-from rlenv import eval as evaluation
+from rlenv.cli import eval as evaluation
+from rlenv.common.errors import RunFailed, UserError
 from rlenv.engines.base import Sampling
 from rlenv.engines.openai import ChatClient, Endpoint, Pace
-from rlenv.errors import RunFailed, UserError
 from rlenv.evaluation.endpoint import EndpointPlayer
 from rlenv.evaluation.samples import read_samples
-from rlenv.rollout import EnvPool
+from rlenv.rollouts.rollout import EnvPool
 
 LOCAL = "openai:small@http://localhost:9/v1"
 ASK = [{"role": "user", "content": "1 + 1 = ?"}]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv.data import load_rows
-from rlenv.errors import UserError
-from rlenv.preferences import from_ranking, implicit_prompt, pairs_of, read
+from rlenv.common.errors import UserError
+from rlenv.core.rows import load_rows
+from rlenv.data.preferences import from_ranking, implicit_prompt, pairs_of, read
 from tests.conftest import SHARED
 
 POLITE = SHARED / "data" / "preference" / "polite-preferences.json"

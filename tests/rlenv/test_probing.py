@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlenv
-from rlenv import cli, parsing
+from rlenv import parsing
+from rlenv.cli import main
 from rlenv.engines.base import Sampling
 from rlenv.evaluation import evaluate
 from rlenv.evaluation.players import Played
-from rlenv.probing import probe, without_answer
-from rlenv.rollout import EnvPool
+from rlenv.evaluation.probing import probe, without_answer
+from rlenv.rollouts.rollout import EnvPool
 
 
 class Sums(rlenv.SingleTurnEnv):
@@ -132,15 +133,15 @@ def test_taking_an_answer_out_leaves_the_form(number):
 def test_the_command(finished_run, capsys, tmp_path):
     command = ["probe", str(finished_run / "sft"), "rlenv/Arithmetic-v0", "--tasks", "5"]
     command += ["--samples", "1", "--max-tokens", "4", "--output", str(tmp_path / "kept")]
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert "pass@1 without suspects" in capsys.readouterr().out
-    assert cli.main([*command, "--json"]) == 0
+    assert main.main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["samples"] == 5
-    assert cli.main([*command, "--stricter", "rubric=5"]) == 2
+    assert main.main([*command, "--stricter", "rubric=5"]) == 2
     assert "no components" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--split", "train"], ["--tasks", "0"]])
 def test_bad_input_ends_in_one_sentence(finished_run, capsys, arguments):
-    assert cli.main(["probe", str(finished_run / "sft"), "rlenv/Arithmetic-v0", *arguments]) == 2
+    assert main.main(["probe", str(finished_run / "sft"), "rlenv/Arithmetic-v0", *arguments]) == 2
     assert capsys.readouterr().err.startswith("error: ")

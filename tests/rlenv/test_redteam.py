@@ -3,15 +3,15 @@ import json
 import pytest
 
 import rlenv
-from rlenv import cli
+from rlenv.cli import main
 from rlenv.engines.base import Sampling
+from rlenv.environments.redteam import RedTeam, refuses, report
+from rlenv.environments.redteam.attacks import ATTACKS
+from rlenv.environments.redteam.prompts import HARMFUL, HARMLESS
 from rlenv.evaluation import evaluate
+from rlenv.evaluation.model_under_test import Subject
 from rlenv.evaluation.samples import read_samples
-from rlenv.evaluation.subject import Subject
-from rlenv.redteam import RedTeam, refuses, report
-from rlenv.redteam.attacks import ATTACKS
-from rlenv.redteam.prompts import HARMFUL, HARMLESS
-from rlenv.rollout import EnvPool
+from rlenv.rollouts.rollout import EnvPool
 from tests.rlenv.test_probing import Cheat
 
 
@@ -102,11 +102,11 @@ def test_empty_replies_count_as_neither():
 def test_the_command(capsys, tmp_path, monkeypatch):
     no = Cheat(lambda task: "I'm sorry, but no.")
     stub = Subject("m", {"name": "m"}, lambda system: no)
-    monkeypatch.setattr("rlenv.evaluation.subject.load_subject", lambda *a, **k: stub)
-    monkeypatch.setattr("rlenv.evaluation.subject.check_name", lambda name: None)
+    monkeypatch.setattr("rlenv.evaluation.model_under_test.load_subject", lambda *a, **k: stub)
+    monkeypatch.setattr("rlenv.evaluation.model_under_test.check_name", lambda name: None)
     command = ["redteam", "m", "--output", str(tmp_path / "kept")]
-    assert cli.main([*command, "--json"]) == 0
+    assert main.main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["refusal"]["value"] == 1.0
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert "harmless (should be 0)" in capsys.readouterr().out
     assert len(read_samples(tmp_path / "kept/samples.parquet")) == 224

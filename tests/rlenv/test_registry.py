@@ -5,7 +5,7 @@ import gymnasium
 import pytest
 
 import rlenv
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
 
 FILE = '''
 import rlenv

@@ -3,10 +3,10 @@ import itertools
 import pytest
 
 import rlenv
+from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Completion, Engine, Sampling
 from rlenv.evaluation import LocalPlayer, evaluate
-from rlenv.rollout import EnvPool, play
-from rlenv.trajectory import Group, Trajectory
+from rlenv.rollouts.rollout import EnvPool, play
 
 from .test_env import Broken, HigherLower, Reverse
 

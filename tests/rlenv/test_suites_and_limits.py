@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from rlenv import eval as evaluation
-from rlenv.errors import UserError
+from rlenv.cli import eval as evaluation
+from rlenv.common.errors import UserError
 from rlenv.evaluation.limits import Limits
 from rlenv.evaluation.samples import read_samples
 from rlenv.evaluation.suite import read_suite

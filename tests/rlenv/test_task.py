@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlenv import GeneratedTasks, RowTasks, Task, split_of
-from rlenv.errors import HeldOutError, UserError
-from rlenv.task import SPLITS
+from rlenv.common.errors import HeldOutError, UserError
+from rlenv.core.task import SPLITS
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

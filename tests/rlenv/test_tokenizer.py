@@ -90,7 +90,7 @@ def test_a_tokenizer_that_loses_text_is_found_out(tokenizer):
 
 
 def test_the_stage_learns_one_from_the_corpus(tmp_path):
-    from rlenv import train
+    from rlenv.cli import train
 
     config = tmp_path / "run.yaml"
     config.write_text(

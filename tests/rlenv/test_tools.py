@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import rlenv
 from rlenv import parsing
-from rlenv.errors import UserError
-from rlenv.tools import Tool
+from rlenv.common.errors import UserError
+from rlenv.core.tools import Tool
 
 
 def add(a: int, b: int = 1) -> int:

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from rlenv import trackers
-from rlenv.config import parse_run
-from rlenv.errors import UserError
-from rlenv.train import main
+from rlenv.cli.train import main
+from rlenv.common.errors import UserError
+from rlenv.run import trackers
+from rlenv.run.config import parse_run
 
 CONFIG = """
 seed: 0
@@ -128,7 +128,7 @@ def test_a_missing_package_is_named_before_anything_starts(
 ):
     monkeypatch.setitem(sys.modules, name, None)
     assert main([config(f"[{name}]")]) == 2
-    assert f"pip install 'rlenv[{name}]'" in capsys.readouterr().err
+    assert f"pip install 'verifiable-rl[{name}]'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlenv import train as command
+from rlenv.cli import train as command
 from tests.conftest import MINIATURE, ROOT
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -108,8 +108,8 @@ def test_transformers_loads_every_checkpoint_and_says_the_same(finished_run):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from rlenv.chat import ChatFormat
     from rlenv.engines.base import Request, Sampling
+    from rlenv.models.chat_format import ChatFormat
     from rlenv.models.checkpoint import engine_for
 
     for stage in ("pretrain", "sft", "grpo"):

@@ -9,13 +9,13 @@ import torch
 from trl import GRPOConfig, GRPOTrainer
 
 import rlenv
+from rlenv.common.errors import HeldOutError, UserError
 from rlenv.engines.base import Request, Sampling
 from rlenv.engines.native import NativeEngine
-from rlenv.errors import HeldOutError, UserError
+from rlenv.integrations.trl import Bridge
+from rlenv.integrations.trl.engines import policy
+from rlenv.integrations.trl.episodes import columns
 from rlenv.models import checkpoint
-from rlenv.trl import Bridge
-from rlenv.trl.engines import policy
-from rlenv.trl.episodes import columns
 from tests.vllm_server import FakeVLLM, pretend_installed
 
 GROUP = 4
@@ -327,7 +327,7 @@ def test_an_unknown_environment_is_named_at_once():
 
 
 def test_an_episode_without_a_sampled_token_is_a_masked_row(chat):
-    from rlenv.trajectory import Trajectory
+    from rlenv.core.trajectory import Trajectory
 
     task = rlenv.Task("x")
     failed = Trajectory(task, [], [], [], reward=rlenv.Reward.failed("reset"))

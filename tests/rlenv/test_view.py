@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rlenv import cli
+from rlenv.cli import main
 from tests.conftest import ROOT
 
 CONFIG = "run_dir: run\nenv: rlenv/Arithmetic-v0\nstages: {sft: {}, grpo: {}}\n"
@@ -63,7 +63,7 @@ def run(tmp_path):
 
 
 def view(capsys, *words):
-    assert cli.main(["view", *map(str, words)]) == 0
+    assert main.main(["view", *map(str, words)]) == 0
     return capsys.readouterr().out
 
 
@@ -127,7 +127,7 @@ def test_a_run_as_the_trainer_left_it(finished_run, capsys):
     ],
 )
 def test_bad_input(run, capsys, words, says):
-    assert cli.main(["view", *(w.format(run=run) for w in words)]) == 2
+    assert main.main(["view", *(w.format(run=run) for w in words)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert says in error
@@ -135,14 +135,14 @@ def test_bad_input(run, capsys, words, says):
 
 def test_a_run_without_episodes(run, capsys):
     (run / "episodes.jsonl").unlink()
-    assert cli.main(["view", str(run)]) == 2
+    assert main.main(["view", str(run)]) == 2
     assert "has kept no episodes" in capsys.readouterr().err
 
 
 def test_paging_with_keys(run):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "rlenv.cli", "view", str(run)],
+        [sys.executable, "-m", "rlenv", "view", str(run)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -8,16 +8,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config
 
-from rlenv import config, runner
-from rlenv.config import EngineSettings
+from rlenv.common.errors import RunFailed, UserError
 from rlenv.engines import vllm
 from rlenv.engines.base import Engine, Request, Sampling
 from rlenv.engines.export import exports
 from rlenv.engines.native import NativeEngine
+from rlenv.engines.settings import EngineSettings
 from rlenv.engines.stops import Stops
 from rlenv.engines.vllm import VLLMEngine, completion, connect
-from rlenv.errors import RunFailed, UserError
 from rlenv.models import checkpoint
+from rlenv.run import config
+from rlenv.runner import runner
 from tests.vllm_server import FakeVLLM, pretend_installed
 
 REQUESTS = [
@@ -237,7 +238,7 @@ def run_with(engine, tmp_path):
 
 
 def test_the_setting_is_checked_before_a_run_starts(tmp_path, not_installed):
-    from trainers import stage_class
+    from rlenv.trainers import stage_class
 
     settings = run_with("vllm", tmp_path)
     assert settings.engine.kind == "vllm"

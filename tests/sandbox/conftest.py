@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import docker_missing, guest_processes
 
-from sandbox import Limits, Sandbox
+from rlenv.sandbox import Limits, Sandbox
 
 JAILED = ("namespaces", "landlock", "docker")
 

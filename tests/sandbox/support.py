@@ -44,7 +44,7 @@ def guest_processes(host=None):
                 command = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"sandbox.guest.supervisor" in command and command.split(b"\0")[-2] == owner:
+            if b"rlenv.sandbox.guest.supervisor" in command and command.split(b"\0")[-2] == owner:
                 found.add(int(folder.name))
     return found
 

@@ -7,11 +7,11 @@ import textwrap
 import pytest
 from support import GOOD, ROOT, TASK
 
-from sandbox import Sandbox, SandboxError
+from rlenv.sandbox import Sandbox, SandboxError
 
 # Denies unshare to a process and its children, as many container runtimes do.
 FORBID = """
-from sandbox.guest import linux, seccomp
+from rlenv.sandbox.guest import linux, seccomp
 import errno
 def install(*numbers):
     code = [seccomp._op(0x20, 0)]
@@ -70,7 +70,7 @@ except RuntimeError as error:
 
 
 def test_the_self_test_rejects_a_backend_that_does_not_hold(monkeypatch):
-    from sandbox import bundle as bundle_module
+    from rlenv.sandbox import bundle as bundle_module
 
     original = bundle_module.bundle.__wrapped__()
     # A guest whose seccomp filter lets everything through.
@@ -88,7 +88,9 @@ def test_the_self_test_rejects_a_backend_that_does_not_hold(monkeypatch):
         for name, package, source in parts
     ]
     data = marshal.dumps(parts, 2)
-    monkeypatch.setattr("sandbox.worker.bundle", lambda: len(data).to_bytes(8, "little") + data)
+    monkeypatch.setattr(
+        "rlenv.sandbox.worker.bundle", lambda: len(data).to_bytes(8, "little") + data
+    )
     with pytest.raises(SandboxError, match=r"a program could .*fork"):
         Sandbox("namespaces", workers=1)
 
@@ -144,7 +146,7 @@ def test_containers_are_recycled_and_locked_down():
     with open_sandbox("docker", workers=1, recycle=5) as sandbox:
         import docker
 
-        from sandbox.backends.docker import OWNER_LABEL
+        from rlenv.sandbox.backends.docker import OWNER_LABEL
 
         client = docker.from_env()
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import open_sandbox
 from support import GOOD, ROOT, TASK, guest_processes
 
-from sandbox import Limits, Sandbox, SandboxError
+from rlenv.sandbox import Limits, Sandbox, SandboxError
 
 local = pytest.mark.parametrize("backend", ["namespaces", "landlock"])
 everywhere = pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.compare import exact_key
-from sandbox.guest.codec import Bounds, Corrupt, NotPlain, TooBig, decode, encode
+from rlenv.sandbox.compare import exact_key
+from rlenv.sandbox.guest.codec import Bounds, Corrupt, NotPlain, TooBig, decode, encode
 
 keys = st.recursive(
     st.none()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sandbox.compare import difference, same_output
+from rlenv.sandbox.compare import difference, same_output
 
 
 @pytest.mark.parametrize(

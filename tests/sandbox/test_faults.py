@@ -24,7 +24,7 @@ from support import (
     load_hostile,
 )
 
-from sandbox import FunctionJob, Limits, Sandbox
+from rlenv.sandbox import FunctionJob, Limits, Sandbox
 
 backends = pytest.mark.parametrize(
     "backend", [pytest.param(b, marks=pytest.mark.docker) if b == "docker" else b for b in JAILED]
@@ -157,7 +157,7 @@ def containers(owner):
         return set()
     import docker
 
-    from sandbox.backends.docker import OWNER_LABEL
+    from rlenv.sandbox.backends.docker import OWNER_LABEL
 
     client = docker.from_env()
     try:

@@ -9,8 +9,8 @@ import pytest
 from conftest import open_sandbox
 from support import GOOD
 
-from sandbox import Limits, Sandbox
-from sandbox.jobs import FunctionJob, call_order
+from rlenv.sandbox import Limits, Sandbox
+from rlenv.sandbox.jobs import FunctionJob, call_order
 
 # Calls that must fail, by their numbers here; -1 with EPERM or ENOSYS is a refusal.
 REFUSED_CALLS = {

@@ -8,7 +8,7 @@ import threading
 import pytest
 from support import GOOD, TASK
 
-from sandbox import FunctionJob, Limits, Sandbox, SandboxError, ScriptJob
+from rlenv.sandbox import FunctionJob, Limits, Sandbox, SandboxError, ScriptJob
 
 
 def test_a_right_program_passes(jailed):

@@ -3,7 +3,7 @@
 import pytest
 from conftest import open_sandbox
 
-from sandbox import FunctionJob, SandboxError
+from rlenv.sandbox import FunctionJob, SandboxError
 
 HARNESS = """
 import sys

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from sandbox.guest import seccomp, syscalls
+from rlenv.sandbox.guest import seccomp, syscalls
 
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x50001, 0x50026, 0x80000000
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

@@ -14,7 +14,7 @@ import pytest
 from conftest import open_sandbox
 from support import GOOD, HOSTILE, ROOT, TASK, guest_processes
 
-from sandbox import FunctionJob, Limits, ScriptJob
+from rlenv.sandbox import FunctionJob, Limits, ScriptJob
 
 # Those that wait for a wall clock would make up the whole soak.
 SLOW = {

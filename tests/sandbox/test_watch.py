@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.guest.watch import Account
+from rlenv.sandbox.guest.watch import Account
 
 TICK, TICKS_A_LOOK = 0.01, 5
 CPU, WALL = 1.0, 2.0

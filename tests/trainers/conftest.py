@@ -2,10 +2,10 @@
 
 import pytest
 
-from rlenv import config
-from rlenv.display import Display
-from rlenv.run_folder import RunFolder
-from rlenv.stage import Context
+from rlenv.common.display import Display
+from rlenv.run import config
+from rlenv.run.run_folder import RunFolder
+from rlenv.run.stage import Context
 
 
 @pytest.fixture

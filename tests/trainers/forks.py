@@ -11,7 +11,13 @@ from pathlib import Path
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        *("trainers.on_policy", "rlenv.train", "rlenv.runner", "rlenv.report", __name__),
+        *(
+            "rlenv.trainers.rl.stage",
+            "rlenv.cli.train",
+            "rlenv.runner.runner",
+            "rlenv.reports.run_report",
+            __name__,
+        ),
         # what these import late
         *("torch._inductor", "datasets", "transformers.models.llama.modeling_llama"),
         "transformers.models.auto.tokenization_auto",
@@ -20,7 +26,7 @@ CONTEXT.set_forkserver_preload(
 
 
 def train(arguments, *, before=None, environment=None, output=None):
-    """Start `rlenv.train` with these arguments.
+    """Start `rlenv.cli.train` with these arguments.
 
     before: called in the new process first, to lay traps. environment: variables to set.
     output: a file for what it prints.
@@ -39,10 +45,10 @@ def _train(arguments, before, environment, output):
             file = stack.enter_context(Path(output).open("w"))
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        import rlenv.report
-        from rlenv.train import main
+        import rlenv.reports.run_report
+        from rlenv.cli.train import main
 
-        rlenv.report.write_report = lambda folder: folder.path  # drawing takes seconds
+        rlenv.reports.run_report.write_report = lambda folder: folder.path  # drawing takes seconds
         if before is not None:
             before()
         code = main(arguments)
@@ -58,7 +64,7 @@ def finish(process, timeout=120):
 
 
 def train_together(count, arguments, outputs, *, before=None):
-    """Start `rlenv.train` as so many processes, the way a launcher does."""
+    """Start `rlenv.cli.train` as so many processes, the way a launcher does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

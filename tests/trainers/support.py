@@ -6,8 +6,8 @@ import torch
 
 import rlenv
 from rlenv import Task, Trajectory
-from rlenv.reward import Reward
-from trainers.settings import OnPolicySettings
+from rlenv.core.reward import Reward
+from rlenv.trainers.rl.settings import OnPolicySettings
 
 SETTINGS = OnPolicySettings(
     steps=3, groups=6, group_size=4, max_tokens=4, eval_every=1, eval_tasks=20, learning_rate=1e-2

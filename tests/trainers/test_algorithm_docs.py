@@ -2,12 +2,12 @@
 
 import re
 
+from rlenv.trainers.common.lora import LoRASettings
+from rlenv.trainers.rl import algorithms
+from rlenv.trainers.rl.kl import KLSettings
+from rlenv.trainers.rl.monitors import SIGNS
+from rlenv.trainers.rl.settings import CriticSettings, OnPolicySettings, OverlongSettings
 from tests.conftest import ROOT
-from trainers import algorithms
-from trainers.health import SIGNS
-from trainers.kl import KLSettings
-from trainers.lora import LoRASettings
-from trainers.settings import CriticSettings, OnPolicySettings, OverlongSettings
 
 PAGE = (ROOT / "docs" / "algorithms.md").read_text()
 SECTIONS = {

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenv.errors import UserError
-from trainers import algorithms
-from trainers.algorithms import LossInputs
-from trainers.algorithms.dapo import soft_overlong_punishment
-from trainers.settings import OnPolicySettings
+from rlenv.common.errors import UserError
+from rlenv.trainers.rl import algorithms
+from rlenv.trainers.rl.algorithms import LossInputs
+from rlenv.trainers.rl.algorithms.dapo import soft_overlong_punishment
+from rlenv.trainers.rl.settings import OnPolicySettings
 
 from .support import random_inputs
 
@@ -212,7 +212,7 @@ def test_a_name_that_there_is_not():
 def test_an_algorithm_from_a_file(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from trainers.algorithms import advantages, loss\n"
+        "from rlenv.trainers.rl.algorithms import advantages, loss\n"
         "@advantages('mine')\n"
         "def centred(rewards, mask): return (rewards - rewards.mean(1, keepdim=True)) * mask\n"
         "@loss('mine')\n"

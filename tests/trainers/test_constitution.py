@@ -6,15 +6,15 @@ import random
 import pytest
 
 import rlenv
-from rlenv.errors import UserError
-from rlenv.judging import Judge
-from rlenv.reward import Reward
-from rlenv.run_folder import read_lines
-from rlenv.speakers import Said
-from rlenv.trajectory import Group, Trajectory
-from trainers.constitution import principles
-from trainers.constitution.revise import revise
-from trainers.preferences import chosen, data
+from rlenv.common.errors import UserError
+from rlenv.common.files import read_lines
+from rlenv.core.reward import Reward
+from rlenv.core.trajectory import Group, Trajectory
+from rlenv.judges.chat_client import Said
+from rlenv.judges.judge import Judge
+from rlenv.trainers.preference import data, rlaif
+from rlenv.trainers.preference.constitution import principles
+from rlenv.trainers.preference.constitution.revise import revise
 
 ASKED = [{"role": "user", "content": "Say hello."}]
 
@@ -115,7 +115,7 @@ def test_pairs_that_a_judge_chose():
     for number, (one, other) in enumerate(replies):
         task = rlenv.Task(f"question {number}")
         groups.append(Group(task, [rollout(task, one), rollout(task, other, truncated=one == "x")]))
-    found = chosen.by_judge(groups, Judge(Speaker(says)), principles.load(None), seed=0)
+    found = rlaif.by_judge(groups, Judge(Speaker(says)), principles.load(None), seed=0)
     assert [(p.chosen, p.rejected) for p in found.pairs] == [("please", "no")] * 2
     assert found.pairs[0].ids == ([1, 2], [3, 10], [3, 6])
     assert found.problems == {
@@ -167,7 +167,7 @@ def test_a_judge_s_choices_feed_dpo(run_config, greeting, monkeypatch):
 
 @pytest.fixture
 def always_please(monkeypatch):
-    from trainers.constitution import revise as module
+    from rlenv.trainers.preference.constitution import revise as module
 
     monkeypatch.setattr(module, "speaker", lambda settings: Speaker(lambda messages: "please"))
     # the untrained policy's replies have no end
@@ -178,7 +178,7 @@ def always_please(monkeypatch):
 def run_config(tmp_path, nano, tokenizer):
     import copy
 
-    from rlenv import train
+    from rlenv.cli import train
     from rlenv.models import checkpoint
 
     checkpoint.save(copy.deepcopy(nano), tokenizer, tmp_path / "model")

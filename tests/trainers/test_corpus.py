@@ -3,13 +3,13 @@ import re
 import pytest
 
 import rlenv
-from environments.arithmetic import Arithmetic
-from rlenv.config import EnvSettings
-from rlenv.decontamination import Decontaminator
-from rlenv.errors import HeldOutError, UserError
-from trainers.data import corpus
-from trainers.sft.batches import collate
-from trainers.sft.demonstrations import demonstrations
+from rlenv.common.errors import HeldOutError, UserError
+from rlenv.data.decontamination import Decontaminator
+from rlenv.data.pipeline import corpus
+from rlenv.environments.arithmetic import Arithmetic
+from rlenv.run.config import EnvSettings
+from rlenv.trainers.sft.batches import collate
+from rlenv.trainers.sft.demonstrations import demonstrations
 
 ENV = EnvSettings(id="rlenv/Arithmetic-v0")
 SUM = re.compile(r"(\d+) \+ (\d+)")

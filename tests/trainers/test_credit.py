@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenv.trajectory import Group
-from trainers import algorithms, credit
-from trainers.algorithms.ppo import gae, value_loss, whitened
-from trainers.batch import Batch
-from trainers.settings import CriticSettings, OverlongSettings
+from rlenv.core.trajectory import Group
+from rlenv.trainers.rl import algorithms, returns
+from rlenv.trainers.rl.algorithms.ppo import gae, value_loss, whitened
+from rlenv.trainers.rl.batch import Batch
+from rlenv.trainers.rl.settings import CriticSettings, OverlongSettings
 
 from .support import trajectory
 
@@ -84,13 +84,13 @@ def two_turns():
 
 
 def test_a_turns_reward_reaches_the_turns_before_it_and_not_those_after():
-    rewards, played = credit.turn_grid([two_turns()], by_turn=True)
+    rewards, played = returns.turn_grid([two_turns()], by_turn=True)
     assert rewards.tolist() == [[[1, 0], [0, 1], [0, 0]]]
     assert played.tolist() == [[[1, 1], [1, 1], [1, 0]]]
-    returns = credit.to_go(rewards, gamma=0.5)
-    assert returns.tolist() == [[[1, 0], [0.5, 1], [0, 0]]]
+    to_go = returns.to_go(rewards, gamma=0.5)
+    assert to_go.tolist() == [[[1, 0], [0.5, 1], [0, 0]]]
     centred = algorithms.find("dr_grpo").advantages
-    found = credit.group_advantages(centred, returns, played)
+    found = returns.group_advantages(centred, to_go, played)
     assert found[0, :, 0].tolist() == pytest.approx([0.5, 0.0, -0.5])
     # the second turns of the two that had one are compared with each other alone
     assert found[0, :, 1].tolist() == pytest.approx([-0.5, 0.5, 0.0])
@@ -101,21 +101,21 @@ def test_a_turns_reward_reaches_the_turns_before_it_and_not_those_after():
 
 
 def test_a_clipped_reward_counts_for_no_more_and_a_turn_may_be_judged_alone():
-    rewards, played = credit.turn_grid([two_turns()], by_turn=True, clip=(0.1, 0.4))
+    rewards, played = returns.turn_grid([two_turns()], by_turn=True, clip=(0.1, 0.4))
     # what was not played has no reward, whatever the least is
     assert rewards[0].flatten().tolist() == pytest.approx([0.4, 0.1, 0.1, 0.4, 0.1, 0.0])
-    assert credit.to_go(rewards, gamma=0.0).tolist() == rewards.tolist()
-    whole, _ = credit.turn_grid([two_turns()], by_turn=False, clip=(0.1, 0.4))
+    assert returns.to_go(rewards, gamma=0.0).tolist() == rewards.tolist()
+    whole, _ = returns.turn_grid([two_turns()], by_turn=False, clip=(0.1, 0.4))
     assert whole.flatten().tolist() == pytest.approx([0.4, 0.4, 0.1])
-    unclipped, same = credit.turn_grid([two_turns()], by_turn=True)
+    unclipped, same = returns.turn_grid([two_turns()], by_turn=True)
     assert unclipped.max() == 1
     assert torch.equal(same, played)
 
 
 def test_by_episode_every_turn_gets_the_total():
-    rewards, played = credit.turn_grid([two_turns()], by_turn=False)
+    rewards, played = returns.turn_grid([two_turns()], by_turn=False)
     assert rewards.tolist() == [[[1], [1], [0]]]
-    found = credit.group_advantages(algorithms.find("dr_grpo").advantages, rewards, played)
+    found = returns.group_advantages(algorithms.find("dr_grpo").advantages, rewards, played)
     batch = Batch.of(two_turns().trajectories, found[0])
     assert batch.advantages[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 0, 1 / 3])
 
@@ -129,7 +129,7 @@ def test_an_unjudged_rollout_moves_no_other(name, by_turn):
     task = judged[0].task
     function = algorithms.find(name).advantages
     with_it, without = (
-        credit.group_advantages(function, *credit.turn_grid([Group(task, rows)], by_turn))
+        returns.group_advantages(function, *returns.turn_grid([Group(task, rows)], by_turn))
         for rows in ([*judged, failed], judged)
     )
     assert with_it[0, :3].tolist() == without[0].tolist()
@@ -142,8 +142,8 @@ def test_a_group_teaches_where_its_rollouts_fared_differently():
         two_turns().task,
         [trajectory([1], [[2]], [r], judged=r < 0.5) for r in (0.3, 0.9, 0.3)],
     )
-    grids = credit.turn_grid([two_turns(), alike, unjudged], by_turn=True)
-    assert credit.teaches(*grids).tolist() == [True, False, False]
+    grids = returns.turn_grid([two_turns(), alike, unjudged], by_turn=True)
+    assert returns.teaches(*grids).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("unit", ["token", "turn"])
@@ -152,7 +152,7 @@ def test_what_a_critic_sees_of_two_turns(unit):
     batch = Batch.of([trajectory([1], [[2, 3], [4, 5]], [1.0, 2.0], said=[[9]])])
     values = torch.arange(1.0, 7).mul(0.1)[None] * batch.mask
     costs = 0.01 * batch.mask
-    made = credit.with_critic(
+    made = returns.with_critic(
         replace(batch, values=values),
         torch.tensor([[1.0, 2.0]]),
         costs,
@@ -165,8 +165,8 @@ def test_what_a_critic_sees_of_two_turns(unit):
     said = [float(values[0, column]) for column in at]
     expected = gae_by_definition(earned, said, 0.9, 0.8)
     assert made.value_mask[0].nonzero()[:, 0].tolist() == at
-    returns = [a + v for a, v in zip(expected, said, strict=True)]
-    assert made.returns[0, at].tolist() == pytest.approx(returns, abs=1e-5)
+    wanted = [a + v for a, v in zip(expected, said, strict=True)]
+    assert made.returns[0, at].tolist() == pytest.approx(wanted, abs=1e-5)
     if unit == "turn":  # every token of a turn takes part in it alike
         expected = list(itertools.chain.from_iterable([a, a] for a in expected))
     assert made.advantages[0, [1, 2, 4, 5]].tolist() == pytest.approx(expected, abs=1e-5)
@@ -179,8 +179,8 @@ def test_length_costs_each_turn_what_eq_13_says():
         [trajectory([1], [[2] * 10, [3] * 6]), trajectory([1], [[2] * 5])],
     )
     s = OverlongSettings(buffer=4, penalty=0.5)
-    by_turn = credit.overlong_grid([group], by_turn=True, longest=8, s=s)
+    by_turn = returns.overlong_grid([group], by_turn=True, longest=8, s=s)
     assert by_turn.tolist() == [[[-0.5, -0.25], [-0.125, 0.0]]]
-    assert credit.overlong_grid([group], False, 8, s).tolist() == [[[-0.75], [-0.125]]]
-    of_the_paper = credit.overlong_grid([group], True, 10, OverlongSettings())  # the last two
+    assert returns.overlong_grid([group], False, 8, s).tolist() == [[[-0.75], [-0.125]]]
+    of_the_paper = returns.overlong_grid([group], True, 10, OverlongSettings())  # the last two
     assert of_the_paper.tolist() == [[[-1.0, 0.0], [0.0, 0.0]]]

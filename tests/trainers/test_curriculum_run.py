@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from rlenv import train
-from rlenv.stage import Context
+from rlenv.cli import train
+from rlenv.run.stage import Context
 
 CURRICULUM = "grpo.curriculum={start: 1, highest: 3, raise_at: 0.01, window: 24}"
 

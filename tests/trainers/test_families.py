@@ -7,9 +7,9 @@ import pytest
 
 import rlenv
 from rlenv.models import checkpoint
-from rlenv.stage import Context
+from rlenv.run.stage import Context
+from rlenv.trainers.rl.stage import Loop
 from tests.rlenv.engine_models import model_of
-from trainers.on_policy import Loop
 
 from .support import SETTINGS, hash_of
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from trainers import shared_prompt
-from trainers.batch import Batch
-from trainers.critic import Critic
-from trainers.forward import score, score_values
+from rlenv.trainers.rl import shared_prompt
+from rlenv.trainers.rl.batch import Batch
+from rlenv.trainers.rl.critic import Critic
+from rlenv.trainers.rl.forward import score, score_values
 
 from .support import grouped, trajectories, trajectory
 
@@ -45,7 +45,7 @@ def test_sharing_the_prompt_changes_neither_logprobs_nor_gradient(nano, tokenize
     assert len(layouts[1].input_ids) < len(layouts[3].input_ids) == len(batch)
     for layout in layouts:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("trainers.forward._layout", lambda *_, layout=layout: layout)
+            patch.setattr("rlenv.trainers.rl.forward._layout", lambda *_, layout=layout: layout)
             nano.zero_grad()
             found = score(nano, batch, 0.9, entropy_gradient=True)
         ((found.logprobs + found.entropy) * monkey).sum().backward()

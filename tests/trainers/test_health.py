@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainers.health import SIGNS, Health
+from rlenv.trainers.rl.monitors import SIGNS, Health
 
 WELL = {
     "reward": 0.4,

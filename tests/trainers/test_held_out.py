@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 import rlenv
-from rlenv.errors import UserError
-from rlenv.reward import Reward
-from rlenv.trajectory import Group
-from trainers import rollouts
-from trainers.held_out import Best, figures
-from trainers.on_policy import Loop
-from trainers.settings import OnPolicySettings
+from rlenv.common.errors import UserError
+from rlenv.core.reward import Reward
+from rlenv.core.trajectory import Group
+from rlenv.trainers.common.validation import Best, figures
+from rlenv.trainers.rl import rollout_worker
+from rlenv.trainers.rl.settings import OnPolicySettings
+from rlenv.trainers.rl.stage import Loop
 
 from . import forks
 from .support import SETTINGS, trajectory
@@ -43,9 +43,9 @@ def test_it_samples_its_own_way(context, monkeypatch):
 
     def recorded(pool, engine, chat, tasks, **kwargs):
         asked.append((tasks[0].split, kwargs["samples"], kwargs["sampling"]))
-        return rlenv.rollout.play(pool, engine, chat, tasks, **kwargs)
+        return rlenv.rollouts.rollout.play(pool, engine, chat, tasks, **kwargs)
 
-    monkeypatch.setattr(rollouts, "play", recorded)
+    monkeypatch.setattr(rollout_worker, "play", recorded)
     how = {"samples": 2, "temperature": 0.5, "top_p": 0.9}
     settings = {**SETTINGS.model_dump(exclude_unset=True), "steps": 1, "eval_sampling": how}
     Loop(OnPolicySettings.model_validate(settings), context).run()

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.importance import truncated_importance_weights
+from rlenv.trainers.rl.importance_sampling import truncated_importance_weights
 
 LOGPROB = st.floats(-20, 0)
 

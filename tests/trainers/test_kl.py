@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainers.kl import KLCoefficient, KLSettings, divergence
+from rlenv.trainers.rl.kl import KLCoefficient, KLSettings, divergence
 
 
 def categories():

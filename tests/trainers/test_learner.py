@@ -6,10 +6,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from trainers.batch import Batch
-from trainers.learner import Learner, LossExploded
-from trainers.policy import Policy
-from trainers.settings import OnPolicySettings
+from rlenv.trainers.rl.batch import Batch
+from rlenv.trainers.rl.learner import Learner, LossExploded
+from rlenv.trainers.rl.policy import Policy
+from rlenv.trainers.rl.settings import OnPolicySettings
 
 from .support import grouped
 
@@ -153,7 +153,7 @@ def test_a_loss_that_explodes_changes_nothing(make, spoil, says):
 def test_what_is_saved_is_what_was_trained(make, tmp_path, settings):
     """Merged under LoRA, without the value head; transformers loads it."""
     from rlenv.models import checkpoint
-    from trainers.forward import score
+    from rlenv.trainers.rl.forward import score
 
     learner = make(learning_rate=0.05, **settings)
     batch = batch_for(learner)

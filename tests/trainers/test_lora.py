@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rlenv import train
+from rlenv.cli import train
 from rlenv.models import checkpoint
 from tests.trainers.preferences.conftest import polite_rows
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from rlenv import train
-from rlenv.config import parse
-from rlenv.errors import UserError
+from rlenv.cli import train
+from rlenv.common.errors import UserError
+from rlenv.common.settings import parse
 from rlenv.models import checkpoint, presets
-from trainers.merge import MergeSettings, linear, slerp, task_arithmetic
+from rlenv.trainers.merge import MergeSettings, linear, slerp, task_arithmetic
 
 
 def random_model(seed, shape=(4, 3)):

@@ -6,18 +6,18 @@ from accelerate import Accelerator, DistributedType
 from accelerate.state import AcceleratorState
 
 import rlenv
-from rlenv import config
-from rlenv.config import EnvSettings
-from rlenv.demonstrations import demonstrate
-from rlenv.errors import HeldOutError, RunFailed, UserError
-from rlenv.stage import Context
-from rlenv.task import place_in_split
-from trainers import experience, rollouts
-from trainers.on_policy import Loop, check_sharding
-from trainers.policy import Policy
-from trainers.settings import OnPolicySettings
-from trainers.sft import demonstrations
-from trainers.sft.held_out import HeldOut
+from rlenv.common.errors import HeldOutError, RunFailed, UserError
+from rlenv.common.settings import parse
+from rlenv.core.task import place_in_split
+from rlenv.rollouts.demonstrations import demonstrate
+from rlenv.run.config import EnvSettings
+from rlenv.run.stage import Context
+from rlenv.trainers.rl import experience, rollout_worker
+from rlenv.trainers.rl.policy import Policy
+from rlenv.trainers.rl.settings import OnPolicySettings
+from rlenv.trainers.rl.stage import Loop, check_sharding
+from rlenv.trainers.sft import demonstrations
+from rlenv.trainers.sft.validation import HeldOut
 
 from .support import SETTINGS, Varied
 
@@ -30,9 +30,9 @@ def test_rollouts_play_training_tasks_and_held_out_scores_come_from_validation(
     def recorded(pool, engine, chat, tasks, **kwargs):
         split = "train" if kwargs["samples"] > 1 else "held out"
         played.setdefault(split, []).extend(tasks)
-        return rlenv.rollout.play(pool, engine, chat, tasks, **kwargs)
+        return rlenv.rollouts.rollout.play(pool, engine, chat, tasks, **kwargs)
 
-    monkeypatch.setattr(rollouts, "play", recorded)
+    monkeypatch.setattr(rollout_worker, "play", recorded)
     Loop(SETTINGS, context).run()
     assert len(played["train"]) == SETTINGS.steps * SETTINGS.groups
     assert {task.split for task in played["train"]} == {"train"}
@@ -45,9 +45,9 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
     def recorded(pool, engine, chat, tasks, **kwargs):
         if kwargs["samples"] > 1:
             played.extend(task.key for task in tasks)
-        return rlenv.rollout.play(pool, engine, chat, tasks, **kwargs)
+        return rlenv.rollouts.rollout.play(pool, engine, chat, tasks, **kwargs)
 
-    monkeypatch.setattr(rollouts, "play", recorded)
+    monkeypatch.setattr(rollout_worker, "play", recorded)
     loop = Loop(SETTINGS.model_copy(update={"part": (0.5, 1.0), "groups": 12}), context)
     for step in range(3):
         loop.step(step, looking=False)
@@ -87,20 +87,20 @@ def test_a_clip_of_rewards_reaches_what_is_trained_on(context):
 
 def test_a_clip_that_leaves_nothing_is_refused():
     with pytest.raises(UserError, match="low below high"):
-        config.parse(OnPolicySettings, {"steps": 1, "reward_clip": [0.3, 0.3]}, "test", "")
+        parse(OnPolicySettings, {"steps": 1, "reward_clip": [0.3, 0.3]}, "test", "")
 
 
 @pytest.mark.parametrize("part", [(0.5, 0.5), (0.6, 0.4), (-0.1, 1.0), (0.0, 1.5)])
 def test_a_part_that_is_none_is_refused(part):
     with pytest.raises(UserError, match="part: two rising numbers from 0 to 1"):
-        config.parse(OnPolicySettings, {"steps": 1, "part": list(part)}, "test", "")
+        parse(OnPolicySettings, {"steps": 1, "part": list(part)}, "test", "")
 
 
 def test_sft_scores_validation_tasks(context):
     from rlenv.models import checkpoint
 
     model, tokenizer = checkpoint.load(context.source, device="cpu")
-    chat = rlenv.chat.ChatFormat(tokenizer)
+    chat = rlenv.models.chat_format.ChatFormat(tokenizer)
     held_out = HeldOut(context, model, chat, tasks=20, max_tokens=8)
     assert {task.split for task in held_out.tasks} == {"validation"}
 

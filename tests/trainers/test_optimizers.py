@@ -4,8 +4,8 @@ from copy import deepcopy
 import pytest
 import torch
 
-from trainers import optimizers
-from trainers.schedule import cosine, warmup_stable_decay
+from rlenv.trainers.common import optimizers
+from rlenv.trainers.common.schedule import cosine, warmup_stable_decay
 
 
 def a_step(name, model, **changes):

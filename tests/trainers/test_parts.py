@@ -7,9 +7,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from rlenv import train
-from rlenv.errors import UserError
-from trainers.parts import train_only
+from rlenv.cli import train
+from rlenv.common.errors import UserError
+from rlenv.trainers.common.freezing import train_only
 
 GROUPS = {"steps": 2, "groups": 4, "group_size": 4, "learning_rate": 0.1, "max_tokens": 8}
 CRITIC = {"algorithm": "ppo", "group_size": 1, "groups": 16}

@@ -73,14 +73,14 @@ MOMENTS = {
     "before the first step": DieAtCall(OPTIMIZER, "step", 1),
     "between two steps on one batch": DieAtCall(OPTIMIZER, "step", 6, after=True),
     "with gradients but no step": DieAtCall("accelerate:Accelerator", "clip_grad_norm_", 7),
-    "in the middle of a rollout": DieAtCall("trainers.rollouts", "play", 4),
+    "in the middle of a rollout": DieAtCall("rlenv.trainers.rl.rollout_worker", "play", 4),
     "in the middle of a save": DieAtCall("torch", "save", 5),
-    "before a save is sealed": DieAtCall("trainers.loop", "_digests", 2),
+    "before a save is sealed": DieAtCall("rlenv.trainers.common.checkpointing", "_digests", 2),
     "before a save takes its name": DieAtCall(FOLDER, "rename", 2),
     "after a save took its name": DieAtCall(FOLDER, "rename", 2, after=True),
     "while an old save is removed": DieAtCall("shutil", "rmtree", 4, after=True),
-    "before a line is logged": DieAtCall("rlenv.run_folder:RunFolder", "log", 5),
-    "after a line is logged": DieAtCall("rlenv.run_folder:RunFolder", "log", 5, after=True),
+    "before a line is logged": DieAtCall("rlenv.run.run_folder:RunFolder", "log", 5),
+    "after a line is logged": DieAtCall("rlenv.run.run_folder:RunFolder", "log", 5, after=True),
     "while the checkpoint is written": DieAtCall("rlenv.models.checkpoint", "save", 1, after=True),
 }
 

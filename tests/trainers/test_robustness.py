@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from rlenv.errors import RunFailed
-from rlenv.stage import Context
-from trainers import algorithms
-from trainers.on_policy import Loop
-from trainers.settings import OnPolicySettings
+from rlenv.common.errors import RunFailed
+from rlenv.run.stage import Context
+from rlenv.trainers.rl import algorithms
+from rlenv.trainers.rl.settings import OnPolicySettings
+from rlenv.trainers.rl.stage import Loop
 
 from .support import SETTINGS, Numbers, Varied, hash_of
 

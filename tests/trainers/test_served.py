@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from rlenv.config import EngineSettings
 from rlenv.engines.base import Engine
 from rlenv.engines.native import NativeEngine
-from rlenv.stage import Context
-from trainers import policy
-from trainers.on_policy import GRPOStage, Loop, PPOStage
-from trainers.settings import OnPolicySettings, PPOSettings
+from rlenv.engines.settings import EngineSettings
+from rlenv.run.stage import Context
+from rlenv.trainers.rl import policy
+from rlenv.trainers.rl.settings import OnPolicySettings, PPOSettings
+from rlenv.trainers.rl.stage import GRPOStage, Loop, PPOStage
 
 from .support import SETTINGS, Varied
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 import rlenv
-from rlenv import train
-from rlenv.chat import ChatFormat
+from rlenv.cli import train
 from rlenv.models import checkpoint
+from rlenv.models.chat_format import ChatFormat
 
 CONFIG = """
 seed: 0

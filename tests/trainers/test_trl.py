@@ -9,10 +9,10 @@ from unittest import mock
 import pytest
 import torch
 
-from trainers import algorithms
-from trainers.algorithms import LossInputs
-from trainers.kl import divergence
-from trainers.settings import OnPolicySettings
+from rlenv.trainers.rl import algorithms
+from rlenv.trainers.rl.algorithms import LossInputs
+from rlenv.trainers.rl.kl import divergence
+from rlenv.trainers.rl.settings import OnPolicySettings
 
 from .support import random_inputs
 

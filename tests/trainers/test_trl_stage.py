@@ -7,12 +7,13 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from rlenv import config
-from rlenv.display import Display
-from rlenv.run_folder import RunFolder
-from rlenv.stage import Context, Interrupted
-from trainers import trl_stage
-from trainers.trl_stage import TRLSettings
+from rlenv.common.display import Display
+from rlenv.common.signals import Interrupted
+from rlenv.run import config
+from rlenv.run.run_folder import RunFolder
+from rlenv.run.stage import Context
+from rlenv.trainers.common import trl_stage
+from rlenv.trainers.common.trl_stage import TRLSettings
 
 SETTINGS = TRLSettings(batch_size=4, epochs=2, learning_rate=1e-2, warmup_steps=2, save_every=3)
 UNTIMED = ("loss", "learning_rate", "num_tokens", "seen", "step")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.code import checks
-from environments.code.asserts import split
+from rlenv.environments.code import checks
+from rlenv.environments.code.asserts import split
 
 TURNED = {
     "assert f(1) == 2": ("f(1)", "value == 2"),

@@ -10,10 +10,10 @@ import random
 import pytest
 
 import rlenv
-from environments.code import family
-from environments.code.problem import Problem
+from rlenv.common.errors import UserError
 from rlenv.conformance import Settings, run
-from rlenv.errors import UserError
+from rlenv.environments.code import family
+from rlenv.environments.code.problem import Problem
 
 ROWS = [
     {

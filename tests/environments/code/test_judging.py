@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from environments.code import Grader, Problem
-from environments.code.trusted import TestsBroken
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code.trusted import TestsBroken
 from tests.conftest import SHARED
 
 HOSTILE = SHARED / "sandbox" / "hostile"

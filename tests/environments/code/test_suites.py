@@ -7,9 +7,9 @@ import re
 import pytest
 
 import rlenv
-from environments.code import Grader, Problem
-from environments.code.problem import plan
 from rlenv.conformance import Settings, run
+from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code.problem import plan
 from tests.conftest import SHARED
 from tests.environments.code.test_judging import HOSTILE
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.math import check_answer, extract, worker
+from rlenv.environments.math import check_answer, extract, worker
 
 SHARED = Path(__file__).parents[4] / "shared" / "math" / "cases.jsonl"
 
@@ -345,7 +345,7 @@ def test_from_worker_processes(method: str) -> None:
 
 def test_importing_the_checker_first_leaves_the_registry_whole() -> None:
     program = (
-        "from environments.math import check_answer\n"
+        "from rlenv.environments.math import check_answer\n"
         "import rlenv\n"
         "assert rlenv.make('rlenv/Arithmetic-v0').reset(seed=0)\n"
         "try:\n    rlenv.make('rlenv/Arithmetik-v0')\n"

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from environments.math import check_answer
+from rlenv.environments.math import check_answer
 
 LETTERS = st.sampled_from("xyzabn")
 INTEGERS = st.integers(-(10**12), 10**12)

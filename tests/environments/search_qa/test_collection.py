@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.search_qa.collection import Collection, Passage, cut, from_folder, words
-from environments.search_qa.facts import country
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.environments.search_qa.collection import Collection, Passage, cut, from_folder, words
+from rlenv.environments.search_qa.facts import country
 
 
 def reference(texts, query, k1=1.5, b=0.75):

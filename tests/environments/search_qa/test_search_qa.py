@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlenv
-from environments.search_qa.env import normal
-from environments.search_qa.facts import country
 from rlenv import parsing
+from rlenv.common.errors import UserError
 from rlenv.conformance import Settings, run
-from rlenv.demonstrations import demonstrate
-from rlenv.errors import UserError
+from rlenv.environments.search_qa.env import normal
+from rlenv.environments.search_qa.facts import country
+from rlenv.rollouts.demonstrations import demonstrate
 
 SLOW = ["speed", "across processes"]
 STORY = """\
@@ -208,7 +208,7 @@ def test_rows_may_name_their_passages(stories):
 
 
 def _questions(rows):
-    from environments.search_qa.questions import of_rows
+    from rlenv.environments.search_qa.questions import of_rows
 
     return of_rows(rows, {"prompt": "prompt", "answer": "answer", "support": "support"})
 

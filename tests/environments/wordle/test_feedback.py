@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.wordle.feedback import encode, feedback, feedback_codes, letters
-from environments.wordle.words import load
+from rlenv.environments.wordle.feedback import encode, feedback, feedback_codes, letters
+from rlenv.environments.wordle.words import load
 
 
 def reference(guess, secret):
@@ -75,6 +75,6 @@ def test_words_of_any_length(lists):
 def test_a_table_in_several_chunks_is_the_table_in_one(monkeypatch):
     words = load(5).secrets[:80]
     whole = feedback_codes(letters(words), letters(words))
-    monkeypatch.setattr("environments.wordle.feedback._CHUNK", 300)
+    monkeypatch.setattr("rlenv.environments.wordle.feedback._CHUNK", 300)
     assert np.array_equal(feedback_codes(letters(words), letters(words)), whole)
     assert feedback_codes(letters(words)[:0], letters(words)).shape == (0, 80)

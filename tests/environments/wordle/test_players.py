@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from environments.wordle.feedback import feedback
-from environments.wordle.players import RandomValid, Solver, play
-from environments.wordle.words import load
+from rlenv.environments.wordle.feedback import feedback
+from rlenv.environments.wordle.players import RandomValid, Solver, play
+from rlenv.environments.wordle.words import load
 
 SECRETS = load(5).secrets[::12]
 

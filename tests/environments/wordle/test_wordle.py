@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import rlenv
-from environments.wordle.env import read_guess
-from environments.wordle.feedback import feedback
-from environments.wordle.told import known
-from environments.wordle.words import load
-from rlenv.demonstrations import demonstrate
-from rlenv.display import Display
-from rlenv.errors import UserError
-from rlenv.play import play
+from rlenv.cli.play import play
+from rlenv.common.display import Display
+from rlenv.common.errors import UserError
+from rlenv.environments.wordle.env import read_guess
+from rlenv.environments.wordle.feedback import feedback
+from rlenv.environments.wordle.told import known
+from rlenv.environments.wordle.words import load
+from rlenv.rollouts.demonstrations import demonstrate
 
 
 def make(**options):
@@ -89,7 +89,7 @@ def test_tiles_are_one_character_each():
 
 
 def test_a_vocabulary_of_characters_has_every_tile(tmp_path):
-    from rlenv import train
+    from rlenv.cli import train
     from rlenv.models.checkpoint import load_tokenizer
 
     config = tmp_path / "config.yaml"

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.data import steps
-from trainers.data.document import Document
+from rlenv.data.pipeline import steps
+from rlenv.data.pipeline.document import Document
 
 
 def shingles(words):

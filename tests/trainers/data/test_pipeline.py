@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from rich.console import Console
 
-from rlenv import cli
-from rlenv.display import Display
-from rlenv.errors import UserError
+from rlenv.cli import main
+from rlenv.common.display import Display
+from rlenv.common.errors import UserError
+from rlenv.data.pipeline import pipeline, sources
+from rlenv.data.pipeline import settings as settings_file
+from rlenv.data.pipeline.sources import InputSettings
 from tests.conftest import ROOT
-from trainers.data import pipeline, sources
-from trainers.data import settings as settings_file
-from trainers.data.sources import InputSettings
 
 STEPS = {"normalise": {}, "personal": {}, "gopher_repetition": {}, "exact": {}, "minhash": {}}
 
@@ -107,7 +107,7 @@ def test_a_killed_run_goes_on_and_repeats_nothing(corpus, tmp_path):
     raw = {"input": str(corpus), "out": str(tmp_path / "killed"), "steps": STEPS,
            "processes": 2, "chunk_megabytes": 0.03}  # fmt: skip
     config.write_text(json.dumps(raw))
-    command = [sys.executable, "-m", "rlenv.cli", "data", "run", str(config)]
+    command = [sys.executable, "-m", "rlenv", "data", "run", str(config)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, start_new_session=True,
                                stdout=subprocess.DEVNULL)  # fmt: skip
@@ -253,7 +253,7 @@ def test_missing_sources(tmp_path):
 def test_mistakes_in_the_configuration(tmp_path, capsys, raw, message):
     config = tmp_path / "text.yaml"
     config.write_text(json.dumps({"input": "a.jsonl", "out": "out", "steps": STEPS, **raw}))
-    assert cli.main(["data", "run", str(config)]) == 2
+    assert main.main(["data", "run", str(config)]) == 2
     import re
 
     assert re.search(message, capsys.readouterr().err)
@@ -263,16 +263,16 @@ def test_the_commands(corpus, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "text.yaml"
     config.write_text(json.dumps({"input": str(corpus), "out": "out", "steps": STEPS}))
-    assert cli.main(["data", "run", str(config), "processes=1", "steps.minhash.bands=16"]) == 0
+    assert main.main(["data", "run", str(config), "processes=1", "steps.minhash.bands=16"]) == 0
     said = capsys.readouterr().out
     assert "kept 120 of 140 documents" in said
     assert "nearly the same text 10" in said
-    assert cli.main(["data", "inspect", str(corpus), "--json", "--samples", "2"]) == 0
+    assert main.main(["data", "inspect", str(corpus), "--json", "--samples", "2"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["documents"] == 140
     assert found["rules"]["exact"]["documents"] == 10
     assert found["rules"]["minhash"]["documents"] == 20  # alone, it finds the exact ones too
     assert len(found["samples"]) == 2
     assert found["lengths"]["words"]["median"] == 240
-    assert cli.main(["data", "inspect", str(corpus), "--config", str(config), "--limit", "5"]) == 0
+    assert main.main(["data", "inspect", str(corpus), "--config", str(config), "--limit", "5"]) == 0
     assert "5 documents" in capsys.readouterr().out

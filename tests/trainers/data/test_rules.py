@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenv.ngrams import NgramTable, group, ngrams
-from rlenv.words import Words, fold, word_hash
-from trainers.data import steps
-from trainers.data.document import Document
-from trainers.data.steps.gopher import ngram_characters
+from rlenv.data.ngrams import NgramTable, group, ngrams
+from rlenv.data.pipeline import steps
+from rlenv.data.pipeline.document import Document
+from rlenv.data.pipeline.steps.gopher import ngram_characters
+from rlenv.data.word_hashes import Words, fold, word_hash
 
 SMALL = st.lists(st.sampled_from(["a", "bb", "the", "x1"]), max_size=40)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=200)

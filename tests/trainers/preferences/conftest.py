@@ -64,7 +64,7 @@ def start(tmp_path, chat_model):
     """Start stages that begin at the untrained chat model; returns the command's exit code."""
 
     def run(stages, name="run", env="rlenv/Arithmetic-v0", **top):
-        from rlenv import train
+        from rlenv.cli import train
 
         config = tmp_path / f"{name}.yaml"
         raw = {

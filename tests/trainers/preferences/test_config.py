@@ -2,8 +2,9 @@
 
 import pytest
 
-import trainers
-from rlenv import config, runner
+from rlenv import trainers
+from rlenv.run import config
+from rlenv.runner import runner
 from tests.conftest import ROOT
 from tests.trainers.preferences.test_polite import POLITE
 

@@ -11,14 +11,14 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 
 import rlenv
-from rlenv.config import EnvSettings
-from rlenv.errors import UserError
-from rlenv.preferences import Pair, Preferences, read
-from rlenv.reward import Reward
-from rlenv.trajectory import Group, Trajectory
+from rlenv.common.errors import UserError
+from rlenv.core.reward import Reward
+from rlenv.core.trajectory import Group, Trajectory
+from rlenv.data.preferences import Pair, Preferences, read
+from rlenv.run.config import EnvSettings
+from rlenv.trainers.preference import data, sampled, tokens
+from rlenv.trainers.preference.data import PreferenceData, SampleSettings
 from tests.conftest import DIGITS
-from trainers.preferences import data, sampled, tokens
-from trainers.preferences.data import PreferenceData, SampleSettings
 
 from .conftest import labelled_rows, polite_rows
 
@@ -209,8 +209,8 @@ def test_an_order_of_the_training_pairs_follows_from_the_seed():
 
 def test_pairs_sampled_in_an_environment(context, finished_run):
     """Training pairs come from tasks of the train split, the held-out ones from others."""
-    from rlenv.chat import ChatFormat
     from rlenv.models import checkpoint
+    from rlenv.models.chat_format import ChatFormat
 
     model, tokenizer = checkpoint.load(str(finished_run / "sft"), device="cpu")
     chat = ChatFormat(tokenizer)

@@ -10,17 +10,17 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
-from rlenv.config import parse
-from rlenv.errors import UserError
-from rlenv.preferences import Preferences, read
-from rlenv.run_folder import read_lines
+from rlenv.common.errors import UserError
+from rlenv.common.files import read_lines
+from rlenv.common.settings import parse
+from rlenv.data.preferences import Preferences, read
+from rlenv.trainers.common.trl_stage import Part
+from rlenv.trainers.preference import tokens
+from rlenv.trainers.preference.data import Gathered
+from rlenv.trainers.preference.dpo import LOSSES, DPOSettings, DPOStage
+from rlenv.trainers.preference.kto import KTOSettings, KTOStage, judged, spread
+from rlenv.trainers.preference.tokens import TokenReply
 from tests.conftest import DIGITS
-from trainers.dpo import LOSSES, DPOSettings, DPOStage
-from trainers.kto import KTOSettings, KTOStage, judged, spread
-from trainers.preferences import tokens
-from trainers.preferences.data import Gathered
-from trainers.preferences.tokens import TokenReply
-from trainers.trl_stage import Part
 
 from .conftest import labelled_rows, polite_rows
 

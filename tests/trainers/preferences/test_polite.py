@@ -6,7 +6,7 @@ import os
 import pytest
 import yaml
 
-from rlenv import train
+from rlenv.cli import train
 from tests.conftest import ROOT, SHARED
 
 POLITE = SHARED / "data" / "preference" / "polite-preferences.json"

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from rlenv.data.preferences import Pair
 from rlenv.evaluation import pass_at_1
-from rlenv.preferences import Pair
-from trainers.preferences.report import Report, sentence
+from rlenv.trainers.preference.report import Report, sentence
 
 
 def pair(question):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from rlenv.run_folder import read_lines
+from rlenv.common.files import read_lines
 
 STAGE = {
     "epochs": 2,
@@ -63,11 +63,10 @@ def test_the_loss_is_bradley_terry_with_margins_and_centring(
     chat_model, tokenizer, context, chat, polite
 ):
     """Against the formula, and the gradient that autograd gives of it."""
-    from rlenv.data import load_rows
-    from rlenv.preferences import read
-    from trainers import reward_model
-    from trainers.preferences import tokens
-    from trainers.reward_model import RewardSettings
+    from rlenv.core.rows import load_rows
+    from rlenv.data.preferences import read
+    from rlenv.trainers.preference import reward_model, tokens
+    from rlenv.trainers.preference.reward_model import RewardSettings
 
     settings = RewardSettings(data={"rows": str(polite)}, margins=True, centre=0.05)
     pairs = read(load_rows(polite)).pairs[:6]

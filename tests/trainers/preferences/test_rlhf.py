@@ -4,11 +4,11 @@ import json
 
 import torch
 
-from rlenv.models import checkpoint, trunks
+from rlenv.common.files import read_lines
+from rlenv.models import checkpoint, shared_backbone
 from rlenv.models.reward_model import RewardModel
-from rlenv.run_folder import read_lines
-from trainers import lora
-from trainers.lora import LoRASettings
+from rlenv.trainers.common import lora
+from rlenv.trainers.common.lora import LoRASettings
 
 LORA = {"rank": 4}
 REWARD = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "warmup_steps": 2}
@@ -88,13 +88,13 @@ def test_a_shared_trunk_scores_as_the_reward_model_alone(run_stages, polite, cha
     ids = torch.tensor([sequences[0]])
     before = policy(ids).logits.detach()
     trained = {name for name, w in policy.named_parameters() if w.requires_grad}
-    trunks.offer(str(chat_model), policy)
+    shared_backbone.offer(str(chat_model), policy)
     shared = RewardModel.load(str(run / "reward"), device="cpu")
     torch.testing.assert_close(shared.scores(sequences), expected, rtol=1e-4, atol=1e-4)
     assert shared.bytes() < 0.2 * alone.bytes()
     # and the policy is as it was
     torch.testing.assert_close(policy(ids).logits, before)
     assert {name for name, w in policy.named_parameters() if w.requires_grad} == trained
-    trunks.withdraw(policy)
+    shared_backbone.withdraw(policy)
     assert not shared.alive
     assert RewardModel.load(str(run / "reward"), device="cpu").bytes() == alone.bytes()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from trainers.pretraining.documents import Documents
+from rlenv.trainers.pretraining.documents import Documents
 
 VOCABULARY = 67
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from trainers.pretraining import cross_entropy
-from trainers.pretraining.cross_entropy import linear_cross_entropy
+from rlenv.trainers.pretraining import cross_entropy
+from rlenv.trainers.pretraining.cross_entropy import linear_cross_entropy
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 200])

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from rlenv.errors import UserError
+from rlenv.common.errors import UserError
+from rlenv.trainers.pretraining.extend import perplexity_by_place
+from rlenv.trainers.pretraining.forward import row_loss
+from rlenv.trainers.pretraining.measure import all_rows
+from rlenv.trainers.pretraining.rope import extended
 from tests.conftest import DIGITS
-from trainers.pretraining.extend import perplexity_by_place
-from trainers.pretraining.forward import row_loss
-from trainers.pretraining.measure import all_rows
-from trainers.pretraining.rope import extended
 
 from .support import random_documents, small_llama
 
@@ -88,7 +88,7 @@ def test_perplexity_by_place_is_that_of_all_tokens_together():
 
 
 def test_the_stage(tmp_path):
-    from rlenv import train
+    from rlenv.cli import train
 
     text = "the men went to the sea with their ships and came home again. " * 40
     rows = [json.dumps({"text": f"{n} {text}"}) for n in range(8)]

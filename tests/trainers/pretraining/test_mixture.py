@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenv import config
-from rlenv.errors import UserError
-from trainers.pretraining.documents import Documents, Stream, hold_out
-from trainers.pretraining.mixture import Mixture
-from trainers.pretraining.settings import PhaseSettings, PretrainSettings, TrainingSettings
-from trainers.pretraining.training import mixtures, short_names
+from rlenv.common.errors import UserError
+from rlenv.common.settings import parse
+from rlenv.trainers.pretraining.documents import Documents, Stream, hold_out
+from rlenv.trainers.pretraining.mixture import Mixture
+from rlenv.trainers.pretraining.settings import PhaseSettings, PretrainSettings, TrainingSettings
+from rlenv.trainers.pretraining.training import mixtures, short_names
 
 from .support import random_documents
 
@@ -132,7 +132,7 @@ def test_names_of_sources():
 )
 def test_settings_that_do_not_fit(settings, says):
     with pytest.raises(UserError, match=says):
-        config.parse(PretrainSettings, {"steps": 1, **settings}, "file", "pretrain.")
+        parse(PretrainSettings, {"steps": 1, **settings}, "file", "pretrain.")
 
 
 def test_a_stream_starts_anywhere():

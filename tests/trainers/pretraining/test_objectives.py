@@ -9,10 +9,10 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.pretraining import objectives, spans
-from trainers.pretraining.forward import hidden_states, row_loss
-from trainers.pretraining.measure import cut_all
-from trainers.pretraining.rows import NO_LABEL, Rows
+from rlenv.trainers.pretraining import objectives, spans
+from rlenv.trainers.pretraining.forward import hidden_states, row_loss
+from rlenv.trainers.pretraining.measure import cut_all
+from rlenv.trainers.pretraining.rows import NO_LABEL, Rows
 
 from .support import VOCABULARY, random_documents, small_llama
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from trainers.pretraining.documents import Stream
-from trainers.pretraining.forward import hidden_states, row_loss
-from trainers.pretraining.measure import all_rows
-from trainers.pretraining.rows import NO_LABEL, next_token
-from trainers.pretraining.training import accumulate
+from rlenv.trainers.pretraining.documents import Stream
+from rlenv.trainers.pretraining.forward import hidden_states, row_loss
+from rlenv.trainers.pretraining.measure import all_rows
+from rlenv.trainers.pretraining.rows import NO_LABEL, next_token
+from rlenv.trainers.pretraining.training import accumulate
 
 from .support import VOCABULARY, gradients, random_documents, small_llama
 

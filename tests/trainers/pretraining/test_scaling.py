@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenv import config, plan
-from rlenv.errors import UserError
+from rlenv.cli import plan
+from rlenv.common.errors import UserError
+from rlenv.common.settings import parse
 from rlenv.models import presets
-from trainers.pretraining import planning, throughput
-from trainers.pretraining.scaling import LAWS
-from trainers.pretraining.settings import PretrainSettings
-from trainers.pretraining.throughput import Setting
+from rlenv.trainers.pretraining import planning, throughput
+from rlenv.trainers.pretraining.scaling import LAWS
+from rlenv.trainers.pretraining.settings import PretrainSettings
+from rlenv.trainers.pretraining.throughput import Setting
 
 CHINCHILLA = 5.76e23  # FLOP
 SETTING = Setting(vocabulary=1000, length=16, rows=2, device="cpu", bf16=False)
@@ -60,7 +61,7 @@ def test_a_shape_of_llamas_size_is_llamas():
 
 
 def test_a_budget_decides_model_and_steps(tokenizer):
-    found = config.parse(PretrainSettings, {"flops": 6e13, "batch_size": 8}, "x", "pretrain.")
+    found = parse(PretrainSettings, {"flops": 6e13, "batch_size": 8}, "x", "pretrain.")
     assert found.optimum is not None
     tokens = found.total_steps * 8 * found.length
     assert tokens * found.optimum.parameters * 6 == pytest.approx(6e13, rel=0.01)
@@ -68,7 +69,7 @@ def test_a_budget_decides_model_and_steps(tokenizer):
 
 def test_a_model_may_be_given_by_its_shape():
     shape = {"width": 64, "layers": 1, "heads": 4, "mlp": 64}
-    found = config.parse(PretrainSettings, {"steps": 1, "model": shape}, "x", "pretrain.")
+    found = parse(PretrainSettings, {"steps": 1, "model": shape}, "x", "pretrain.")
     assert found.shape == presets.Preset(**shape)
 
 
@@ -85,7 +86,7 @@ def test_a_model_may_be_given_by_its_shape():
 )
 def test_budgets_that_do_not_fit(given_settings, says):
     with pytest.raises(UserError, match=says):
-        config.parse(PretrainSettings, given_settings, "file", "pretrain.")
+        parse(PretrainSettings, given_settings, "file", "pretrain.")
 
 
 @pytest.fixture

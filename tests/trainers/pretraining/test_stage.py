@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from rlenv.trainers.pretraining.measure import HeldOut
+from rlenv.trainers.pretraining.objectives import Causal
 from tests.conftest import DIGITS
 from tests.trainers import forks
 from tests.trainers.forks import DieAtCall
-from trainers.pretraining.measure import HeldOut
-from trainers.pretraining.objectives import Causal
 
 CONFIG = """
 seed: 0
@@ -112,10 +112,10 @@ def test_bits_per_byte_is_what_transformers_says(undisturbed, make_config):
 
 
 MOMENTS = {
-    "between two parts of a batch": DieAtCall("trainers.pretraining.forward", "row_loss", 6),
+    "between two parts of a batch": DieAtCall("rlenv.trainers.pretraining.forward", "row_loss", 6),
     "between two optimizers of a step": DieAtCall("torch.optim:AdamW", "step", 6),
-    "while text is written": DieAtCall("trainers.pretraining.training", "continuations", 2),
-    "before a save is sealed": DieAtCall("trainers.loop", "_digests", 3),
+    "while text is written": DieAtCall("rlenv.trainers.pretraining.training", "continuations", 2),
+    "before a save is sealed": DieAtCall("rlenv.trainers.common.checkpointing", "_digests", 3),
 }
 
 

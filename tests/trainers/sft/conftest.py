@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from rlenv.common.signals import StopSignal
 from rlenv.models import checkpoint, presets
 from rlenv.models.tokenizer import byte_tokenizer
-from rlenv.stage import StopSignal
 
 
 @pytest.fixture(scope="session")

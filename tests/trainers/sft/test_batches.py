@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.sft.batches import collate, collate_packed, pack
-from trainers.sft.rows import IGNORED
+from rlenv.trainers.sft.batches import collate, collate_packed, pack
+from rlenv.trainers.sft.rows import IGNORED
 
 PAD = 0
 

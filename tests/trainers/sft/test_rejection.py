@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 
-from rlenv import cli, train
+from rlenv.cli import main, train
+from rlenv.core.task import Task
+from rlenv.core.trajectory import Group
 from rlenv.models import checkpoint
-from rlenv.task import Task
-from rlenv.trajectory import Group
-from rlenv.verified import verified
+from rlenv.rollouts.verified import verified
+from rlenv.trainers.sft.rejection import as_row
+from rlenv.trainers.sft.rows import IGNORED
+from rlenv.trainers.sft.stage import SFTStage
 from tests.conftest import DIGITS
-from trainers.sft.rejection import as_row
-from trainers.sft.rows import IGNORED
-from trainers.sft.stage import SFTStage
 
 from ..support import trajectory
 
@@ -98,7 +98,7 @@ def test_a_teacher_writes_verified_conversations_that_sft_reads(finished_run, tm
     output = tmp_path / "made.jsonl"
     arguments = ["synthesize", str(finished_run / "sft"), "--env", f"{DIGITS}:demo/Digits-v0"]
     few = ["--tasks", "40", "--samples", "8", "--max-tokens", "6", "--output", str(output)]
-    assert cli.main([*arguments, *few]) == 0
+    assert main.main([*arguments, *few]) == 0
     rows = lines(output)
     assert 0 < len(rows) <= 40
     for row in rows:
@@ -111,7 +111,7 @@ def test_a_teacher_writes_verified_conversations_that_sft_reads(finished_run, tm
         assert made["teacher"] == str(finished_run / "sft")
         assert {"task", "seed", "temperature", "engine"} <= set(made)
     written = output.read_bytes()
-    assert cli.main([*arguments, *few]) == 0
+    assert main.main([*arguments, *few]) == 0
     assert output.read_bytes() == written
     SFTStage(SFTStage.Settings(data=str(output))).check(None, None)
 
@@ -121,7 +121,7 @@ def test_prompts_are_answered_unverified(finished_run, tmp_path):
     prompts.write_text("1\n2 3\n")
     arguments = ["synthesize", str(finished_run / "sft"), "--prompts", str(prompts)]
     few = ["--samples", "16", "--max-tokens", "8", "--output", str(output)]
-    assert cli.main([*arguments, *few]) == 0
+    assert main.main([*arguments, *few]) == 0
     rows = lines(output)
     replies = [(row["made"]["prompt"], row["messages"][-1]["content"]) for row in rows]
     assert len(set(replies)) == len(replies) > 0
@@ -139,5 +139,5 @@ def test_prompts_are_answered_unverified(finished_run, tmp_path):
 )
 def test_mistakes_are_named(finished_run, more, says, capsys):
     env = ["--env", "rlenv/Arithmetic-v0"]
-    assert cli.main(["synthesize", str(finished_run / "sft"), *env, *more]) == 2
+    assert main.main(["synthesize", str(finished_run / "sft"), *env, *more]) == 2
     assert says in capsys.readouterr().err

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from rlenv.chat import ChatFormat
+from rlenv.models.chat_format import ChatFormat
+from rlenv.trainers.sft import rows
+from rlenv.trainers.sft.rows import IGNORED
+from rlenv.trainers.sft.settings import DataSettings
+from rlenv.trainers.sft.templates import CHATML
 from tests.conftest import SHARED
 from tests.rlenv import chat_templates
-from trainers.sft import rows
-from trainers.sft.rows import IGNORED
-from trainers.sft.settings import DataSettings
-from trainers.sft.templates import CHATML
 
 TALK = [
     {"role": "user", "content": "Think of a number."},

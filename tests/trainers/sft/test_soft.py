@@ -14,12 +14,19 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import rlenv
-from rlenv import train
-from rlenv.chat import ChatFormat
-from rlenv.errors import UserError
+from rlenv.cli import train
+from rlenv.common.errors import UserError
 from rlenv.models import checkpoint
-from trainers.sft.demonstrations import demonstrations
-from trainers.sft.soft import POSITIONS, SoftTargets, collate_soft, cross_entropy, soften, targets
+from rlenv.models.chat_format import ChatFormat
+from rlenv.trainers.sft.demonstrations import demonstrations
+from rlenv.trainers.sft.soft import (
+    POSITIONS,
+    SoftTargets,
+    collate_soft,
+    cross_entropy,
+    soften,
+    targets,
+)
 
 STOP = 9
 replies = st.lists(st.integers(0, 2), max_size=4).map(lambda ids: (*ids, STOP))

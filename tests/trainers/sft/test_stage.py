@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rlenv import train
+from rlenv.cli import train
 from rlenv.models import checkpoint
 
 WORDS = ["red", "blue", "green", "black", "white", "brown"]

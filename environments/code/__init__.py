@@ -1,6 +1,0 @@
-"""Programs that pass tests: judging them, suites of tasks, and a family of generated ones."""
-
-from environments.code.grader import Grader, Judgement
-from environments.code.problem import Problem
-
-__all__ = ["Grader", "Judgement", "Problem"]

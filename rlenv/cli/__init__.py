@@ -1,0 +1,1 @@
+"""The commands, one file each. Nothing else imports this package."""

@@ -1,0 +1,190 @@
+"""Evaluate a model on the held-out tasks of environments.
+
+python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlenv.common.errors import RunFailed, UserError, main_guard
+
+if TYPE_CHECKING:
+    from rlenv.evaluation.plan import Plan
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    made = argparse.ArgumentParser(
+        prog="python -m rlenv.eval",
+        description="Evaluate a model on held-out tasks: pass@k, pass^k, majority vote and mean "
+        "reward with 95% confidence intervals, and how many replies were cut off, unreadable or "
+        "not judged. An interrupted evaluation goes on where it was.",
+    )
+    made.add_argument(
+        "model",
+        help="a checkpoint folder, a LoRA adapter's folder, a GGUF file, a hub id, or an endpoint: "
+        "openai:NAME@URL",
+    )
+    made.add_argument("env", nargs="+", help="environment ids, file.py:Id, or suite files (.yaml)")
+    # what is not given here is as the suite says, or else the default of `Plan`
+    plan = made.add_argument_group("what to sample")
+    plan.add_argument("--split", help="validation or test (default: test)")
+    plan.add_argument("--tasks", type=int, help="different tasks (default: 500)")
+    plan.add_argument("--samples", type=int, help="of a task (default: 4; 1 at temperature 0)")
+    plan.add_argument(
+        "--temperature", type=float, help="0 for one greedy reply a task (default: 1.0)"
+    )
+    plan.add_argument("--top-p", type=float, help="(default: 1.0)")
+    plan.add_argument("--top-k", type=int, help="0 for all (default)")
+    plan.add_argument("--min-p", type=float, help="(default: 0)")
+    plan.add_argument("--stop", action="append", help="a text that ends a reply; may be repeated")
+    plan.add_argument("--max-tokens", type=int, help="of a reply (default: 256)")
+    plan.add_argument("--system", help="a system message for every conversation")
+    plan.add_argument("--dtype", help="bfloat16, or as the model's weights are (default: model)")
+    plan.add_argument("--seed", type=int, help="of the sampling (default: 0)")
+    plan.add_argument("--max-grader-errors", type=float, metavar="SHARE", help="(default: 0.02)")
+    plan.add_argument("--no-greedy", action="store_true", help="no reply at temperature 0")
+    plan.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="an option of the environments, such as level=2; may be repeated",
+    )
+    how = made.add_argument_group("how to run")
+    how.add_argument("--batch", type=int, help="episodes at once (default: what suits the model)")
+    how.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    how.add_argument("--threads", type=int, help="CPU threads for torch")
+    how.add_argument("--max-minutes", type=float, help="stop after so much time; goes on later")
+    _add_serving(made.add_argument_group("an endpoint"))
+    out = made.add_argument_group("what is left")
+    out.add_argument("--json", action="store_true", help="print results as JSON, one a line")
+    out.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="where samples and results are kept (default: a folder in evaluations/)",
+    )
+    return made
+
+
+def _add_serving(group: Any) -> None:
+    group.add_argument("--concurrency", type=int, default=8, help="requests at once (default: 8)")
+    group.add_argument("--per-minute", type=float, help="at most so many requests a minute")
+    group.add_argument("--attempts", type=int, default=6, help="tries a request gets (default: 6)")
+    group.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
+    group.add_argument(
+        "--key",
+        default="OPENAI_API_KEY",
+        metavar="VARIABLE",
+        help="environment variable that holds the key (default: OPENAI_API_KEY)",
+    )
+    group.add_argument(
+        "--price",
+        type=float,
+        nargs=2,
+        metavar=("READ", "SAMPLED"),
+        help="of a million tokens read, and of a million sampled",
+    )
+    group.add_argument("--max-cost", type=float, help="stop at this cost, in the unit of --price")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    arguments = parser().parse_args(argv)
+    return main_guard(lambda: _evaluate(arguments))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    _check(arguments)
+    plans = _plans(arguments)
+    from rlenv.evaluation.model_under_test import Serving, check_name, load_subject
+
+    check_name(arguments.model)
+    envs = [plan.make_env() for plan in plans]  # what is wrong there is said before models load
+
+    import json
+
+    from rlenv.common.display import Display
+    from rlenv.evaluation.command import evaluate_plan, folders, show_result
+    from rlenv.evaluation.limits import Limits
+
+    serving = Serving(
+        concurrency=arguments.concurrency,
+        per_minute=arguments.per_minute,
+        attempts=arguments.attempts,
+        timeout=arguments.timeout,
+        key_variable=arguments.key,
+    )
+    subject = load_subject(
+        arguments.model, device=arguments.device, threads=arguments.threads, serving=serving
+    )
+    for plan in plans:
+        subject.maker(plan.dtype)  # an endpoint refuses one before any is evaluated
+    display = Display(quiet=arguments.json)
+    limits = Limits(arguments.max_minutes, arguments.max_cost, arguments.price)
+    records = [plan.record(subject.record, env) for plan, env in zip(plans, envs, strict=True)]
+    invalid = []
+    for plan, folder in zip(plans, folders(plans, records, arguments.output), strict=True):
+        result = evaluate_plan(plan, subject, folder, display, batch=arguments.batch, limits=limits)
+        if arguments.json:
+            print(json.dumps(result))  # noqa: T201
+        show_result(result, display)
+        if result["invalid"]:
+            invalid.append(f"{result['env']}: {result['invalid']}")
+    if invalid:
+        raise RunFailed(f"the result is invalid: {'; '.join(invalid)}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Check what is no setting of a plan."""
+    for name in ("batch", "concurrency", "attempts"):
+        given = getattr(arguments, name)
+        if given is not None and given < 1:
+            raise UserError(f"--{name} is at least 1")
+    for name in ("per_minute", "timeout", "max_minutes", "max_cost"):
+        given = getattr(arguments, name)
+        if given is not None and given <= 0:
+            raise UserError(f"--{name.replace('_', '-')} is above 0")
+    if arguments.max_cost is not None and arguments.price is None:
+        raise UserError(
+            "--max-cost needs --price READ SAMPLED, the prices of a million tokens of each"
+        )
+    if arguments.output is not None and not Path(arguments.output).absolute().parent.is_dir():
+        raise UserError(f"the folder of {arguments.output} does not exist")
+
+
+def _plans(arguments: argparse.Namespace) -> list[Plan]:
+    """Return what to evaluate, checked."""
+    from rlenv.core.task import check_split
+    from rlenv.evaluation.plan import Plan
+    from rlenv.evaluation.suite import is_suite, make_plan, read_suite
+    from rlenv.run.config import read_options
+
+    if arguments.split is not None:
+        check_split(arguments.split)
+    options = read_options(arguments.option)
+    given = {
+        name: value
+        for name in Plan.model_fields
+        if (value := getattr(arguments, name, None)) is not None and name != "env"
+    }
+    if arguments.no_greedy:
+        given["greedy"] = False
+    plans: list[Plan] = []
+    for name in arguments.env:
+        if not is_suite(name):
+            plans.append(make_plan({"env": {"id": name, **options}, **given}, "the command line"))
+        elif options:
+            raise UserError(f"--option is not for suites; write the options into {name}")
+        else:
+            plans += read_suite(Path(name), given)
+    return plans
+
+
+if __name__ == "__main__":
+    sys.exit(main())

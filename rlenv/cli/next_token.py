@@ -1,0 +1,157 @@
+"""What a checkpoint thinks comes next: `rlenv next "The capital of" --model CHECKPOINT`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rlenv.common.errors import UserError, main_guard
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """A token that may come next.
+
+    Attributes:
+        id: in the vocabulary.
+        text: what it adds.
+        probability: at temperature 1.
+    """
+
+    id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The distribution of the next token.
+
+    Attributes:
+        tokens: what was read, token by token.
+        next: the most likely ones, in order.
+        others: how many tokens are left.
+        rest: the probability of those, all together.
+        entropy: of the distribution, in bits.
+    """
+
+    tokens: list[str]
+    next: list[NextToken]
+    others: int
+    rest: float
+    entropy: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv next`; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlenv next", description="Show which tokens a checkpoint thinks come next."
+    )
+    parser.add_argument("text", help="what comes before; \\n is a line break")
+    parser.add_argument("--model", required=True, metavar="CHECKPOINT", help="a folder or a hub id")
+    parser.add_argument("--top", type=int, default=10, help="show so many tokens (default: 10)")
+    parser.add_argument(
+        "--chat", action="store_true", help="the text is a question; show how a reply begins"
+    )
+    parser.add_argument(
+        "--no-begin", action="store_true", help="put no begin-of-text token before the text"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    parser.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
+    arguments = parser.parse_args(argv)
+    return main_guard(lambda: _next(arguments))
+
+
+def _next(arguments: argparse.Namespace) -> None:
+    if arguments.top < 1:
+        raise UserError("--top is at least 1")
+    from rlenv.models.checkpoint_folder import local_checkpoint
+
+    local_checkpoint(arguments.model, needs_chat=arguments.chat)
+    from rlenv.common.display import quieten_transformers
+    from rlenv.models import checkpoint
+    from rlenv.models.chat_format import ChatFormat
+
+    quieten_transformers()
+    model, tokenizer = checkpoint.load(arguments.model, device=arguments.device)
+    text = arguments.text.replace("\\n", "\n")
+    if arguments.chat:
+        chat = ChatFormat(tokenizer, arguments.model)
+        ids = chat.prompt([{"role": "user", "content": text}])
+    else:
+        ids = checkpoint.begin(tokenizer, text, mark=not arguments.no_begin)
+    if not ids:
+        raise UserError("there is no text to go on from, and the tokenizer has no begin token")
+    room = checkpoint.context_length(model, tokenizer)
+    if len(ids) > room:
+        raise UserError(f"the text has {len(ids)} tokens, but the model reads at most {room}")
+    found = predict(model, tokenizer, ids, top=arguments.top)
+    if arguments.json:
+        print(json.dumps({"text": text, **asdict(found)}, ensure_ascii=False))  # noqa: T201
+    else:
+        _show(found)
+
+
+def predict(model: Any, tokenizer: Any, ids: Sequence[int], *, top: int) -> Prediction:
+    """Return the distribution of what follows some tokens.
+
+    Args:
+        model: a causal LM.
+        tokenizer: its tokenizer.
+        ids: at least one token.
+        top: how many of the most likely tokens to name.
+    """
+    import torch
+
+    from rlenv.engines.local import evaluating
+
+    with torch.inference_mode(), evaluating(model):
+        logits = model(input_ids=torch.tensor([list(ids)], device=model.device)).logits[0, -1]
+    # an embedding may have more rows than the tokenizer has tokens
+    logprobs = logits[: len(tokenizer)].double().log_softmax(0)
+    probabilities = logprobs.exp()
+    values, best = probabilities.topk(min(top, len(probabilities)))
+    named = [
+        NextToken(token, tokenizer.decode([token]), value)
+        for token, value in zip(best.tolist(), values.tolist(), strict=True)
+    ]
+    entropy = -float((probabilities * logprobs.clamp(min=-1e9)).sum()) / math.log(2)
+    return Prediction(
+        tokens=[tokenizer.decode([token]) for token in ids],
+        next=named,
+        others=len(probabilities) - len(named),
+        rest=max(0.0, 1 - sum(token.probability for token in named)),
+        entropy=max(0.0, entropy),
+    )
+
+
+def _show(found: Prediction) -> None:
+    from rich.console import Console
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text("|".join(_visible(token) for token in found.tokens), style="bold"))
+    table = Table.grid(padding=(0, 2))
+    most = found.next[0].probability
+    for token in found.next:
+        bar = ProgressBar(total=most, completed=token.probability, width=40)
+        table.add_row(Text(_visible(token.text)), bar, f"{token.probability:6.1%}")
+    if found.others:
+        others = f"{found.others:,} others"
+        bar = ProgressBar(total=max(most, found.rest), completed=found.rest, width=40)
+        table.add_row(Text(others, style="dim"), bar, f"{found.rest:6.1%}")
+    console.print(table)
+    console.print(Text(f"entropy {found.entropy:.2f} bits", style="dim"))
+
+
+def _visible(text: str) -> str:
+    """Return a token so that white space in it can be seen."""
+    for mark, shown in ((" ", "␣"), ("\n", "⏎"), ("\t", "⇥")):
+        text = text.replace(mark, shown)
+    return text if text.isprintable() and text else repr(text)

@@ -1,0 +1,148 @@
+"""Sitting in the policy's chair: `rlenv play ENV`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rlenv.common.display import Display
+from rlenv.common.errors import main_guard
+from rlenv.core import registry
+from rlenv.core.env import TextEnv
+from rlenv.core.reward import Reward
+from rlenv.core.task import Message, check_split
+from rlenv.run.config import read_options
+
+Policy = Callable[[Sequence[Message]], str]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv play`; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlenv play",
+        description="Play an episode yourself, or watch a checkpoint play, and see the reward "
+        "broken down. An empty line sends what you typed; Ctrl-D gives up.",
+    )
+    parser.add_argument("env", help="an environment id, or file.py:Id")
+    parser.add_argument("--policy", metavar="CHECKPOINT", help="let this checkpoint play")
+    parser.add_argument("--split", default="train", help="(default: train)")
+    parser.add_argument("--seed", type=int, default=None, help="which task; random if left out")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of --policy (default: 0)")
+    parser.add_argument("--max-tokens", type=int, default=256, help="of --policy's replies")
+    parser.add_argument("--option", action="append", default=[], metavar="key=value")
+    parser.add_argument("--json", action="store_true", help="print the episode as JSON")
+    arguments = parser.parse_args(argv)
+    return main_guard(lambda: _play(arguments))
+
+
+def _play(arguments: argparse.Namespace) -> None:
+    check_split(arguments.split)
+    env = registry.make(arguments.env, split=arguments.split, **read_options(arguments.option))
+    display = Display()
+    if arguments.policy is None:
+        policy: Policy = lambda _: ask(display)  # noqa: E731
+    else:
+        policy = checkpoint_policy(
+            arguments.policy, arguments.temperature, arguments.max_tokens, arguments.seed or 0
+        )
+    episode = play(env, policy, arguments.seed, None if arguments.json else display)
+    if arguments.json:
+        print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+
+
+def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None) -> dict[str, Any]:
+    """Play one episode.
+
+    Args:
+        env: the environment.
+        policy: from the messages so far to a reply; `EOFError` gives up.
+        seed: of the environment.
+        display: where to show it as it happens; None for nowhere.
+
+    Returns:
+        `messages`, `reward`, `components`, `status`, `detail`, `truncated` and `gave_up`.
+    """
+    _, info = env.reset(seed=seed)
+    total: Reward | None = None
+    truncated = over = gave_up = False
+    shown = 0
+    while not over:
+        shown = _show(display, env, info["messages"], shown)
+        try:
+            reply = policy(info["messages"])
+        except EOFError:
+            gave_up = True
+            break
+        _, _, terminated, truncated, info = env.step(reply)
+        earned = info["reward"]
+        total = earned if total is None else total + earned
+        over = terminated or truncated
+    _show(display, env, info["messages"], shown)
+    if display is not None:
+        _verdict(display, total, truncated, gave_up)
+    return {
+        "messages": info["messages"],
+        "reward": total.value if total is not None and total.judged else None,
+        "components": dict(total.components) if total else {},
+        "status": total.status if total else None,
+        "detail": total.detail if total else "",
+        "truncated": truncated,
+        "gave_up": gave_up,
+    }
+
+
+def ask(display: Display) -> str:
+    """Read a reply from standard input: up to an empty line, or one line in a pipe.
+
+    A line that opens a code block begins a reply that ends where the block is closed.
+
+    Raises:
+        EOFError: the input ended.
+    """
+    asks = sys.stdin.isatty()
+    lines = [input("you> " if asks else "")]
+    fenced = lines[0].startswith("```")
+    while lines[-1] != "```" if fenced else asks and lines[-1]:
+        lines.append(input("...> " if asks else ""))
+    return "\n".join(lines if fenced or not asks else lines[:-1])
+
+
+def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: int) -> Policy:
+    """Return a policy that replies with a checkpoint."""
+    from rlenv.common.display import quieten_transformers
+    from rlenv.engines.base import Request, Sampling
+    from rlenv.models import checkpoint
+    from rlenv.models.chat_format import ChatFormat
+
+    quieten_transformers()
+    model, tokenizer = checkpoint.load(source)
+    chat = ChatFormat(tokenizer, source)
+    engine = checkpoint.engine_for(model, chat)
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
+
+    def reply(messages: Sequence[Message]) -> str:
+        (completion,) = engine.generate([Request(chat.prompt(messages), seed)], sampling)
+        return chat.decode(completion.token_ids)
+
+    return reply
+
+
+def _show(display: Display | None, env: TextEnv, messages: Sequence[Message], shown: int) -> int:
+    if display is not None:
+        for message in messages[shown:]:
+            display.message(message["role"], message["content"], env.styled(message))
+    return len(messages)
+
+
+def _verdict(display: Display, total: Reward | None, truncated: bool, gave_up: bool) -> None:
+    if total is None:
+        display.say("\nno reply, no reward")
+        return
+    ended = " (gave up)" if gave_up else " (out of turns)" if truncated else ""
+    value = f"{total.value:g}" if total.judged else "not judged"
+    display.say(f"\nreward {value}   {total.status}{ended}   {total.detail}")
+    if total.components:
+        display.table(["component", "value"], [[k, f"{v:g}"] for k, v in total.components.items()])

@@ -1,0 +1,212 @@
+"""Conversations of a teacher, to fine-tune on: `rlenv synthesize TEACHER --env ENV`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlenv.cli.compare import read_prompts
+from rlenv.common.errors import RunFailed, UserError, main_guard
+from rlenv.common.files import write_atomically
+from rlenv.core import registry
+from rlenv.core.task import Message
+from rlenv.engines.base import Engine, Request, Sampling, mix
+from rlenv.engines.settings import EngineSettings
+from rlenv.models.checkpoint_folder import local_checkpoint
+from rlenv.run.config import read_options
+
+Row = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv synthesize`; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlenv synthesize",
+        description="Let a teacher answer, and write its conversations as JSON Lines that the sft "
+        "stage reads. An environment's tasks are verified: only replies that solve them are kept.",
+    )
+    parser.add_argument("teacher", help="a checkpoint folder or hub id")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--env", help="an environment id, or file.py:Id; its train split is played")
+    source.add_argument(
+        "--prompts", metavar="FILE", help="see `rlenv compare`; nothing is verified"
+    )
+    parser.add_argument("--output", required=True, metavar="FILE", help="a .jsonl file")
+    parser.add_argument("--tasks", type=int, default=1000, help="or prompts (default: 1000)")
+    parser.add_argument("--samples", type=int, default=4, help="replies to each (default: 4)")
+    parser.add_argument(
+        "--keep", type=int, default=1, help="most right ones of a task (default: 1)"
+    )
+    parser.add_argument("--temperature", type=float, default=1.0, help="(default: 1)")
+    parser.add_argument("--max-tokens", type=int, default=256, help="of a reply (default: 256)")
+    parser.add_argument("--seed", type=int, default=0, help="of tasks and sampling (default: 0)")
+    parser.add_argument("--option", action="append", default=[], metavar="key=value")
+    kinds = ("auto", "native", "transformers", "vllm")
+    parser.add_argument("--engine", default="auto", choices=kinds, help="(default: auto)")
+    parser.add_argument("--url", default=EngineSettings().url, help="of the vLLM server")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    arguments = parser.parse_args(argv)
+    return main_guard(lambda: _synthesize(arguments))
+
+
+def _synthesize(arguments: argparse.Namespace) -> None:
+    for name in ("tasks", "samples", "keep", "max_tokens"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} is at least 1")
+    output = Path(arguments.output)
+    if output.suffix != ".jsonl" or not output.absolute().parent.is_dir():
+        raise UserError(f"--output {output} must be a .jsonl file in a folder that exists")
+    engine_settings = EngineSettings(kind=arguments.engine, url=arguments.url)
+    options = read_options(arguments.option)
+    prompts: list[list[Message]] = []
+    if arguments.env is None:
+        prompts, _ = read_prompts(Path(arguments.prompts), arguments.tasks)
+    else:
+        registry.make(arguments.env, split="train", **options).tasks.for_training()
+    local_checkpoint(arguments.teacher, needs_chat=True)
+    from rlenv.common.display import Display, quieten_transformers
+    from rlenv.models import checkpoint
+    from rlenv.models.chat_format import ChatFormat
+
+    quieten_transformers()
+    model, tokenizer = checkpoint.load(arguments.teacher, device=arguments.device)
+    chat = ChatFormat(tokenizer, arguments.teacher)
+    engine = checkpoint.engine_for(model, chat, engine_settings)
+    length = checkpoint.context_length(model, tokenizer)
+    sampling = Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens)
+    if arguments.env is None:
+        rows = list(
+            from_prompts(prompts, engine, chat, sampling, arguments.samples, arguments.seed, length)
+        )
+        tried = len(prompts) * arguments.samples
+    else:
+        rows = list(
+            from_environment(
+                arguments.env,
+                options,
+                engine,
+                chat,
+                sampling,
+                tasks=arguments.tasks,
+                samples=arguments.samples,
+                keep=arguments.keep,
+                seed=arguments.seed,
+                max_length=length,
+            )
+        )
+        tried = arguments.tasks * arguments.samples
+    if not rows:
+        raise RunFailed(f"none of {tried:,} replies was right or complete; nothing was written")
+    made = {
+        "teacher": arguments.teacher,
+        "engine": arguments.engine,
+        "temperature": arguments.temperature,
+        "seed": arguments.seed,
+    }
+    lines = (
+        json.dumps({**row, "made": {**made, **row["made"]}}, ensure_ascii=False) for row in rows
+    )
+    write_atomically(output, "".join(line + "\n" for line in lines))
+    verified = "verified " if arguments.env is not None else ""
+    Display().say(f"{output}: {len(rows):,} {verified}conversations of {tried:,} replies")
+
+
+def from_environment(
+    ref: str,
+    options: dict[str, Any],
+    engine: Engine,
+    chat: Any,
+    sampling: Sampling,
+    *,
+    tasks: int,
+    samples: int,
+    keep: int,
+    seed: int,
+    max_length: int,
+) -> Iterator[Row]:
+    """Let a teacher play training tasks, and yield the episodes that solve them.
+
+    Args:
+        ref: the environment, an id or `file.py:Id`.
+        options: of the environment.
+        engine: the teacher.
+        chat: its chat format.
+        sampling: how it samples; max_tokens holds for each turn.
+        tasks: how many to draw from the train split.
+        samples: episodes of each.
+        keep: the most of one task that are yielded.
+        seed: of tasks and sampling.
+        max_length: of an episode, in tokens.
+
+    Yields:
+        `messages`, and in `made` where they come from: `env`, `options`, `task` (its key),
+        `reward`, `components`, `verified`.
+    """
+    from rlenv.rollouts.rollout import EnvPool, play
+    from rlenv.rollouts.verified import verified
+
+    pool = EnvPool(lambda: registry.make(ref, split="train", **options))
+    env = pool.take(1)[0]
+    known = env.tasks.for_training()
+    rng = random.Random(f"synthesize/{seed}")
+    groups = play(
+        pool,
+        engine,
+        chat,
+        [known.sample(rng) for _ in range(tasks)],
+        samples=samples,
+        sampling=sampling,
+        seed=seed,
+        max_length=max_length,
+    )
+    name = registry.spec(ref).id
+    for t in verified(groups, solved_at=env.solved_at, keep=keep):
+        yield {
+            "messages": [dict(message) for message in t.messages],
+            "made": {
+                "env": name,
+                "options": options,
+                "task": t.task.key,
+                "reward": t.reward.value,
+                "components": dict(t.reward.components),
+                "verified": True,
+            },
+        }
+
+
+def from_prompts(
+    prompts: Sequence[Sequence[Message]],
+    engine: Engine,
+    chat: Any,
+    sampling: Sampling,
+    samples: int,
+    seed: int,
+    max_length: int,
+) -> Iterator[Row]:
+    """Let a teacher answer prompts, and yield the answers that came to an end, each text once.
+
+    Nobody verifies them, and `made` says so. Prompts that leave no room for an answer are passed
+    over. The arguments are those of `from_environment`.
+    """
+    asked = [(n, chat.prompt(messages)) for n, messages in enumerate(prompts)]
+    fitting = [(n, ids) for n, ids in asked if len(ids) < max_length]
+    requests = [
+        Request(ids, mix(seed, n, s), min(sampling.max_tokens, max_length - len(ids)))
+        for n, ids in fitting
+        for s in range(samples)
+    ]
+    numbers = [n for n, _ in fitting for _ in range(samples)]
+    seen: set[tuple[int, str]] = set()
+    for n, completion in zip(numbers, engine.generate(requests, sampling), strict=True):
+        reply = chat.decode(completion.token_ids)
+        if completion.stopped and reply.strip() and (n, reply) not in seen:
+            seen.add((n, reply))
+            said = {"role": "assistant", "content": reply}
+            yield {
+                "messages": [*map(dict, prompts[n]), said],
+                "made": {"prompt": n, "verified": False},
+            }

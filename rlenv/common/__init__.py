@@ -1,0 +1,1 @@
+"""What everybody stands on: errors, settings, files written whole, signals, the terminal."""

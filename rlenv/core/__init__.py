@@ -1,0 +1,1 @@
+"""The contracts: task, reward, environment, tools, trajectory, and the registry of environments."""

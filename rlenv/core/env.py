@@ -1,0 +1,363 @@
+"""Text environments on the Gymnasium interface.
+
+Derive from `SingleTurnEnv` and write `generate` and `score`, or from `TextEnv` and write
+`generate` and `respond`. Splits, seeds, spaces and the bookkeeping of an episode come for free.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium
+import numpy as np
+
+from rlenv.common.errors import UserError, did_you_mean
+from rlenv.core.episode_rngs import Generators
+from rlenv.core.reward import Reward, Rubric
+from rlenv.core.rows import Rows, column, load_rows
+from rlenv.core.spaces import UnicodeText
+from rlenv.core.step_result import Response, done, turn
+from rlenv.core.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from rlenv.core.protocols import PolicyChat
+
+log = logging.getLogger(__name__)
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """An environment of one or more turns whose observations and actions are text.
+
+    An author writes `generate` (or passes `tasks`) and `respond`, and `start` where an episode
+    needs a state of its own. One instance plays one episode at a time.
+
+    Args:
+        split: which tasks to play: `train`, `validation` or `test`.
+        tasks: a task set to play instead of the environment's own.
+        rows: rows of data to make tasks from instead of `generate`: a file, a `datasets` id or
+            the rows themselves, see `rlenv.core.rows.load_rows`.
+        columns: which columns hold the `prompt` and the `answer`.
+        max_turns: after so many replies the episode is truncated; None for no limit.
+        rubric: other weights for the class's components: a `Rubric`, or its arguments as a mapping.
+            An episode then counts as solved when it earns the rubric's maximum.
+        render_mode: `ansi` to render the transcript as text.
+
+    Raises:
+        UserError: the rubric names a component that the class does not measure.
+
+    Attributes:
+        rubric: the weights of the reward's components, or None.
+        solved_at: the total reward from which an episode counts as solved (pass@k).
+        reward_range: the lowest and the highest total reward of an episode.
+        random: this episode's own `random.Random`, the same in all rollouts of a group.
+        characters: rare ones that it may say, for vocabularies that are made of what it says.
+
+    Example:
+        >>> import rlenv
+        >>> env = rlenv.make("rlenv/Arithmetic-v0")
+        >>> question, info = env.reset(seed=0)
+        >>> _, reward, terminated, _, info = env.step("42")
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium's own form)
+    reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    solved_at: ClassVar[float] = 1.0
+    rubric: Rubric | None = None
+    characters: str = ""
+
+    def __init__(
+        self,
+        *,
+        split: str = "train",
+        tasks: TaskSet | None = None,
+        rows: str | Path | Rows | None = None,
+        columns: Mapping[str, str] | None = None,
+        max_turns: int | None = None,
+        rubric: Rubric | Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if rubric is not None:
+            self.rubric = self._weighed(rubric)
+            lowest, highest = self.rubric.minimum, self.rubric.maximum
+            self.reward_range = (lowest, highest)  # type: ignore[misc]
+            self.solved_at = highest  # type: ignore[misc]
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"render_mode is None or 'ansi', not {render_mode!r}")
+        self.observation_space = UnicodeText()
+        self.action_space = UnicodeText()
+        self.max_turns = max_turns
+        self.render_mode = render_mode
+        self.rows = None if rows is None else load_rows(rows)
+        self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
+        self.split = check_split(split)
+        if tasks is not None:
+            self.tasks = tasks
+        self.task: Task | None = None
+        self._generators = Generators()
+        self._messages: list[Message] = []
+        self._turns = 0
+        self._running = False
+
+    @property
+    def random(self) -> Random:
+        """This episode's own generator, the same in all rollouts of a group."""
+        return self._generators.of_episode
+
+    # Where Gymnasium keeps the generator that it shows as `np_random`, and its seed
+
+    @property
+    def _np_random(self) -> np.random.Generator | None:
+        return self._generators.of_env
+
+    @_np_random.setter
+    def _np_random(self, generator: np.random.Generator | None) -> None:
+        self._generators.of_env = generator
+
+    @property
+    def _np_random_seed(self) -> int | None:
+        return self._generators.seed
+
+    @_np_random_seed.setter
+    def _np_random_seed(self, seed: int | None) -> None:
+        self._generators.seed = seed
+
+    @cached_property
+    def tasks(self) -> TaskSet:
+        """The tasks this environment draws from.
+
+        Made when first asked for: of the hundreds of instances in a rollout, which are handed
+        their tasks, only one needs it.
+        """
+        return self.make_tasks(self.split)
+
+    # What an author writes
+
+    def generate(self, rng: Random) -> Task:
+        """Make a task. All randomness comes from rng."""
+        raise NotImplementedError(f"{type(self).__name__} needs generate(rng) or a task set")
+
+    def start(self, task: Task) -> None:
+        """Set up what an episode needs besides its task; by default nothing."""
+
+    def opening(self, task: Task) -> Sequence[Message]:
+        """Return the messages that open the conversation: by default the task's prompt."""
+        return task.prompt
+
+    def announce(self, reply: str) -> None:
+        """Be told the reply that the next `step` will bring; by default nothing comes of it.
+
+        Rollouts announce a reply as soon as the policy has ended it, and take the first step when
+        all replies are there. An environment that judges in other processes can begin here, so
+        that replies are judged while others are still sampled, and many at once. What a step
+        returns must not depend on it.
+        """
+
+    def meet(self, chat: PolicyChat) -> None:
+        """Be told, before the first rollout, how the policy reads; by default nothing comes of it.
+
+        An environment whose grader is a model can load it here.
+
+        Raises:
+            UserError: the policy can't be judged here.
+        """
+
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes that its models keep, by what they are; by default there are none."""
+        return {}
+
+    def respond(self, task: Task, reply: str) -> str | Response:
+        """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
+        raise NotImplementedError(f"{type(self).__name__} needs respond(task, reply)")
+
+    def score(self, task: Task, reply: str) -> Reward | float | bool:
+        """Judge the reply that answers the task: by the rubric's components, unless overridden."""
+        if self.rubric is None:
+            raise NotImplementedError(f"{type(self).__name__} needs score(task, reply) or a rubric")
+        return self.rubric.judge(self, task, reply)
+
+    def demonstrate(self, task: Task, messages: Sequence[Message]) -> str | None:
+        """Return what an expert would reply here, or None where nobody knows.
+
+        Supervised fine-tuning learns from it, and `rlenv check` tests that it earns the maximum.
+
+        Args:
+            task: the task being played.
+            messages: the conversation so far; the last one is the environment's.
+        """
+        return None
+
+    def choices(self, task: Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
+        """Return how likely each reply of the expert is here, or None where that is not known.
+
+        Fine-tuning with `soft_targets` learns all of them from each reply that `demonstrate` draws.
+
+        Args:
+            task: the task being played.
+            messages: the conversation so far; the last one is the environment's.
+
+        Returns:
+            Replies to their probabilities, which add up to 1.
+        """
+        return None
+
+    def answer_in(self, task: Task, reply: str) -> str | None:
+        """Return what a reply answers, in one spelling; None where it answers nothing.
+
+        Replies of one answer vote together in an evaluation. By default the whole reply is its
+        answer, white space aside.
+        """
+        return " ".join(reply.split()) or None
+
+    def audit(self, task: Task, reply: str) -> bool | None:
+        """Judge a reply by means that no reward uses, such as other tests; None for no such means.
+
+        `rlenv probe` looks for replies that the reward likes and this does not.
+        """
+        return None
+
+    def text(self, task: Task) -> str | None:
+        """Return the solved task as plain text for pretraining, or None to leave it out."""
+        reply = self.demonstrate(task, task.prompt)
+        return None if reply is None else f"{task.question} {reply}"
+
+    def styled(self, message: Message) -> Text | None:
+        """Return how a message looks on a terminal with colours; None for its bare content."""
+        return None
+
+    def make_tasks(self, split: str) -> TaskSet:
+        """Return the tasks of a split: those of the rows, or those that `generate` makes."""
+        if self.rows is not None:
+            return RowTasks(self.rows, self.from_row, split=split)
+        options = sorted((k, repr(v)) for k, v in self.options().items())
+        name = f"{type(self).__module__}.{type(self).__qualname__}{options}"
+        return GeneratedTasks(self.generate, split=split, name=name)
+
+    def from_row(self, row: Mapping[str, Any]) -> Task:
+        """Make a task of a row of data; by default from the columns named at creation."""
+        prompt, answer = (column(row, self.columns[part]) for part in ("prompt", "answer"))
+        return Task(prompt, answer=answer)
+
+    def options(self) -> Mapping[str, Any]:
+        """Return the settings that change which tasks there are, for their fingerprint."""
+        return {}
+
+    # The Gymnasium interface
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: seeds this environment's own generator; None goes on with it.
+            options: `{"task": Task}` plays that task instead of drawing one.
+
+        Returns:
+            The first observation, and info with `messages`, `task_key` and `turn`.
+        """
+        self._generators.begin_episode(seed)
+        chosen = (options or {}).get("task")
+        task = chosen if chosen is not None else self.tasks.sample(self.random)
+        self.task = task
+        self._messages = [dict(message) for message in self.opening(task)]
+        self._turns = 0
+        self._running = True
+        self.start(task)
+        return task.question, self._info(None)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Play one reply.
+
+        Args:
+            action: the policy's reply, any string.
+
+        Returns:
+            The next observation; this turn's reward as a float (NaN if the grader failed);
+            whether the episode ended by itself; whether it ran out of turns; and info with
+            `reward` (a `Reward`), `messages`, `task_key` and `turn`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no episode is running.
+        """
+        if not self._running or self.task is None:
+            raise gymnasium.error.ResetNeeded("the episode is over: call reset() first")
+        self._turns += 1
+        self._messages.append({"role": "assistant", "content": action})
+        response = self._ask(self.task, action)
+        self._messages += [dict(message) for message in response.said]
+        truncated = not response.final and self._turns == self.max_turns
+        self._running = not (response.final or truncated)
+        reward = response.reward if response.reward is not None else Reward(0.0)
+        return response.text, reward.value, response.final, truncated, self._info(reward)
+
+    def render(self) -> str | None:
+        """Return the transcript of the episode, or None if nothing is to be rendered."""
+        if self.render_mode is None:
+            return None
+        return "\n".join(f"{m['role']}: {m['content']}" for m in self._messages)
+
+    def _weighed(self, rubric: Rubric | Mapping[str, Any]) -> Rubric:
+        known = type(self).rubric
+        if known is None:
+            raise UserError(f"{type(self).__name__} has no components that a rubric could weigh")
+        try:
+            made = rubric if isinstance(rubric, Rubric) else Rubric(**rubric)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{rubric!r} is no rubric: {error}") from None
+        for name in made.weights:
+            if name not in known.weights:
+                raise UserError(
+                    f"{type(self).__name__} measures {', '.join(known.weights)}, not {name!r}."
+                    f"{did_you_mean(name, known.weights)}"
+                )
+        return made
+
+    def _ask(self, task: Task, reply: str) -> Response:
+        """Call the author's `respond`; a bug in there costs this episode, not the run."""
+        try:
+            answer = self.respond(task, reply)
+            return turn(answer) if isinstance(answer, str) else answer
+        except Exception as error:  # noqa: BLE001 becomes a grader_error, with the traceback logged
+            log.warning(
+                "%s failed on task %s:\n%s", type(self).__name__, task.key, traceback.format_exc()
+            )
+            return done(reward=Reward.failed(f"{type(error).__name__}: {error}"))
+
+    def _info(self, reward: Reward | None) -> dict[str, Any]:
+        assert self.task is not None
+        info: dict[str, Any] = {
+            # copies: what a caller does to them must not reach the episode
+            "messages": [dict(message) for message in self._messages],
+            "task_key": self.task.key,
+            "turn": self._turns,
+        }
+        if reward is not None:
+            info["reward"] = reward
+        return info
+
+
+class SingleTurnEnv(TextEnv):
+    """An environment of one question and one reply. An author writes `generate` and `score`.
+
+    Instead of `score`, an author may set `rubric` and write a method for each of its components,
+    `def NAME(self, task, reply) -> float | bool`, plain or async.
+
+    Args:
+        **kwargs: see `TextEnv`.
+    """
+
+    def respond(self, task: Task, reply: str) -> Response:
+        """Score the reply and end the episode."""
+        return done(reward=self.score(task, reply))
+
+    def demonstrate(self, task: Task, messages: Sequence[Message]) -> str | None:
+        """Return the task's answer as text."""
+        return None if task.answer is None else str(task.answer)

@@ -1,0 +1,144 @@
+"""Rows of data from a file or a `datasets` id."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rlenv.common.errors import UserError
+
+Rows = Sequence[Mapping[str, Any]]
+
+_ID = re.compile(r"(?:[\w-]+|[\w-]+/[\w.-]+)(?::[\w.-]+)?\Z")
+
+
+def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
+    """Load rows. Whoever loads the same file again gets the same rows, so leave them as they are.
+
+    Args:
+        source: the path of a `.jsonl`, `.json` (a list of objects), `.csv` or `.parquet` file; the
+            id of a data set that `datasets` loads, with `:name` after it where it has several
+            configurations (`openai/gsm8k:main`); or rows, which are returned as they are.
+        part: of a `datasets` id, the part to take, such as `train`; all parts if left out.
+
+    Raises:
+        UserError: the file is missing, of another kind, or damaged.
+    """
+    if not isinstance(source, (str, Path)):
+        return source
+    path = Path(source).expanduser()
+    if path.suffix not in _READERS and is_dataset_id(str(source)) and not path.exists():
+        return _from_datasets(str(source), part)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; give a file of rows or the id of a data set")
+    if path.suffix not in _READERS:
+        raise UserError(f"{path} is none of {', '.join(_READERS)}")
+    stat = path.stat()
+    return _from_file(path.resolve(), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _from_file(path: Path, changed: int, size: int) -> Rows:
+    return _READERS[path.suffix](path)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every text in a row, however deep in lists and mappings it lies."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from strings(inner)
+
+
+def column(row: Mapping[str, Any], name: str) -> Any:
+    """Return a row's column, or raise a `UserError` that names those it has."""
+    if name not in row:
+        raise UserError(f"the rows have no column {name!r}; they have {', '.join(row)}")
+    return row[name]
+
+
+def _jsonl(path: Path) -> Rows:
+    rows = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(f"{path}, line {number} is no JSON: {error}") from None
+                if not isinstance(row, dict):
+                    raise UserError(f"{path}, line {number} is no JSON object")
+                rows.append(row)
+    return rows
+
+
+def _json(path: Path) -> Rows:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is no JSON: {error}") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path} must hold a list of objects")
+    return rows
+
+
+def _csv(path: Path) -> Rows:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _parquet(path: Path) -> Rows:
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
+
+
+_READERS: dict[str, Callable[[Path], Rows]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+
+
+def is_dataset_id(name: str) -> bool:
+    """Return whether a name has the form of the id of a data set; a path may have it too."""
+    return _ID.match(name) is not None
+
+
+@lru_cache(maxsize=8)
+def _from_datasets(name: str, part: str | None) -> Rows:
+    loaded = load_dataset(name, part)
+    if isinstance(loaded, Mapping):
+        return [row for one in loaded.values() for row in one]
+    return list(loaded)
+
+
+@lru_cache(maxsize=8)
+def load_dataset(name: str, part: str | None) -> Any:
+    """Load a data set with `datasets`.
+
+    Args:
+        name: its id, with `:name` after it where it has several configurations.
+        part: such as `train`; all parts, in a mapping, if None.
+
+    Raises:
+        UserError: it could not be loaded.
+    """
+    import datasets
+
+    name, _, configuration = name.partition(":")
+    try:
+        return datasets.load_dataset(name, configuration or None, split=part)
+    except Exception as error:  # noqa: BLE001 whatever a hub or a loader may raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the data set {name!r} could not be loaded: {reason}") from None

@@ -1,0 +1,1 @@
+"""What is learned from: conversation formats, preferences, decontamination, the text pipeline."""

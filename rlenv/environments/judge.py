@@ -1,0 +1,125 @@
+"""Replies graded by a judge model with a rubric (Zheng et al. 2023, "LLM-as-a-judge")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import rlenv
+from rlenv.common.settings import parse
+from rlenv.core.task import Message
+from rlenv.environments.prompted import Prompted
+from rlenv.judges.chat_client import SpeakerSettings, speaker
+from rlenv.judges.judge import Grade, Judge
+
+_REMEMBERED = 20_000  # grades
+_Item = tuple[tuple[tuple[str, str], ...], str]  # a conversation, as roles and contents; a reply
+
+
+class Grader:
+    """Grades many replies at once: those that were announced wait until one is asked for.
+
+    Args:
+        judge: who grades.
+        rubric: what a good reply is.
+        scale: the lowest and the highest grade.
+    """
+
+    def __init__(self, judge: Judge, rubric: str, scale: tuple[int, int]) -> None:
+        self.judge, self.rubric, self.scale = judge, rubric, scale
+        self._known: dict[_Item, Grade] = {}
+        self._waiting: dict[_Item, None] = {}
+
+    def expect(self, messages: Sequence[Message], reply: str) -> None:
+        """Grade this reply together with the next one that is asked for."""
+        item = _item(messages, reply)
+        if item not in self._known:
+            self._waiting[item] = None
+
+    def grade(self, messages: Sequence[Message], reply: str) -> Grade:
+        """Return a grade. One that failed is asked for again the next time."""
+        item = _item(messages, reply)
+        if item in self._known:
+            return self._known[item]
+        batch = list(dict.fromkeys([item, *self._waiting]))
+        self._waiting.clear()
+        asked = [([{"role": r, "content": c} for r, c in said], text) for said, text in batch]
+        grades = self.judge.grade(asked, self.rubric, self.scale)
+        while len(self._known) + len(batch) > _REMEMBERED and self._known:
+            self._known.pop(next(iter(self._known)))  # the oldest
+        found = dict(zip(batch, grades, strict=True))
+        self._known.update({one: grade for one, grade in found.items() if not grade.problem})
+        return found[item]
+
+
+class JudgeEnv(Prompted):
+    """Answer a prompt; a judge model grades the reply by a rubric.
+
+    The reward is the grade's place on the scale, 0 for the lowest and 1 for the highest. A verdict
+    that can't be read is a failure of the grader: it is no 0 and leaves the batch.
+
+    Args:
+        rubric: what a good reply is, in words.
+        judge: a checkpoint folder or hub id, or `rlenv.judges.chat_client.SpeakerSettings` as a
+            mapping: `{model: NAME, url: http://localhost:8000/v1}` for a server.
+        scale: the lowest and the highest grade.
+        tries: how often the judge is asked for a verdict that can be read.
+        **kwargs: see `Prompted` for where the prompts come from, and `TextEnv`.
+
+    Raises:
+        rlenv.UserError: no rubric or judge, or a scale that has no length.
+    """
+
+    def __init__(
+        self,
+        *,
+        rubric: str | None = None,
+        judge: str | Mapping[str, Any] | None = None,
+        scale: Sequence[int] = (1, 10),
+        tries: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        if not rubric or not isinstance(rubric, str):
+            raise rlenv.UserError("Judge needs option rubric, a text on what a good reply is")
+        if judge is None:
+            raise rlenv.UserError(
+                "Judge needs option judge, a checkpoint or {model: ..., url: ...}"
+            )
+        low, high = scale
+        if not low < high:
+            raise rlenv.UserError(f"scale is the lowest and the highest grade, not {list(scale)}")
+        named = {"model": judge} if isinstance(judge, str) else dict(judge)
+        self.judge = parse(SpeakerSettings, named, "Judge", "judge.")
+        self.criteria, self.scale, self.tries = rubric, (int(low), int(high)), tries
+        super().__init__(**kwargs)
+        bonus = self.bonus
+        self.solved_at = 1.0 + bonus  # type: ignore[misc]
+        self.reward_range = (min(0.0, bonus), 1.0 + max(0.0, bonus))  # type: ignore[misc]
+
+    @property
+    def grader(self) -> Grader:
+        """The judge, set up once in a process."""
+        return _grader(self.judge, self.criteria, self.scale, self.tries)
+
+    def announce(self, reply: str) -> None:
+        """Let the reply be graded together with the others of a rollout."""
+        super().announce(reply)
+        if self.task is not None:
+            self.grader.expect(self.opening(self.task), reply)
+
+    def judged(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
+        """Grade a reply; the component `judge` is the grade's place on the scale."""
+        grade = self.grader.grade(self.opening(task), reply)
+        if grade.share is None:
+            return rlenv.Reward.failed(f"the judge gave no verdict: {grade.problem}")
+        return rlenv.Reward(grade.share, {"judge": grade.share})
+
+
+@lru_cache(maxsize=4)
+def _grader(settings: SpeakerSettings, rubric: str, scale: tuple[int, int], tries: int) -> Grader:
+    return Grader(Judge(speaker(settings), tries=tries), rubric, scale)
+
+
+def _item(messages: Sequence[Message], reply: str) -> _Item:
+    return tuple((str(m["role"]), str(m["content"])) for m in messages), reply

@@ -1,0 +1,185 @@
+"""What is evaluated: a model by its name, and how it plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlenv.common.errors import UserError
+from rlenv.engines.openai import PREFIX
+from rlenv.evaluation.players import LocalPlayer, Player
+from rlenv.models.checkpoint_folder import adapter_base, local_checkpoint
+
+if TYPE_CHECKING:
+    from rlenv.engines.openai import ChatClient
+    from rlenv.engines.settings import EngineSettings
+
+_ROWS_OF_A_MILLION = 4096  # rows of a model of a million parameters that a processor takes at once
+_FEWEST = 32
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under evaluation.
+
+    Attributes:
+        name: as the user gave it.
+        record: what its results are of: name, kind and a digest of its contents.
+        player: makes what plays with it, given a system message or None.
+        half: the same, generating in bfloat16; None for an endpoint.
+    """
+
+    name: str
+    record: dict[str, Any]
+    player: Callable[[str | None], Player]
+    half: Callable[[str | None], Player] | None = None
+
+    def maker(self, dtype: str) -> Callable[[str | None], Player]:
+        """Return what makes a player that generates in a dtype; see `Plan.dtype`.
+
+        Raises:
+            UserError: it is not chosen here.
+        """
+        if dtype == "model":
+            return self.player
+        if self.half is None:
+            raise UserError(
+                f"{self.name} is an endpoint, whose server chooses what it computes in; "
+                "leave dtype out"
+            )
+        return self.half
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How an endpoint is asked.
+
+    Attributes:
+        concurrency: requests under way at once.
+        per_minute: at most so many requests a minute; None for no limit.
+        attempts: tries a request gets.
+        timeout: seconds that a reply may take.
+        key_variable: the environment variable that holds the key.
+    """
+
+    concurrency: int = 8
+    per_minute: float | None = None
+    attempts: int = 6
+    timeout: float = 300.0
+    key_variable: str = "OPENAI_API_KEY"
+
+    def client(self, name: str) -> ChatClient:
+        """Return a client of `openai:NAME@URL`.
+
+        Raises:
+            UserError: the name has another form.
+        """
+        from rlenv.engines.openai import ChatClient, Endpoint, Pace
+
+        return ChatClient(
+            Endpoint.parse(name),
+            attempts=self.attempts,
+            timeout=self.timeout,
+            connections=self.concurrency,
+            pace=Pace(self.per_minute),
+            key_variable=self.key_variable,
+        )
+
+
+def check_name(name: str) -> None:
+    """Raise a `UserError` for a model that can't be there, before anything is loaded."""
+    if name.startswith(PREFIX):
+        from rlenv.engines.openai import Endpoint
+
+        Endpoint.parse(name)
+    else:
+        local_checkpoint(name, needs_chat=True)
+
+
+def load_subject(
+    name: str,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    engine: EngineSettings | None = None,
+    serving: Serving | None = None,
+) -> Subject:
+    """Load a model.
+
+    Args:
+        name: a checkpoint folder, a folder with a LoRA adapter, a GGUF file, a hub id, or an
+            endpoint, `openai:NAME@URL`.
+        device: `cpu`, `cuda` or `auto`.
+        threads: CPU threads for torch.
+        engine: what generates; by default the fastest that runs the model here.
+        serving: how an endpoint is asked.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    if name.startswith(PREFIX):
+        return _served(name, serving or Serving())
+    import torch
+
+    from rlenv.common.display import quieten_transformers
+    from rlenv.engines.settings import EngineSettings
+    from rlenv.models import checkpoint
+    from rlenv.models.chat_format import ChatFormat
+
+    quieten_transformers()
+    if threads is not None:
+        torch.set_num_threads(max(1, threads))
+    model, tokenizer = checkpoint.load(name, device=device)
+    dtype = str(model.dtype).removeprefix("torch.")
+    record = {"name": name, **_contents(name, model), "dtype": dtype}
+
+    def player(settings: EngineSettings | None, system: str | None) -> Player:
+        chat = ChatFormat(tokenizer, name, system)
+        longest = checkpoint.context_length(model, tokenizer)
+        made = checkpoint.engine_for(model, chat, settings)
+        return LocalPlayer(made, chat, longest, _at_once(model))
+
+    half = (engine or EngineSettings()).model_copy(update={"dtype": "bfloat16"})
+    return Subject(name, record, partial(player, engine), partial(player, half))
+
+
+def _at_once(model: Any) -> int:
+    """Return how many episodes to play between two saves.
+
+    A processor is busy with some rows of a large model; more of them would only put off what is
+    shown and kept of the first.
+    """
+    if model.device.type != "cpu":
+        return 512
+    return max(_FEWEST, min(512, _ROWS_OF_A_MILLION * 10**6 // model.num_parameters()))
+
+
+def _served(name: str, serving: Serving) -> Subject:
+    from rlenv.evaluation.endpoint import EndpointPlayer
+
+    client = serving.client(name)
+    record = {"name": client.endpoint.model, "kind": "endpoint", "url": client.endpoint.url}
+    return Subject(name, record, lambda system: EndpointPlayer(client, system))
+
+
+def _contents(name: str, model: Any) -> dict[str, Any]:
+    """Say which weights these are."""
+    from rlenv.models.digest import digest
+
+    path = Path(name).expanduser()
+    if not path.exists():
+        return {"kind": "hub", "digest": getattr(model.config, "_commit_hash", None)}
+    base = adapter_base(path)
+    if base is not None:
+        return {"kind": "adapter", "digest": digest(path), "base": _base(base)}
+    return {"kind": "gguf" if path.is_file() else "checkpoint", "digest": digest(path)}
+
+
+def _base(name: str) -> dict[str, Any]:
+    from rlenv.models.digest import digest
+
+    path = Path(name).expanduser()
+    return {"name": name, "digest": digest(path) if path.exists() else None}

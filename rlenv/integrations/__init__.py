@@ -1,0 +1,1 @@
+"""Where rlenv meets other libraries, a package for each."""

@@ -1,0 +1,78 @@
+"""Episodes in the form that TRL takes: the columns of a rollout, and rewards."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rlenv.common.errors import UserError
+from rlenv.core.env import TextEnv
+from rlenv.core.reward import Reward, component_means
+from rlenv.core.task import Task
+from rlenv.core.trajectory import Trajectory
+
+log = logging.getLogger(__name__)
+
+
+def columns(episodes: Sequence[Trajectory], stop_id: int) -> dict[str, list[Any]]:
+    """Return episodes in the form of TRL's rollouts; see `Bridge.rollout`.
+
+    TRL has no rows without a completion and none that leave the batch, so an episode in which the
+    policy said nothing holds one masked token, and of one that could not be judged all tokens are
+    masked: it counts in no mean over tokens.
+
+    Args:
+        episodes: what was played.
+        stop_id: the token that stands in where the policy said nothing.
+    """
+    rows = []
+    for episode in episodes:
+        if 1 not in episode.loss_mask:
+            rows.append(([stop_id], [stop_id], [0.0], [0], episode))
+            continue
+        ids, start = episode.token_ids, episode.loss_mask.index(1)
+        mask = episode.loss_mask[start:]
+        if not episode.reward.judged:
+            mask = [0] * len(mask)
+        rows.append((ids[:start], ids[start:], episode.logprobs[start:], mask, episode))
+    names = ("prompt_ids", "completion_ids", "logprobs", "env_mask", "episode")
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def check_alike(episodes: Sequence[Trajectory]) -> None:
+    """Raise `RuntimeError` if two episodes of one task began differently."""
+    openings: dict[str, list[int]] = {}
+    for episode in episodes:
+        if 1 in episode.loss_mask:
+            opening = episode.token_ids[: episode.loss_mask.index(1)]
+            if openings.setdefault(episode.task.key, opening) != opening:
+                raise RuntimeError(
+                    f"the rollouts of task {episode.task.key} began differently; an environment "
+                    "must draw its randomness from the seed it is reset with"
+                )
+
+
+def judge(env: TextEnv, task: Task, reply: str) -> Reward:
+    """Return what a reply earns in an environment of a single turn."""
+    try:
+        env.reset(seed=int(task.key[:7], 16), options={"task": task})
+        _, _, terminated, truncated, info = env.step(reply)
+    except Exception as error:  # noqa: BLE001 one reply is not judged; the others are
+        log.warning("%s failed on task %s:\n%s", env, task.key, traceback.format_exc())
+        return Reward.failed(f"{type(error).__name__}: {error}")
+    if not (terminated or truncated):
+        raise UserError(
+            f"{type(env).__name__} goes on after one reply; give GRPOTrainer the bridge's "
+            "rollout_func too"
+        )
+    return info["reward"]
+
+
+def log_means(rewards: Sequence[Reward], log_metric: Callable[[str, float], None]) -> None:
+    """Pass the means of the components on, and how many replies could not be read or judged."""
+    for name, mean in component_means(rewards).items():
+        log_metric(f"rewards/{name}", mean)
+    log_metric("unparseable", sum(r.status == "unparseable" for r in rewards) / len(rewards))
+    log_metric("grader_errors", sum(not r.judged for r in rewards) / len(rewards))

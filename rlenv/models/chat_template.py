@@ -1,0 +1,216 @@
+"""A tokenizer's chat template, and what it can't do.
+
+Templates differ in what they accept. Where one knows no system messages, no tool messages or no
+tools, the conversation is put into words that it knows. Templates also differ in whether they
+leave alone what was said: one that takes the thinking out of earlier replies, say, renders a
+conversation that no longer begins with what the policy read and sampled. `ChatTemplate.rewrites`
+finds that out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import jinja2
+
+from rlenv.common.errors import UserError
+from rlenv.core.task import Message
+
+REPLY = "\u2063reply\u2063"  # stands for a reply while the text around it is rendered
+_PROBE = "probe"
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": _PROBE,
+        "description": "",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+_REPLIES = {
+    "the thinking of earlier replies": f"<think>\n{_PROBE}\n</think>\n\nyes",
+    "white space around a reply": " yes\n",
+    "replies": "yes",
+}
+_HOW_TO_CALL = (
+    "You may call these tools:\n{tools}\n"
+    'To call one, reply with <tool_call>{{"name": NAME, "arguments": {{...}}}}</tool_call>. '
+    "Its result comes in the next message."
+)
+
+
+class ChatTemplate:
+    """A tokenizer's chat template.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        source: where it came from, for error messages.
+    """
+
+    def __init__(self, tokenizer: Any, source: str) -> None:
+        self.tokenizer = tokenizer
+        self.source = source
+        added = tokenizer.added_tokens_decoder.items()
+        self.special_ids = {*tokenizer.all_special_ids, *(i for i, t in added if t.special)}
+        texts = filter(None, tokenizer.convert_ids_to_tokens(sorted(self.special_ids)))
+        self._special = re.compile("|".join(map(re.escape, texts)) or r"\Z.")
+
+    def render(self, messages: Sequence[Message], *, ask: bool = True) -> str:
+        """Return a conversation as text.
+
+        A message's text can't forge a turn: special tokens spelled out in it are taken apart.
+
+        Args:
+            messages: the conversation. The first may hold `tools`, their schemas as JSON.
+            ask: end where the policy begins to reply.
+
+        Raises:
+            UserError: the template refuses the conversation.
+        """
+        offered = str(messages[0].get("tools", "[]"))
+        tools = json.loads(offered)
+        plain = [self._plain(message) for message in messages]
+        if tools and not self.knows_tools:
+            plain, tools = _instructed(plain, how_to_call(offered)), []
+        if not self.knows_tool_messages:
+            plain = _results_of_user(plain)
+        if not self.knows_system:
+            plain = _without_system(plain)
+        try:
+            return self._apply(plain, ask=ask, tools=tools or None)
+        except jinja2.TemplateError as error:
+            roles = ", ".join(str(message["role"]) for message in messages)
+            raise UserError(
+                f"the chat template of {self.source} refuses a conversation of {roles}: {error}"
+            ) from None
+
+    @cached_property
+    def knows_system(self) -> bool:
+        """Whether it renders system messages; else they go into the user's first message."""
+        return self._shows([{"role": "system", "content": _PROBE}, _user("?")])
+
+    @cached_property
+    def knows_tool_messages(self) -> bool:
+        """Whether it renders the results of tools; else the user reports them."""
+        said = [_user("?"), _assistant("yes"), {"role": "tool", "content": _PROBE}]
+        return self._shows(said)
+
+    @cached_property
+    def knows_tools(self) -> bool:
+        """Whether it tells the policy which tools there are; else a system message does."""
+        return self._shows([_user("?")], tools=[_TOOL])
+
+    @cached_property
+    def rewrites(self) -> tuple[str, ...]:
+        """What it changes of an earlier reply when the conversation goes on; empty for nothing.
+
+        Of such a template, the rendering of a longer conversation does not begin with that of a
+        shorter one (it is not prefix-preserving).
+        """
+        opening = self.render([_user("?")])
+        return tuple(
+            what
+            for what, reply in _REPLIES.items()
+            if not all(
+                self.render([_user("?"), _assistant(reply), then]).startswith(opening + reply)
+                for then in (_user("?"), {"role": "tool", "content": "?"})
+            )
+        )
+
+    @cached_property
+    def end_of_turn(self) -> int | None:
+        """The token that it puts after a reply; None where that is no special token."""
+        after = self.render([_user("?"), _assistant(REPLY)], ask=False).rpartition(REPLY)[2]
+        ids = self.tokenizer(after, add_special_tokens=False)["input_ids"]
+        return ids[0] if ids and ids[0] in self.special_ids else None
+
+    def spells_special(self, text: str) -> bool:
+        """Return whether a text spells a special token, which it would be taken for."""
+        return self._special.search(text) is not None
+
+    def _apply(self, messages: Sequence[Message], *, ask: bool, tools: Any = None) -> str:
+        return self.tokenizer.apply_chat_template(
+            list(messages), tools=tools, tokenize=False, add_generation_prompt=ask
+        )
+
+    def _shows(self, messages: Sequence[Message], tools: Any = None) -> bool:
+        try:
+            return _PROBE in self._apply(messages, ask=True, tools=tools)
+        except jinja2.TemplateError:
+            return False
+
+    def _plain(self, message: Message) -> Message:
+        rest = {key: value for key, value in message.items() if key != "tools"}
+        if isinstance(rest["content"], str):
+            rest["content"] = self._special.sub(
+                lambda token: f"{token[0][0]} {token[0][1:]}", rest["content"]
+            )
+        return rest
+
+
+def how_to_call(tools: str) -> str:
+    """Return what a policy is told of its tools where the chat template knows none.
+
+    Args:
+        tools: their schemas as JSON.
+    """
+    schemas = [json.dumps(tool, ensure_ascii=False) for tool in json.loads(tools)]
+    return _HOW_TO_CALL.format(tools="\n".join(schemas))
+
+
+def plain_roles(messages: Sequence[Message]) -> list[Message]:
+    """Return a conversation in messages of the system, the user and the assistant alone.
+
+    For a model that is spoken to in text: it is told of its tools in words, and the user reports
+    their results.
+
+    Args:
+        messages: the conversation. The first may hold `tools`, their schemas as JSON.
+    """
+    offered = str(messages[0].get("tools", "[]"))
+    said = [{"role": m["role"], "content": m["content"]} for m in messages]
+    if json.loads(offered):
+        said = _instructed(said, how_to_call(offered))
+    return _results_of_user(said)
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}
+
+
+def _assistant(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+def _instructed(messages: list[Message], text: str) -> list[Message]:
+    """Add instructions to the system message, or put one first."""
+    if messages[0]["role"] != "system":
+        return [{"role": "system", "content": text}, *messages]
+    return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
+
+
+def _without_system(messages: list[Message]) -> list[Message]:
+    """Put a system message into what the user says next."""
+    if messages[0]["role"] != "system":
+        return messages
+    system, user, *rest = messages
+    return [{**user, "content": f"{system['content']}\n\n{user['content']}"}, *rest]
+
+
+def _results_of_user(messages: list[Message]) -> list[Message]:
+    """Let the user report what tools returned, several of them in one message."""
+    told: list[Message] = []
+    reporting = False
+    for message in messages:
+        if message["role"] != "tool":
+            told.append(message)
+        else:
+            result = f"<tool_response>\n{message['content']}\n</tool_response>"
+            if reporting:
+                result = f"{told.pop()['content']}\n{result}"
+            told.append(_user(result))
+        reporting = message["role"] == "tool"
+    return told

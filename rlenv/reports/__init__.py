@@ -1,0 +1,1 @@
+"""Pages with charts and samples, each one file that needs nothing else."""

@@ -1,0 +1,1 @@
+"""Playing episodes with an engine, as an expert does, and at a level that follows success."""

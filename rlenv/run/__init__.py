@@ -1,0 +1,1 @@
+"""What a stage works with: config, stage contract, the run's folder, trackers, processes."""

@@ -1,0 +1,1 @@
+"""Carrying out a run: stage after stage, then the evaluation of every checkpoint."""

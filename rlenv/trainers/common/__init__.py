@@ -1,0 +1,1 @@
+"""What several trainers share: checkpointing, optimizers, adapters, freezing, validation."""

@@ -1,0 +1,1 @@
+"""On-policy reinforcement learning: rollouts, advantages, the loss and the loop around them."""

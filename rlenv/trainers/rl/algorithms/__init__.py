@@ -1,0 +1,196 @@
+"""Algorithms by name: how rewards become advantages, what the loss of a token is, and the settings
+that its paper chose.
+
+The loop in `rlenv.trainers.rl.stage` does not know which algorithm it runs. A new one is one
+decorated function, of either kind; what it leaves out is GRPO's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from rlenv.common.errors import UserError, did_you_mean
+from rlenv.core.registry import import_file
+
+BUILT_IN = (
+    "grpo",
+    "dr_grpo",
+    "dapo",
+    "bnpo",
+    "gspo",
+    "cispo",
+    "rloo",
+    "reinforce_pp",
+    "maxrl",
+    "ppo",
+)
+
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+Aggregate = Literal["sequence", "token", "constant", "sum"]
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What a loss may look at; every tensor is (B, T), aligned with the tokens.
+
+    Attributes:
+        logprobs: of each token under the policy being trained, with gradient.
+        old_logprobs: of each token under the policy that sampled it.
+        advantages: of each token.
+        mask: 1 where the policy sampled the token.
+        clip_low: the ratio is clipped below 1 - clip_low.
+        clip_high: and above 1 + clip_high.
+        metrics: a loss may put tensors (B, T) here; their means over the sampled tokens are
+            logged under the same names.
+    """
+
+    logprobs: Tensor
+    old_logprobs: Tensor
+    advantages: Tensor
+    mask: Tensor
+    clip_low: float
+    clip_high: float
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm, found by its name.
+
+    Attributes:
+        name: the config word.
+        advantages: `(rewards, mask) -> advantages`, all (P, G); with a critic see `ppo.gae`.
+        loss: `LossInputs -> loss of each token`, (B, T).
+        defaults: settings that replace the stage's defaults and yield to what the user sets.
+        critic: whether a value function is trained beside the policy.
+    """
+
+    name: str
+    advantages: Callable[..., Tensor]
+    loss: Callable[[LossInputs], Tensor]
+    defaults: Mapping[str, Any]
+    critic: bool
+
+
+@dataclass(frozen=True)
+class _Registered:
+    function: Callable[..., Tensor]
+    defaults: Mapping[str, Any]
+    critic: bool = False
+
+
+_ADVANTAGES: dict[str, _Registered] = {}
+_LOSSES: dict[str, _Registered] = {}
+
+
+def advantages(
+    name: str, *, critic: bool = False, **defaults: Any
+) -> Callable[[Function], Function]:
+    """Register a function `(rewards, mask) -> advantages`, all (P, G): a row a task.
+
+    The mask is 0 where a grader failed; such a sample must not move the others. Where episodes
+    have several turns, the function is called once a turn, with what was earned from it on.
+
+    Args:
+        name: the config word.
+        critic: the function is called as `ppo.gae` is, with the values of a critic.
+        **defaults: settings of the stage that this algorithm sets otherwise.
+    """
+
+    def decorate(function: Function) -> Function:
+        _ADVANTAGES[name] = _Registered(function, defaults, critic)
+        return function
+
+    return decorate
+
+
+def loss(name: str, **defaults: Any) -> Callable[[Function], Function]:
+    """Register a function `LossInputs -> loss of each token`, (B, T).
+
+    Args:
+        name: the config word.
+        **defaults: settings of the stage that this algorithm sets otherwise.
+    """
+
+    def decorate(function: Function) -> Function:
+        _LOSSES[name] = _Registered(function, defaults)
+        return function
+
+    return decorate
+
+
+def find(name: str) -> Algorithm:
+    """Return an algorithm.
+
+    Args:
+        name: as registered, or `path/to/file.py:name` to import it from there.
+
+    Raises:
+        UserError: there is no algorithm of that name.
+    """
+    for built_in in BUILT_IN:
+        importlib.import_module(f"rlenv.trainers.rl.algorithms.{built_in}")  # registers itself
+    path, _, short = name.rpartition(":")
+    if path.endswith(".py"):
+        import_file(Path(path))
+        name = short
+    if name not in _ADVANTAGES and name not in _LOSSES:
+        known = sorted(_ADVANTAGES.keys() | _LOSSES.keys())
+        raise UserError(
+            f"there is no algorithm {name!r}; there are {', '.join(known)}."
+            f"{did_you_mean(name, known)}"
+        )
+    made = _ADVANTAGES.get(name) or _Registered(_ADVANTAGES["grpo"].function, {})
+    trained = _LOSSES.get(name) or _Registered(_LOSSES["grpo"].function, {})
+    return Algorithm(
+        name, made.function, trained.function, {**made.defaults, **trained.defaults}, made.critic
+    )
+
+
+def token_weights(mask: Tensor, mode: Aggregate, longest: int = 1) -> Tensor:
+    """Return what each token's loss weighs, so that the weighted sum is the batch's loss.
+
+    The weights are made on the whole batch; a micro-batch sums its own part, so the step does
+    not depend on how the batch is cut.
+
+    Args:
+        mask: (B, T), 1 where the policy sampled the token.
+        mode: `sequence`: the mean over sequences of each one's mean (GRPO; Shao et al. 2024,
+            eq. 3); `token`: the mean over all tokens (DAPO; Yu et al. 2025, eq. 8); `constant`:
+            the mean over sequences of each one's sum, divided by a constant (Dr. GRPO; Liu et al.
+            2025, listing 1); `sum`: without that constant (REINFORCE).
+        longest: the constant, in tokens: the longest reply that could have been sampled.
+    """
+    mask = mask.float()
+    if mode == "token":
+        return mask / mask.sum().clamp(min=1)
+    rows = max(1, len(mask))
+    if mode == "sequence":
+        return mask / mask.sum(1, keepdim=True).clamp(min=1) / rows
+    return mask / rows / (longest if mode == "constant" else 1)
+
+
+def centred(rewards: Tensor, mask: Tensor) -> Tensor:
+    """Return rewards minus their row's mean over the mask; 0 outside it.
+
+    Counted from the row's lowest, so that equal rewards give exactly 0 and not a rounding error.
+
+    Args:
+        rewards: (P, G).
+        mask: (P, G), 0 where a grader failed.
+    """
+    lowest = rewards.masked_fill(mask == 0, torch.inf).amin(1, keepdim=True)
+    above = torch.where(mask > 0, rewards - lowest, 0.0)
+    return (above - above.sum(1, keepdim=True) / count(mask)) * mask
+
+
+def count(mask: Tensor) -> Tensor:
+    """Return how many samples of each row were judged, at least 1: (P, 1)."""
+    return mask.sum(1, keepdim=True).clamp(min=1)

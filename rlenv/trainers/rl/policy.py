@@ -1,0 +1,153 @@
+"""The models of an on-policy stage: the policy, its reference, its critic, its engine."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlenv.engines.settings import EngineSettings
+from rlenv.models import checkpoint, shared_backbone
+from rlenv.models.chat_format import ChatFormat
+from rlenv.trainers.common import lora
+from rlenv.trainers.common.freezing import train_only
+from rlenv.trainers.rl.critic import ActorCritic, Critic, frozen, without_dropout
+from rlenv.trainers.rl.settings import OnPolicySettings
+from rlenv.trainers.rl.shared_prompt import can_share
+
+
+class Policy:
+    """The policy and what belongs to it.
+
+    Args:
+        source: the checkpoint it begins as, and which stays the reference.
+        settings: of the stage.
+        device: where to compute.
+        seed: of the weights that are new.
+        engine: what generates its replies.
+        pushes: whether this process is the one that sends a server its weights.
+
+    Attributes:
+        model: the causal LM, with its adapter if there is one; the engine reads it live.
+        trained: the module whose forward pass is trained: the model, or model and value head.
+        critic: a value function with a trunk of its own, if there is one.
+        tokenizer, chat, engine: how it is talked to.
+        width: of the model, if the prompt of a group may be computed once; else None.
+        max_length: the longest episode, in tokens.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        settings: OnPolicySettings,
+        device: str,
+        seed: int,
+        *,
+        engine: EngineSettings | None = None,
+        pushes: bool = True,
+    ) -> None:
+        torch.manual_seed(seed)
+        causal, self.tokenizer = checkpoint.load(source, device=device)
+        without_dropout(causal)
+        if settings.lora is not None:
+            lora.check_targets(causal, settings.lora)
+        self._reference = None
+        if settings.lora is None and settings.kl.reference:
+            self._reference = frozen(copy.deepcopy(causal))
+        s = settings.critic
+        self.critic: Any = None
+        if s is not None and not s.shared:
+            trunk = copy.deepcopy(causal.base_model)
+            if settings.lora is not None:
+                trunk = lora.with_adapter(trunk, settings.lora, "FEATURE_EXTRACTION")
+            self.critic = Critic(trunk)
+        if settings.train_only is not None:
+            train_only(causal, settings.train_only)
+        if settings.gradient_checkpointing:
+            causal.gradient_checkpointing_enable({"use_reentrant": False})
+        self._adapted = settings.lora is not None
+        self.model: Any = causal
+        if settings.lora is not None:
+            self.model = lora.with_adapter(causal, settings.lora)
+            shared_backbone.offer(source, self.model)  # a reward model may share it
+        self.trained: Any = ActorCritic(self.model) if s is not None and s.shared else self.model
+        self.width: int | None = causal.config.hidden_size if can_share(causal.config) else None
+        self.chat = ChatFormat(self.tokenizer, source)
+        self.engine = checkpoint.engine_for(self.model, self.chat, engine, pushes=pushes)
+        self.max_length = checkpoint.context_length(causal, self.tokenizer)
+
+    @property
+    def pad(self) -> int:
+        """The token to pad with."""
+        return self.tokenizer.pad_token_id or 0
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether there is a reference to compare with."""
+        return self._adapted or self._reference is not None
+
+    @contextlib.contextmanager
+    def reference(self) -> Iterator[Any]:
+        """Yield the policy as it began: a frozen copy, or the model with its adapter off."""
+        if self._adapted:
+            with self.model.disable_adapter():
+                yield self.model
+        else:
+            assert self._reference is not None
+            yield self._reference
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the engine holds weights of its own; others read the model live."""
+        return hasattr(self.engine, "update")
+
+    def memory(self) -> dict[str, int]:
+        """Return the bytes of its models' weights, by what they are; what is shared counts once."""
+        counted: set[int] = set()
+        models = {"policy": self.model, "reference": self._reference, "critic": self.critic}
+        if self.trained is not self.model:
+            models["critic"] = self.trained
+        found = {}
+        for name, model in models.items():
+            own = [p for p in model.parameters() if id(p) not in counted] if model else []
+            counted.update(map(id, own))
+            found[name] = sum(p.numel() * p.element_size() for p in own)
+        return found
+
+    def trained_weights(self) -> tuple[int, int]:
+        """Return how many of the policy's weights are trained, and how many there are."""
+        weights = list(self.model.parameters())
+        return sum(w.numel() for w in weights if w.requires_grad), sum(w.numel() for w in weights)
+
+    def push(self, state: dict[str, Any]) -> None:
+        """Send the engine its weights.
+
+        Args:
+            state: the weights of `trained`, gathered from all processes.
+        """
+        self.engine.update(_of_model(state))  # type: ignore[attr-defined]
+
+    def save(self, folder: Path, state: dict[str, Any]) -> None:
+        """Save the policy as a checkpoint that transformers loads.
+
+        Args:
+            folder: where to.
+            state: the weights of `trained`, gathered from all processes.
+        """
+        ours = _of_model(state)
+        if not self._adapted:
+            checkpoint.save(self.model, self.tokenizer, folder, state=ours)
+            return
+        self.model.load_state_dict(ours)
+        shared_backbone.withdraw(self.model)
+        checkpoint.save(self.model.merge_and_unload(), self.tokenizer, folder)
+
+
+def _of_model(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the weights of the causal LM among those of `ActorCritic`, or as they are."""
+    head = ("head.weight", "head.bias")
+    return {name.removeprefix("policy."): w for name, w in state.items() if name not in head}

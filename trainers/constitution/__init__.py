@@ -1,6 +1,0 @@
-"""Constitutional AI (Bai et al. 2022): principles in words take the place of people's labels.
-
-`principles.yaml` is the constitution that comes with rlenv. Stage `revise` lets a model criticise
-and revise its own replies by it and fine-tunes on the revisions; `trainers.preferences.chosen`
-lets a judge choose between replies by it, for the stages `reward`, `dpo` and `kto`.
-"""
