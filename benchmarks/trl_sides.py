@@ -21,7 +21,7 @@ from rlenv.common.display import Display
 from rlenv.core import registry
 from rlenv.engines.base import Sampling
 from rlenv.evaluation import mean_reward
-from rlenv.integrations.trl import Bridge
+from rlenv.integrations.trl import TRLAdapter
 from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
 from rlenv.rollouts.rollout import EnvPool, play
@@ -197,14 +197,14 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
                 value = held_out(model)
                 control.should_training_stop = clock.evaluated(step, value)
 
-    bridge = Bridge(contest.env)
+    adapter = TRLAdapter(contest.env)
     if contest.turns:
         tasks = registry.make(contest.env).tasks.distinct(3000)
         source = turn_by_turn(tasks, contest)
         rewards: Callable[..., Any] = lambda prompts, episode_reward, **_: episode_reward  # noqa: E731
         arguments = {**source, "reward_funcs": rewards}
     else:
-        arguments = {"train_dataset": bridge.dataset(tasks=3000), "reward_funcs": bridge.reward}
+        arguments = {"train_dataset": adapter.dataset(tasks=3000), "reward_funcs": adapter.reward}
     trainer = Timed(
         contest.checkpoint,
         args=GRPOConfig(

@@ -12,7 +12,7 @@ import rlenv
 from rlenv.common.errors import HeldOutError, UserError
 from rlenv.engines.base import Request, Sampling
 from rlenv.engines.native import NativeEngine
-from rlenv.integrations.trl import Bridge
+from rlenv.integrations.trl import TRLAdapter
 from rlenv.integrations.trl.engines import policy
 from rlenv.integrations.trl.episodes import columns
 from rlenv.models import checkpoint
@@ -83,7 +83,7 @@ class Recorded(GRPOTrainer):
         return super().compute_loss(model, inputs, *args, **kwargs)
 
 
-def trainer(talker, bridge, tmp_path, *, arguments=None, eval_dataset=None, **settings):
+def trainer(talker, adapter, tmp_path, *, arguments=None, eval_dataset=None, **settings):
     config = GRPOConfig(
         output_dir=str(tmp_path / "out"),
         use_cpu=True,
@@ -103,13 +103,13 @@ def trainer(talker, bridge, tmp_path, *, arguments=None, eval_dataset=None, **se
         talker,
         args=config,
         eval_dataset=eval_dataset,
-        **(arguments or bridge.arguments(tasks=40)),
+        **(arguments or adapter.trainer_kwargs(tasks=40)),
     )
 
 
 def recorded_rollouts(monkeypatch):
     """Return a list that every rollout is added to."""
-    kept, real = [], Bridge.rollout
+    kept, real = [], TRLAdapter.rollout
 
     def rollout(self, prompts, trainer):
         before = copy.deepcopy(trainer.model.state_dict())
@@ -117,7 +117,7 @@ def recorded_rollouts(monkeypatch):
         kept.append(SimpleNamespace(prompts=prompts, made=copy.deepcopy(made), weights=before))
         return made
 
-    monkeypatch.setattr(Bridge, "rollout", rollout)
+    monkeypatch.setattr(TRLAdapter, "rollout", rollout)
     return kept
 
 
@@ -145,7 +145,7 @@ def test_tokens_masks_and_logprobs_reach_the_loss_as_they_were_sampled(
 ):
     rollouts = recorded_rollouts(monkeypatch)
     # with beta, TRL also computes the logprobs of a reference that it loads from the disk
-    training = trainer(talker, Bridge(env), tmp_path, beta=0.01)
+    training = trainer(talker, TRLAdapter(env), tmp_path, beta=0.01)
     training.train()
     assert len(training.reached) == len(rollouts) == 2
     turns = 0
@@ -207,7 +207,7 @@ def check_logprobs(talker, rollout, temperature):
 
 def test_a_group_plays_one_task_and_samples_of_its_own(talker, tmp_path, monkeypatch):
     rollouts = recorded_rollouts(monkeypatch)
-    trainer(talker, Bridge("test/Secret-v0"), tmp_path).train()
+    trainer(talker, TRLAdapter("test/Secret-v0"), tmp_path).train()
     for rollout in rollouts:
         episodes = rollout.made["episode"]
         keys = [episode.task.key for episode in episodes]
@@ -219,7 +219,7 @@ def test_a_group_plays_one_task_and_samples_of_its_own(talker, tmp_path, monkeyp
 
 def test_what_could_not_be_judged_leaves_the_batch(talker, tmp_path, monkeypatch):
     rollouts = recorded_rollouts(monkeypatch)
-    training = trainer(talker, Bridge("test/Numbers-v0", broken=True), tmp_path)
+    training = trainer(talker, TRLAdapter("test/Numbers-v0", broken=True), tmp_path)
     training.train()
     rewards = [[e.reward.value for e in rollout.made["episode"]] for rollout in rollouts]
     assert any(map(math.isnan, rewards[0]))
@@ -246,7 +246,7 @@ def test_what_could_not_be_judged_leaves_the_batch(talker, tmp_path, monkeypatch
 
 def test_the_same_seed_gives_the_same_training(talker, tmp_path):
     def weights(seed):
-        training = trainer(talker, Bridge("test/Secret-v0"), tmp_path, seed=seed)
+        training = trainer(talker, TRLAdapter("test/Secret-v0"), tmp_path, seed=seed)
         training.train()
         return training.model.state_dict()
 
@@ -257,29 +257,32 @@ def test_the_same_seed_gives_the_same_training(talker, tmp_path):
 
 def test_trl_evaluates_on_held_out_tasks_and_does_not_train_on_them(talker, tmp_path, monkeypatch):
     rollouts = recorded_rollouts(monkeypatch)
-    bridge = Bridge("test/Secret-v0")
-    held_out = bridge.dataset("validation", 8)
-    training = trainer(talker, bridge, tmp_path, eval_dataset=held_out)
+    adapter = TRLAdapter("test/Secret-v0")
+    held_out = adapter.dataset("validation", 8)
+    training = trainer(talker, adapter, tmp_path, eval_dataset=held_out)
     training.evaluate()
     assert {e.task.split for r in rollouts for e in r.made["episode"]} == {"validation"}
     with pytest.raises(HeldOutError, match="validation split is held out"):
         trainer(
-            talker, bridge, tmp_path, arguments={**bridge.arguments(), "train_dataset": held_out}
+            talker,
+            adapter,
+            tmp_path,
+            arguments={**adapter.trainer_kwargs(), "train_dataset": held_out},
         ).train()
 
 
 def test_trl_may_generate_single_turn_replies_itself(talker, tmp_path):
-    bridge = Bridge("test/Numbers-v0", broken=True)
-    arguments = bridge.arguments(tasks=40)
+    adapter = TRLAdapter("test/Numbers-v0", broken=True)
+    arguments = adapter.trainer_kwargs(tasks=40)
     del arguments["rollout_func"]
     judged = []
-    real = bridge.reward
+    real = adapter.reward
 
     def reward(prompts, completions, **columns):
         judged.extend(zip(completions, real(prompts, completions, **columns), strict=True))
         return [value for _, value in judged[-len(prompts) :]]
 
-    training = trainer(talker, bridge, tmp_path, arguments={**arguments, "reward_funcs": [reward]})
+    training = trainer(talker, adapter, tmp_path, arguments={**arguments, "reward_funcs": [reward]})
     training.train()
     assert len(judged) == 16
     for (message,), value in judged:
@@ -292,11 +295,11 @@ def test_trl_may_generate_single_turn_replies_itself(talker, tmp_path):
 
 
 def test_several_turns_need_the_rollout(talker, tmp_path):
-    bridge = Bridge("test/Secret-v0")
-    arguments = bridge.arguments(tasks=40)
+    adapter = TRLAdapter("test/Secret-v0")
+    arguments = adapter.trainer_kwargs(tasks=40)
     del arguments["rollout_func"]
     with pytest.raises(UserError, match="goes on after one reply"):
-        trainer(talker, bridge, tmp_path, arguments=arguments).train()
+        trainer(talker, adapter, tmp_path, arguments=arguments).train()
 
 
 @pytest.mark.parametrize(
@@ -308,22 +311,22 @@ def test_several_turns_need_the_rollout(talker, tmp_path):
 )
 def test_settings_that_rollouts_do_not_have(talker, tmp_path, settings, says):
     with pytest.raises(UserError, match=says):
-        trainer(talker, Bridge("test/Numbers-v0"), tmp_path, **settings).train()
+        trainer(talker, TRLAdapter("test/Numbers-v0"), tmp_path, **settings).train()
 
 
 def test_prompts_of_another_dataset(talker, tmp_path):
     from datasets import Dataset
 
-    bridge = Bridge("test/Numbers-v0")
+    adapter = TRLAdapter("test/Numbers-v0")
     foreign = Dataset.from_list([{"prompt": [{"role": "user", "content": "hi"}]}] * 8)
-    arguments = {**bridge.arguments(), "train_dataset": foreign}
-    with pytest.raises(UserError, match=r"train on Bridge\.dataset"):
-        trainer(talker, bridge, tmp_path, arguments=arguments).train()
+    arguments = {**adapter.trainer_kwargs(), "train_dataset": foreign}
+    with pytest.raises(UserError, match=r"train on TRLAdapter\.dataset"):
+        trainer(talker, adapter, tmp_path, arguments=arguments).train()
 
 
 def test_an_unknown_environment_is_named_at_once():
     with pytest.raises(UserError, match="nearest: test/Numbers-v0"):
-        Bridge("test/Number-v0")
+        TRLAdapter("test/Number-v0")
 
 
 def test_an_episode_without_a_sampled_token_is_a_masked_row(chat):
@@ -425,5 +428,5 @@ def test_an_engine_of_the_users_own(talker, tmp_path):
         made.append(NativeEngine(model, stop_ids=chat.stop_ids))
         return made[-1]
 
-    trainer(talker, Bridge("test/Numbers-v0", engine=engine), tmp_path).train()
+    trainer(talker, TRLAdapter("test/Numbers-v0", engine=engine), tmp_path).train()
     assert made

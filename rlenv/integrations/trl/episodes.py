@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def columns(episodes: Sequence[Trajectory], stop_id: int) -> dict[str, list[Any]]:
-    """Return episodes in the form of TRL's rollouts; see `Bridge.rollout`.
+    """Return episodes in the form of TRL's rollouts; see `TRLAdapter.rollout`.
 
     TRL has no rows without a completion and none that leave the batch, so an episode in which the
     policy said nothing holds one masked token, and of one that could not be judged all tokens are
@@ -64,7 +64,7 @@ def judge(env: TextEnv, task: Task, reply: str) -> Reward:
         return Reward.failed(f"{type(error).__name__}: {error}")
     if not (terminated or truncated):
         raise UserError(
-            f"{type(env).__name__} goes on after one reply; give GRPOTrainer the bridge's "
+            f"{type(env).__name__} goes on after one reply; give GRPOTrainer the adapter's "
             "rollout_func too"
         )
     return info["reward"]

@@ -79,7 +79,9 @@ def adapter_config(settings: LoRASettings, task: Task) -> Any:
     try:
         from peft import LoraConfig
     except ImportError:
-        raise UserError("lora needs peft; install it with: pip install 'verifiable-rl[lora]'") from None
+        raise UserError(
+            "lora needs peft; install it with: pip install 'verifiable-rl[lora]'"
+        ) from None
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha or 2 * settings.rank,

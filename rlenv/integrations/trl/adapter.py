@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TASK = "task"
 
 
-class Bridge:
+class TRLAdapter:
     """One environment, as the arguments of `trl.GRPOTrainer`.
 
     Args:
@@ -75,7 +75,7 @@ class Bridge:
             ]
         )
 
-    def arguments(self, tasks: int = 1000) -> dict[str, Any]:
+    def trainer_kwargs(self, tasks: int = 1000) -> dict[str, Any]:
         """Return `train_dataset`, `reward_funcs` and `rollout_func` for `trl.GRPOTrainer`.
 
         Args:
@@ -176,7 +176,7 @@ class Bridge:
             names = [prompt[-1][_TASK].partition("/") for prompt in prompts]
         except (KeyError, TypeError):
             raise UserError(
-                "a prompt does not say which task it opens; train on Bridge.dataset(...)"
+                "a prompt does not say which task it opens; train on TRLAdapter.dataset(...)"
             ) from None
         (split,) = {split for split, _, _ in names}
         return split, [self._tasks[split][int(number)] for _, _, number in names]
