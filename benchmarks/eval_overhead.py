@@ -24,10 +24,9 @@ import torch
 
 from rlenv.common.display import Display
 from rlenv.engines.base import Completion, Engine, Request, Sampling
-from rlenv.evaluation.command import evaluate_plan
 from rlenv.evaluation.folder import EvaluationFolder
 from rlenv.evaluation.model_under_test import Subject, load_subject
-from rlenv.evaluation.plan import Plan
+from rlenv.evaluation.plan import Plan, evaluate_plan
 from rlenv.evaluation.players import LocalPlayer, Player
 from rlenv.evaluation.suite import make_plan
 from rlenv.run.config import read_options

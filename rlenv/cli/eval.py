@@ -6,14 +6,16 @@ python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.errors import RunFailed, UserError, main_guard
 
 if TYPE_CHECKING:
+    from rlenv.common.display import Display
     from rlenv.evaluation.plan import Plan
 
 
@@ -107,11 +109,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     check_name(arguments.model)
     envs = [plan.make_env() for plan in plans]  # what is wrong there is said before models load
 
-    import json
-
     from rlenv.common.display import Display
-    from rlenv.evaluation.command import evaluate_plan, folders, show_result
     from rlenv.evaluation.limits import Limits
+    from rlenv.evaluation.plan import evaluate_plan, folders
 
     serving = Serving(
         concurrency=arguments.concurrency,
@@ -184,6 +184,38 @@ def _plans(arguments: argparse.Namespace) -> list[Plan]:
         else:
             plans += read_suite(Path(name), given)
     return plans
+
+
+def show_result(result: Mapping[str, Any], display: Display) -> None:
+    """Print a result as a table."""
+    greedy = " beside a greedy one" if result["greedy"] is not None else ""
+    samples = "1 sample" if result["samples"] == 1 else f"{result['samples']} samples"
+    display.say(
+        f"\n{result['model']['name']} on {result['env']}, {result['split']} split, "
+        f"{result['tasks']} tasks x {samples} at temperature "
+        f"{result['temperature']:g}{greedy}"
+    )
+    rows = []
+    for name, estimate in result["estimates"].items():
+        interval = "95% interval unknown: one task"
+        if estimate["low"] is not None:
+            interval = f"95% interval {estimate['low']:.3f} to {estimate['high']:.3f}"
+        rows.append([name, f"{estimate['value']:.3f}   {interval}"])
+    speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
+    rows += [
+        ["truncated", f"{result['truncated']:.1%}"],
+        ["unparseable", f"{result['unparseable']:.1%}"],
+        ["timed out", f"{result['timeout']:.1%}"],
+        ["grader errors", f"{result['grader_errors']:.1%}"],
+        ["tokens sampled", f"{result['tokens']:,} in {result['seconds']:.1f} s ({speed:,.0f}/s)"],
+        ["task set", result["fingerprint"]],
+        ["kept in", result["folder"]],
+    ]
+    if result["stopped"]:
+        rows.append(["incomplete", result["stopped"]])
+    if result["invalid"]:
+        rows.append(["INVALID", result["invalid"]])
+    display.table(["", ""], rows)
 
 
 if __name__ == "__main__":

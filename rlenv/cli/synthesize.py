@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlenv.cli.compare import read_prompts
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import write_atomically
 from rlenv.core import registry
 from rlenv.core.task import Message
+from rlenv.data.prompts import read_prompts
 from rlenv.engines.base import Engine, Request, Sampling, mix
 from rlenv.engines.settings import EngineSettings
 from rlenv.models.checkpoint_folder import local_checkpoint

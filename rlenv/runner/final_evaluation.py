@@ -10,7 +10,6 @@ from typing import Any
 from rlenv.common.display import Display
 from rlenv.common.files import write_atomically
 from rlenv.common.signals import Interrupted, StopSignal
-from rlenv.evaluation.command import evaluate_plan
 from rlenv.evaluation.folder import (
     Evaluated,
     EvaluationFolder,
@@ -18,7 +17,7 @@ from rlenv.evaluation.folder import (
     read_evaluation,
 )
 from rlenv.evaluation.model_under_test import load_subject
-from rlenv.evaluation.plan import Plan
+from rlenv.evaluation.plan import Plan, evaluate_plan
 from rlenv.run.run_folder import RunFolder
 
 LABELS = {"pretrain": "base"}

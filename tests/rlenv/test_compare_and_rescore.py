@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from rlenv.cli import eval as evaluation
 from rlenv.cli import main
-from rlenv.evaluation import comparison
-from rlenv.evaluation.comparison import compare_samples, swapping_test
+from rlenv.evaluation import paired_test
+from rlenv.evaluation.paired_test import compare_samples, swapping_test
 from rlenv.evaluation.samples import read_samples
 from tests.rlenv.test_samples import sample
 
@@ -29,7 +29,7 @@ def test_the_swapping_test_tries_all_signs(differences):
 def test_random_signs_agree_with_all_signs(monkeypatch):
     differences = [1.0, 1.0, 1.0, 1.0, -1.0, 0.5, 1.0, -0.5, 1.0, 1.0, 0.25, 1.0]
     exact = swapping_test(differences)
-    monkeypatch.setattr(comparison, "_EXACT", 3)
+    monkeypatch.setattr(paired_test, "_EXACT", 3)
     assert swapping_test(differences) == pytest.approx(exact, abs=0.01)
 
 
