@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> None:
     _check(arguments)
     plans = _plans(arguments)
-    from rlenv.evaluation.model_under_test import Serving, check_name, load_subject
+    from rlenv.evaluation.model_under_test import check_name, load_subject
 
     check_name(arguments.model)
     envs = [plan.make_env() for plan in plans]  # what is wrong there is said before models load
@@ -113,15 +113,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from rlenv.evaluation.limits import Limits
     from rlenv.evaluation.plan import evaluate_plan, folders
 
-    serving = Serving(
-        concurrency=arguments.concurrency,
-        per_minute=arguments.per_minute,
-        attempts=arguments.attempts,
-        timeout=arguments.timeout,
-        key_variable=arguments.key,
-    )
+    server = {
+        "max_concurrency": arguments.concurrency,
+        "per_minute": arguments.per_minute,
+        "tries": arguments.attempts,
+        "timeout": arguments.timeout,
+        "key_from": arguments.key,
+    }
     subject = load_subject(
-        arguments.model, device=arguments.device, threads=arguments.threads, serving=serving
+        arguments.model, device=arguments.device, threads=arguments.threads, server=server
     )
     for plan in plans:
         subject.maker(plan.dtype)  # an endpoint refuses one before any is evaluated

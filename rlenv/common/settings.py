@@ -17,10 +17,12 @@ class Settings(BaseModel):
     """A section of a configuration; unknown keys are errors.
 
     Attributes:
-        RENAMED: settings under the names they once had, to those they have now.
+        renamed: earlier names of settings, and what they are called now; whoever still writes one
+            is told so.
     """
 
-    RENAMED: ClassVar[Mapping[str, str]] = {}
+    renamed: ClassVar[Mapping[str, str]] = {}
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -68,7 +70,7 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
             annotation = model.model_fields[str(part)].annotation
             inner = [a for a in getattr(annotation, "__args__", (annotation,)) if _is_model(a)]
             model = inner[0] if inner else model
-        hint = _hint(model, str(first["loc"][-1]))
+        hint = suggestion(model, str(first["loc"][-1]))
         known = "" if hint else f" There are {', '.join(model.model_fields)}."
         return f"{name} is not a setting.{hint}{known}"
     if first["type"] == "missing":
@@ -76,9 +78,17 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
     return f"{name}: {first['msg'].lower()}, got {first['input']!r}."
 
 
-def _hint(model: type[BaseModel], name: str) -> str:
-    now = model.RENAMED.get(name) if issubclass(model, Settings) else None
-    return f" Did you mean {now}?" if now else did_you_mean(name, model.model_fields)
+def suggestion(section: type[BaseModel], name: str) -> str:
+    """Return `" Did you mean X?"` for a name that is no setting: its new name or the nearest one.
+
+    Args:
+        section: the settings class.
+        name: what was written.
+    """
+    renamed: Mapping[str, str] = getattr(section, "renamed", {})
+    if name in renamed:
+        return f" Did you mean {renamed[name]}?"
+    return did_you_mean(name, section.model_fields)
 
 
 def _is_model(annotation: Any) -> bool:

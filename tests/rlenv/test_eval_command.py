@@ -24,7 +24,7 @@ FEW = ["--tasks", "10", "--samples", "2", "--max-tokens", "4"]
 def test_a_large_model_is_kept_in_smaller_steps(finished_run, monkeypatch, tmp_path):
     """Of some hundred million parameters: what is done is not lost for the sake of what is not."""
     subject = load_subject(str(finished_run / "sft"), device="cpu")
-    assert subject.player(None).at_once == 512
+    assert subject.player(None).batch_size == 512
     monkeypatch.setattr("transformers.PreTrainedModel.num_parameters", lambda self: 135_000_000)
     kept = []
     real = EvaluationFolder.append
