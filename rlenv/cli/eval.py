@@ -16,7 +16,7 @@ from rlenv.common.errors import RunFailed, UserError, main_guard
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
-    from rlenv.evaluation.plan import Plan
+    from rlenv.evaluation.plan import EvaluationPlan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "openai:NAME@URL",
     )
     made.add_argument("env", nargs="+", help="environment ids, file.py:Id, or suite files (.yaml)")
-    # what is not given here is as the suite says, or else the default of `Plan`
+    # what is not given here is as the suite says, or else the default of `EvaluationPlan`
     plan = made.add_argument_group("what to sample")
     plan.add_argument("--split", help="validation or test (default: test)")
     plan.add_argument("--tasks", type=int, help="different tasks (default: 500)")
@@ -104,13 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> None:
     _check(arguments)
     plans = _plans(arguments)
-    from rlenv.evaluation.model_under_test import check_name, load_subject
+    from rlenv.evaluation.model_under_test import check_name, load_model
 
     check_name(arguments.model)
     envs = [plan.make_env() for plan in plans]  # what is wrong there is said before models load
 
     from rlenv.common.display import Display
-    from rlenv.evaluation.limits import Limits
+    from rlenv.evaluation.limits import EvaluationLimits
     from rlenv.evaluation.plan import evaluate_plan, folders
 
     server = {
@@ -120,17 +120,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         "timeout": arguments.timeout,
         "key_from": arguments.key,
     }
-    subject = load_subject(
+    model = load_model(
         arguments.model, device=arguments.device, threads=arguments.threads, server=server
     )
     for plan in plans:
-        subject.maker(plan.dtype)  # an endpoint refuses one before any is evaluated
+        model.maker(plan.dtype)  # an endpoint refuses one before any is evaluated
     display = Display(quiet=arguments.json)
-    limits = Limits(arguments.max_minutes, arguments.max_cost, arguments.price)
-    records = [plan.record(subject.record, env) for plan, env in zip(plans, envs, strict=True)]
+    limits = EvaluationLimits(arguments.max_minutes, arguments.max_cost, arguments.price)
+    records = [plan.record(model.record, env) for plan, env in zip(plans, envs, strict=True)]
     invalid = []
     for plan, folder in zip(plans, folders(plans, records, arguments.output), strict=True):
-        result = evaluate_plan(plan, subject, folder, display, batch=arguments.batch, limits=limits)
+        result = evaluate_plan(plan, model, folder, display, batch=arguments.batch, limits=limits)
         if arguments.json:
             print(json.dumps(result))  # noqa: T201
         show_result(result, display)
@@ -158,10 +158,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"the folder of {arguments.output} does not exist")
 
 
-def _plans(arguments: argparse.Namespace) -> list[Plan]:
+def _plans(arguments: argparse.Namespace) -> list[EvaluationPlan]:
     """Return what to evaluate, checked."""
     from rlenv.core.task import check_split
-    from rlenv.evaluation.plan import Plan
+    from rlenv.evaluation.plan import EvaluationPlan
     from rlenv.evaluation.suite import is_suite, make_plan, read_suite
     from rlenv.run.config import read_options
 
@@ -170,12 +170,12 @@ def _plans(arguments: argparse.Namespace) -> list[Plan]:
     options = read_options(arguments.option)
     given = {
         name: value
-        for name in Plan.model_fields
+        for name in EvaluationPlan.model_fields
         if (value := getattr(arguments, name, None)) is not None and name != "env"
     }
     if arguments.no_greedy:
         given["greedy"] = False
-    plans: list[Plan] = []
+    plans: list[EvaluationPlan] = []
     for name in arguments.env:
         if not is_suite(name):
             plans.append(make_plan({"env": {"id": name, **options}, **given}, "the command line"))

@@ -52,7 +52,7 @@ def _probe(arguments: argparse.Namespace) -> None:
     from rlenv.common.display import Display
     from rlenv.core import registry
     from rlenv.evaluation.folder import read_evaluation
-    from rlenv.evaluation.model_under_test import check_name, load_subject
+    from rlenv.evaluation.model_under_test import check_name, load_model
     from rlenv.evaluation.plan import evaluate_plan, folders
     from rlenv.evaluation.probing import probe
     from rlenv.evaluation.suite import make_plan
@@ -74,10 +74,10 @@ def _probe(arguments: argparse.Namespace) -> None:
     if arguments.stricter:
         stricter_options = {**options, **read_options(arguments.stricter)}
         stricter = registry.make(arguments.env, split=arguments.split, **stricter_options)
-    subject = load_subject(arguments.model, device=arguments.device, threads=arguments.threads)
+    model = load_model(arguments.model, device=arguments.device, threads=arguments.threads)
     display = Display(quiet=arguments.json)
-    (folder,) = folders([plan], [plan.record(subject.record, env)], arguments.output)
-    result = evaluate_plan(plan, subject, folder, display)
+    (folder,) = folders([plan], [plan.record(model.record, env)], arguments.output)
+    result = evaluate_plan(plan, model, folder, display)
     if result["invalid"]:
         raise RunFailed(f"the result is invalid: {result['invalid']}")
     _, samples = read_evaluation(Path(result["folder"]))

@@ -42,7 +42,7 @@ def _redteam(arguments: argparse.Namespace) -> None:
     from rlenv.environments.redteam.env import ENV
     from rlenv.environments.redteam.report import report
     from rlenv.evaluation.folder import read_evaluation
-    from rlenv.evaluation.model_under_test import check_name, load_subject
+    from rlenv.evaluation.model_under_test import check_name, load_model
     from rlenv.evaluation.plan import evaluate_plan, folders
     from rlenv.evaluation.suite import make_plan
 
@@ -51,10 +51,10 @@ def _redteam(arguments: argparse.Namespace) -> None:
     plan = make_plan({"env": ENV, "greedy": False, "tasks": 10_000, **given}, "the command line")
     check_name(arguments.model)
     env = plan.make_env()
-    subject = load_subject(arguments.model, device=arguments.device, threads=arguments.threads)
+    model = load_model(arguments.model, device=arguments.device, threads=arguments.threads)
     display = Display(quiet=arguments.json)
-    (folder,) = folders([plan], [plan.record(subject.record, env)], arguments.output)
-    result = evaluate_plan(plan, subject, folder, display)
+    (folder,) = folders([plan], [plan.record(model.record, env)], arguments.output)
+    result = evaluate_plan(plan, model, folder, display)
     found = report(read_evaluation(Path(result["folder"]))[1])
     if arguments.json:
         print(json.dumps({**asdict(found), "folder": result["folder"]}))  # noqa: T201

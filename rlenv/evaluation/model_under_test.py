@@ -24,7 +24,7 @@ _SERVER = {"timeout": 300.0, "tries": 6}  # an evaluation waits longer than a ju
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """A model under evaluation.
 
     Attributes:
@@ -40,7 +40,7 @@ class Subject:
     half: Callable[[str | None], Player] | None = None
 
     def maker(self, dtype: str) -> Callable[[str | None], Player]:
-        """Return what makes a player that generates in a dtype; see `Plan.dtype`.
+        """Return what makes a player that generates in a dtype; see `EvaluationPlan.dtype`.
 
         Raises:
             UserError: it is not chosen here.
@@ -63,14 +63,14 @@ def check_name(name: str) -> None:
         local_checkpoint(name, needs_chat=True)
 
 
-def load_subject(
+def load_model(
     name: str,
     *,
     device: str = "auto",
     threads: int | None = None,
     engine: EngineSettings | None = None,
     server: Mapping[str, Any] | None = None,
-) -> Subject:
+) -> ModelUnderTest:
     """Load a model.
 
     Args:
@@ -107,7 +107,7 @@ def load_subject(
         return LocalPlayer(made, chat, longest, _batch_size(model))
 
     half = (engine or EngineSettings()).model_copy(update={"dtype": "bfloat16"})
-    return Subject(name, record, partial(player, engine), partial(player, half))
+    return ModelUnderTest(name, record, partial(player, engine), partial(player, half))
 
 
 def _batch_size(model: Any) -> int:
@@ -121,14 +121,14 @@ def _batch_size(model: Any) -> int:
     return max(_FEWEST, min(512, _ROWS_OF_A_MILLION * 10**6 // model.num_parameters()))
 
 
-def _served(name: str, server: Mapping[str, Any]) -> Subject:
+def _served(name: str, server: Mapping[str, Any]) -> ModelUnderTest:
     from rlenv.evaluation.chat_player import ChatPlayer
 
     model, url = parse_endpoint(name)
     values = {"model": model, "url": url, **_SERVER, **server}
     served = OpenAIChatModel(parse(ChatModelSettings, values, name, ""))
     record = {"name": served.name, "kind": "endpoint", "url": served.url}
-    return Subject(name, record, lambda system: ChatPlayer(served, system))
+    return ModelUnderTest(name, record, lambda system: ChatPlayer(served, system))
 
 
 def _contents(name: str, model: Any) -> dict[str, Any]:

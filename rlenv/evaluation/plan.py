@@ -23,8 +23,8 @@ from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.engines.base import Sampling
 from rlenv.evaluation.folder import EvaluationFolder
-from rlenv.evaluation.limits import Limits
-from rlenv.evaluation.model_under_test import Subject
+from rlenv.evaluation.limits import EvaluationLimits
+from rlenv.evaluation.model_under_test import ModelUnderTest
 from rlenv.evaluation.run import evaluate
 from rlenv.rollouts.rollout import EnvPool
 from rlenv.run.config import EnvSettings, EvaluateSettings
@@ -33,7 +33,7 @@ _ROOT = Path("evaluations")
 _LIBRARIES = (DISTRIBUTION, "torch", "transformers", "tokenizers", "numpy")
 
 
-class Plan(EvaluateSettings):
+class EvaluationPlan(EvaluateSettings):
     """How a model is evaluated on one environment.
 
     At temperature 0 there is one sample a task, which is the greedy reply, and no other beside it.
@@ -123,7 +123,7 @@ class Plan(EvaluateSettings):
 
 
 def folders(
-    plans: Sequence[Plan], records: Sequence[Mapping[str, Any]], output: str | None
+    plans: Sequence[EvaluationPlan], records: Sequence[Mapping[str, Any]], output: str | None
 ) -> list[EvaluationFolder]:
     """Return where evaluations are kept.
 
@@ -160,20 +160,20 @@ def slug(text: str) -> str:
 
 
 def evaluate_plan(
-    plan: Plan,
-    subject: Subject,
+    plan: EvaluationPlan,
+    model: ModelUnderTest,
     folder: EvaluationFolder,
     display: Display,
     *,
     batch: int | None = None,
     label: str | None = None,
-    limits: Limits | None = None,
+    limits: EvaluationLimits | None = None,
 ) -> dict[str, Any]:
     """Carry out an evaluation, or go on with it, and return its result.
 
     Args:
         plan: what to do.
-        subject: the model.
+        model: the model.
         folder: where to keep it.
         display: the screen.
         batch: episodes at once.
@@ -185,7 +185,7 @@ def evaluate_plan(
             the plan's dtype.
         RunFailed: the grader could judge no sample.
     """
-    player = subject.maker(plan.dtype)(plan.system)  # what is refused here leaves no folder
+    player = model.maker(plan.dtype)(plan.system)  # what is refused here leaves no folder
     with folder:
         display.begin(label or plan.env.id, plan.tasks * (plan.samples + plan.greedy))
         try:
@@ -200,7 +200,7 @@ def evaluate_plan(
                 batch=batch,
                 folder=folder,
                 most_grader_errors=plan.max_grader_errors,
-                stop=(limits or Limits()).watch(folder.samples()),
+                stop=(limits or EvaluationLimits()).watch(folder.samples()),
                 progress=lambda done, total: display.update(done, {}),
             )
         except KeyboardInterrupt:

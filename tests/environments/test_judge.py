@@ -82,7 +82,7 @@ def test_a_rule_beside_it(stub):
 def test_the_check_passes(stub):
     from rlenv import conformance
 
-    settings = conformance.Settings(tasks=2, draws=100, seconds=1.0)
+    settings = conformance.CheckSettings(tasks=2, draws=100, seconds=1.0)
     options = {"rubric": "Is it polite?", "judge": "m", "scale": [1, 5], "rows": ROWS}
     skipped = ("across processes",)  # the stub lives in this process alone
     outcomes = conformance.run("rlenv/Judge-v0", options, settings, skip=skipped)
