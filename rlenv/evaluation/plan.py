@@ -30,6 +30,7 @@ from rlenv.rollouts.rollout import EnvPool
 from rlenv.run.config import EnvSettings, EvaluateSettings
 
 _ROOT = Path("evaluations")
+_JUDGING_ROOMS = ("environments", "parsing", "sandbox")  # of rlenv: verdicts come from these
 _LIBRARIES = (DISTRIBUTION, "torch", "transformers", "tokenizers", "numpy")
 
 
@@ -216,20 +217,32 @@ def env_version(env: TextEnv) -> dict[str, str]:
     """Return the package of an environment, and a digest of the code that judges there.
 
     The digest is of all Python files of the top-level package that holds the class, or of its one
-    file. It changes when a verifier does, and at times when none did.
+    file; of rlenv's own only the rooms that judge count. It changes when a verifier does, and at
+    times when none did.
     """
-    module = sys.modules[type(env).__module__]
-    top = module.__name__.partition(".")[0]
-    file = Path(inspect.getfile(type(env)))
-    package = sys.modules.get(top)
-    is_package = package is not None and hasattr(package, "__path__")
-    root = Path(next(iter(package.__path__))) if is_package else file  # type: ignore[union-attr]
-    files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+    top = type(env).__module__.partition(".")[0]
+    root, files = judging_files(type(env))
     digest = hashlib.sha256()
     for path in files:
-        name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+        name = path.relative_to(root).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return {"package": _distribution(top), "code": digest.hexdigest()[:16]}
+
+
+def judging_files(kind: type[TextEnv]) -> tuple[Path, list[Path]]:
+    """Return the folder and the Python files that an environment's verdicts come from.
+
+    Args:
+        kind: the environment's class.
+    """
+    top = kind.__module__.partition(".")[0]
+    package = sys.modules.get(top)
+    if package is None or not hasattr(package, "__path__"):
+        file = Path(inspect.getfile(kind))
+        return file.parent, [file]
+    root = Path(next(iter(package.__path__)))
+    rooms = _JUDGING_ROOMS if top == "rlenv" else ("",)
+    return root, sorted(path for room in rooms for path in (root / room).rglob("*.py"))
 
 
 def libraries() -> dict[str, str]:
