@@ -17,10 +17,11 @@ from pathlib import Path
 
 from rlenv.cli import data, train
 from rlenv.cli.bits_per_byte import baselines, model_bits
-from rlenv.cli.compare import Comparison, answer, markdown
 from rlenv.core.rows import load_rows
 from rlenv.engines.base import Sampling
+from rlenv.evaluation.side_by_side import SideBySide, answer
 from rlenv.models import checkpoint
+from rlenv.reports.answers_page import markdown
 
 CLEAN, SPLIT = Path("runs/text"), Path("runs/assistant-text")
 RUN, PLAIN = Path("runs/assistant"), Path("runs/assistant-without-text")
@@ -146,10 +147,10 @@ def sft_losses(run: Path) -> list[float]:
     return [m["held_out/loss"] for m in logged if m["stage"] == "sft" and "held_out/loss" in m]
 
 
-def answers(sources: dict[str, Path]) -> Comparison:
+def answers(sources: dict[str, Path]) -> SideBySide:
     """Let checkpoints answer the same prompts."""
     prompts = [[{"role": "user", "content": prompt}] for prompt in PROMPTS]
-    made = Comparison(prompts, [""] * len(prompts))
+    made = SideBySide(prompts, [""] * len(prompts))
     for name, source in sources.items():
         sampling = Sampling(temperature=0.0, max_tokens=48)
         made.answers[name], made.cut[name] = answer(str(source), prompts, sampling, device="cpu")

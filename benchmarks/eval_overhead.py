@@ -24,10 +24,9 @@ import torch
 
 from rlenv.common.display import Display
 from rlenv.engines.base import Completion, Engine, Request, Sampling
-from rlenv.evaluation.command import evaluate_plan
 from rlenv.evaluation.folder import EvaluationFolder
-from rlenv.evaluation.model_under_test import Subject, load_subject
-from rlenv.evaluation.plan import Plan
+from rlenv.evaluation.model_under_test import ModelUnderTest, load_model
+from rlenv.evaluation.plan import EvaluationPlan, evaluate_plan
 from rlenv.evaluation.players import LocalPlayer, Player
 from rlenv.evaluation.suite import make_plan
 from rlenv.run.config import read_options
@@ -83,20 +82,20 @@ class Timed(Engine):
 
 
 def measure(
-    plan: Plan, subject: Subject, clock: Callable[[], float], folder: Path
+    plan: EvaluationPlan, model: ModelUnderTest, clock: Callable[[], float], folder: Path
 ) -> dict[str, float]:
     """Evaluate once; returns seconds in all and in the engine, and tokens sampled."""
     watch = Stopwatch(clock)
 
     def player(system: str | None) -> Player:
-        made = subject.player(system)
+        made = model.player(system)
         assert isinstance(made, LocalPlayer)
         made.engine = Timed(made.engine, watch)
         return made
 
     began = clock()
-    kept = EvaluationFolder(folder, plan.record(subject.record, plan.make_env()))
-    result = evaluate_plan(plan, replace(subject, player=player), kept, Display(quiet=True))
+    kept = EvaluationFolder(folder, plan.record(model.record, plan.make_env()))
+    result = evaluate_plan(plan, replace(model, player=player), kept, Display(quiet=True))
     return {"all": clock() - began, "engine": watch.seconds, "tokens": result["tokens"]}
 
 
@@ -121,12 +120,12 @@ def main() -> None:
     given = {name: getattr(arguments, name) for name in names}
     plan = make_plan({"env": env, **given}, "the command line")
     began = clock()
-    subject = load_subject(arguments.model)
+    model = load_model(arguments.model)
     loading = clock() - began
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.rounds + 1):
-            rounds.append(measure(plan, subject, clock, Path(folder) / str(number)))
+            rounds.append(measure(plan, model, clock, Path(folder) / str(number)))
     first, *rounds = rounds  # the first one also imports and fills caches
     shares = [1 - r["engine"] / r["all"] for r in rounds]
     middle = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rlenv.common.errors import UserError, main_guard
 
 if TYPE_CHECKING:
-    from rlenv.conformance import Outcome
+    from rlenv.conformance import CheckOutcome
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from rlenv.conformance import Settings, run
+    from rlenv.conformance import CheckSettings, run
     from rlenv.core import registry
     from rlenv.run.config import read_options
 
@@ -79,7 +79,7 @@ def _check(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"{arguments.env} can't be made: {type(error).__name__}: {error}"
         ) from error
-    settings = Settings(
+    settings = CheckSettings(
         tasks=arguments.tasks,
         draws=arguments.draws,
         seconds=arguments.seconds,
@@ -104,7 +104,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _show(console: Any, env: str, outcomes: Sequence[Outcome], failed: int) -> None:
+def _show(console: Any, env: str, outcomes: Sequence[CheckOutcome], failed: int) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -1,80 +1,50 @@
-"""Answers side by side: `rlenv compare BASE SFT RL --prompts FILE`.
+"""Which of two evaluations is better, or what checkpoints answer side by side.
 
-Given two evaluations, the command compares these instead; see `rlenv.evaluation.comparison`.
+`rlenv compare EVALUATION EVALUATION` and `rlenv compare BASE SFT RL --prompts FILE`.
 """
 
 from __future__ import annotations
 
 import argparse
-import html
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rlenv.common.errors import UserError, main_guard
-from rlenv.common.files import write_atomically
-from rlenv.core.rows import load_rows
-from rlenv.core.task import Message
-from rlenv.data import conversation_formats
-from rlenv.engines.base import Request, Sampling, mix
-from rlenv.evaluation.folder import is_evaluation
-from rlenv.models.checkpoint_folder import local_checkpoint
 
-
-@dataclass
-class Comparison:
-    """What several checkpoints say to the same prompts.
-
-    Attributes:
-        prompts: what each was asked; of a conversation the messages before its first reply.
-        references: the replies that the file of prompts has; empty where it has none.
-        answers: name of a checkpoint to its answers, one a prompt.
-        cut: name of a checkpoint to whether each answer was cut off at the most tokens.
-    """
-
-    prompts: list[list[Message]]
-    references: list[str]
-    answers: dict[str, list[str]] = field(default_factory=dict)
-    cut: dict[str, list[bool]] = field(default_factory=dict)
-
-    def columns(self) -> list[str]:
-        """Return the names of the columns of `rows`."""
-        reference = ["reference"] if any(self.references) else []
-        return ["prompt", *self.answers, *reference]
-
-    def rows(self) -> list[list[str]]:
-        """Return a row of texts for each prompt."""
-        made = []
-        for n, messages in enumerate(self.prompts):
-            said = [
-                answers[n] + (" […]" if self.cut[name][n] else "")
-                for name, answers in self.answers.items()
-            ]
-            reference = [self.references[n]] if any(self.references) else []
-            made.append([_question(messages), *said, *reference])
-        return made
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {
-            "prompts": self.prompts,
-            "references": self.references,
-            "answers": self.answers,
-            "cut": self.cut,
-        }
+if TYPE_CHECKING:
+    from rlenv.evaluation.side_by_side import SideBySide
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv compare`; returns its exit code."""
+    from rlenv.evaluation.folder import is_evaluation
+
     words = list(sys.argv[1:] if argv is None else argv)
     if any(is_evaluation(Path(word)) for word in words):
-        from rlenv.evaluation import comparison
+        evaluations = _evaluations_parser().parse_args(words)
+        return main_guard(lambda: _compare_evaluations(evaluations))
+    arguments = _answers_parser().parse_args(words)
+    return main_guard(lambda: _compare_answers(arguments))
 
-        return comparison.main(words)
+
+def _evaluations_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rlenv compare",
+        description="Compare two evaluations on the same tasks: a paired test, and the tasks that "
+        "flipped.",
+    )
+    parser.add_argument("a", help="an evaluation's folder")
+    parser.add_argument("b", help="another one's")
+    parser.add_argument("--show", type=int, default=10, help="flipped tasks shown (default: 10)")
+    parser.add_argument("--json", action="store_true", help="print as JSON, all flipped tasks")
+    return parser
+
+
+def _answers_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rlenv compare",
         description="Let several checkpoints answer the same prompts, and show their answers side "
@@ -99,11 +69,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--output", metavar="FILE", help="write a .md, .html or .json file too")
     parser.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
-    arguments = parser.parse_args(words)
-    return main_guard(lambda: _compare(arguments))
+    return parser
 
 
-def _compare(arguments: argparse.Namespace) -> None:
+def _compare_evaluations(arguments: argparse.Namespace) -> None:
+    from rlenv.common.display import Display
+    from rlenv.evaluation.paired_test import compare_evaluations
+
+    found = compare_evaluations(Path(arguments.a), Path(arguments.b))
+    if arguments.json:
+        print(json.dumps({**asdict(found), "sentence": found.sentence()}))  # noqa: T201
+        return
+    display = Display()
+    display.say(f"A {arguments.a}   pass@1 {found.a:.3f}\nB {arguments.b}   pass@1 {found.b:.3f}\n")
+    display.say(found.sentence())
+    if found.left_out:
+        display.say(f"{found.left_out} tasks of one of them alone are left out.")
+    for what, pairs in (("solved by B alone", found.gained), ("solved by A alone", found.lost)):
+        display.say(f"\n{what}: {len(pairs)}")
+        rows = [
+            [
+                f"{pair.a:.2f} -> {pair.b:.2f}",
+                " ".join(pair.prompt.split())[-70:],
+                pair.task_key[:8],
+            ]
+            for pair in pairs[: arguments.show]
+        ]
+        if rows:
+            display.table(["A -> B", "task", "key"], rows)
+
+
+def _compare_answers(arguments: argparse.Namespace) -> None:
+    from rlenv.common.display import Display, quieten_transformers
+    from rlenv.data.prompts import read_prompts
+    from rlenv.engines.base import Sampling
+    from rlenv.evaluation.side_by_side import SideBySide, answer
+    from rlenv.models.checkpoint_folder import local_checkpoint
+
     named = name_columns(arguments.checkpoints)
     for source in named.values():
         local_checkpoint(source, needs_chat=False)
@@ -111,11 +113,9 @@ def _compare(arguments: argparse.Namespace) -> None:
         raise UserError("--limit and --max-tokens are at least 1")
     write = None if arguments.output is None else _writer(Path(arguments.output))
     prompts, references = read_prompts(Path(arguments.prompts), arguments.limit)
-    from rlenv.common.display import Display, quieten_transformers
-
     quieten_transformers()
     sampling = Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens)
-    made = Comparison(prompts, references)
+    made = SideBySide(prompts, references)
     for name, source in named.items():
         made.answers[name], made.cut[name] = answer(
             source, prompts, sampling, seed=arguments.seed, device=arguments.device
@@ -145,130 +145,13 @@ def name_columns(given: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, (source for _, _, source in split), strict=True))
 
 
-def read_prompts(path: Path, limit: int) -> tuple[list[list[Message]], list[str]]:
-    """Read prompts, and the replies that the file has for them.
+def _writer(path: Path) -> Callable[[SideBySide], None]:
+    from rlenv.common.files import write_atomically
+    from rlenv.reports.answers_page import answers_page, markdown
 
-    Args:
-        path: a text file with a prompt a line, or rows of conversations, or rows with a `prompt`.
-        limit: how many.
-
-    Raises:
-        UserError: there is no such file, or no prompt in it.
-    """
-    if path.suffix in (".txt", ".md") and path.is_file():
-        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()][:limit]
-        prompts: list[list[Message]] = [[{"role": "user", "content": line}] for line in lines]
-        references = [""] * len(lines)
-    else:
-        prompts, references = [], []
-        rows = load_rows(path)
-        lone = all("prompt" in row and "completion" not in row for row in rows)
-        form = (
-            ""
-            if lone
-            else conversation_formats.recognise({name for row in rows for name in row}, str(path))
-        )
-        for row in rows:
-            if lone:
-                asked = row["prompt"]
-                messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
-                prompts.append(list(messages))
-                references.append("")
-                continue
-            try:
-                talks = conversation_formats.read(row, form)
-            except conversation_formats.BadRow:  # has no question, or no reply to compare with
-                continue
-            for talk in talks:
-                first = conversation_formats.first_reply(talk)
-                prompts.append(talk[:first])
-                references.append(str(talk[first]["content"]))
-    if not prompts:
-        raise UserError(f"{path} has no prompts")
-    return prompts[:limit], references[:limit]
-
-
-def answer(
-    source: str,
-    prompts: Sequence[Sequence[Message]],
-    sampling: Sampling,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-) -> tuple[list[str], list[bool]]:
-    """Let a checkpoint answer prompts.
-
-    One without a chat template goes on with the text of the prompt.
-
-    Args:
-        source: a folder or a hub id.
-        prompts: conversations up to where it answers.
-        sampling: how to sample.
-        seed: of the sampling.
-        device: see `checkpoint.load`.
-
-    Returns:
-        The answers, and whether each was cut off.
-
-    Raises:
-        UserError: a prompt leaves no room for an answer.
-    """
-    from rlenv.models import checkpoint
-    from rlenv.models.chat_format import ChatFormat
-
-    model, tokenizer = checkpoint.load(source, device=device)
-    if tokenizer.chat_template:
-        chat = ChatFormat(tokenizer, source)
-        engine = checkpoint.engine_for(model, chat)
-        read = [chat.prompt(messages) for messages in prompts]
-    else:
-        engine = checkpoint.engine_for(model, checkpoint.Continuing(tokenizer))
-        read = [checkpoint.begin(tokenizer, _question(messages)) for messages in prompts]
-    room = checkpoint.context_length(model, tokenizer)
-    requests = []
-    for n, ids in enumerate(read):
-        if len(ids) >= room:
-            raise UserError(
-                f"prompt {n + 1} has {len(ids)} tokens, which leaves {source} no room for an "
-                f"answer: it reads {room}"
-            )
-        most = min(sampling.max_tokens, room - len(ids))
-        requests.append(Request(ids, seed=mix(seed, n), max_tokens=most))
-    completions = engine.generate(requests, sampling)
-    texts = [tokenizer.decode(c.token_ids, skip_special_tokens=True) for c in completions]
-    return texts, [not c.stopped for c in completions]
-
-
-def markdown(made: Comparison) -> str:
-    """Return a comparison as a Markdown table."""
-
-    def cell(text: str) -> str:
-        # HTML is escaped too: Markdown lets it through
-        return html.escape(text, quote=False).replace("|", "\\|").replace("\n", "<br>")
-
-    lines = [made.columns(), ["---"] * len(made.columns()), *made.rows()]
-    return "".join(f"| {' | '.join(map(cell, line))} |\n" for line in lines)
-
-
-def page(made: Comparison) -> str:
-    """Return a comparison as a self-contained HTML page."""
-    style = resources.files("rlenv.reports").joinpath("report.css").read_text("utf-8")
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in made.columns())
-    rows = "".join(
-        "<tr>" + "".join(f'<td class="text">{html.escape(text)}</td>' for text in row) + "</tr>"
-        for row in made.rows()
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Answers</title>'
-        f"<style>{style}</style></head><body><main><h1>Answers side by side</h1>"
-        f"<table><tr>{head}</tr>{rows}</table></main></body></html>\n"
-    )
-
-
-def _writer(path: Path) -> Callable[[Comparison], None]:
-    forms_of_files: dict[str, Callable[[Comparison], str]] = {
+    forms_of_files: dict[str, Callable[[SideBySide], str]] = {
         ".md": markdown,
-        ".html": page,
+        ".html": answers_page,
         ".json": lambda made: json.dumps(made.plain(), ensure_ascii=False, indent=1) + "\n",
     }
     if path.suffix not in forms_of_files:
@@ -276,9 +159,3 @@ def _writer(path: Path) -> Callable[[Comparison], None]:
     if not path.absolute().parent.is_dir():
         raise UserError(f"the folder of {path} does not exist")
     return lambda made: write_atomically(path, forms_of_files[path.suffix](made))
-
-
-def _question(messages: Sequence[Message]) -> str:
-    if len(messages) == 1:
-        return str(messages[0]["content"])
-    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)

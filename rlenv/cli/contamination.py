@@ -29,7 +29,7 @@ _PLAIN = (".txt", ".md", ".rst", ".py")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundTask:
     """A task that occurs in a text.
 
     Attributes:
@@ -59,7 +59,7 @@ class Contamination:
     tasks: int
     texts: int
     too_short: int
-    found: list[Found]
+    found: list[FoundTask]
 
     @property
     def share(self) -> float:
@@ -122,7 +122,8 @@ def find_tasks(
     if not count:
         raise UserError("there is no text to look through")
     found = [
-        Found(tasks[number].key, tasks[number].question, *first[number]) for number in sorted(first)
+        FoundTask(tasks[number].key, tasks[number].question, *how)
+        for number, how in sorted(first.items())
     ]
     return Contamination(len(tasks), count, finder.too_short, found)
 

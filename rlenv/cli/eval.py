@@ -6,15 +6,17 @@ python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.errors import RunFailed, UserError, main_guard
 
 if TYPE_CHECKING:
-    from rlenv.evaluation.plan import Plan
+    from rlenv.common.display import Display
+    from rlenv.evaluation.plan import EvaluationPlan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "openai:NAME@URL",
     )
     made.add_argument("env", nargs="+", help="environment ids, file.py:Id, or suite files (.yaml)")
-    # what is not given here is as the suite says, or else the default of `Plan`
+    # what is not given here is as the suite says, or else the default of `EvaluationPlan`
     plan = made.add_argument_group("what to sample")
     plan.add_argument("--split", help="validation or test (default: test)")
     plan.add_argument("--tasks", type=int, help="different tasks (default: 500)")
@@ -102,35 +104,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> None:
     _check(arguments)
     plans = _plans(arguments)
-    from rlenv.evaluation.model_under_test import Serving, check_name, load_subject
+    from rlenv.evaluation.model_under_test import check_name, load_model
 
     check_name(arguments.model)
     envs = [plan.make_env() for plan in plans]  # what is wrong there is said before models load
 
-    import json
-
     from rlenv.common.display import Display
-    from rlenv.evaluation.command import evaluate_plan, folders, show_result
-    from rlenv.evaluation.limits import Limits
+    from rlenv.evaluation.limits import EvaluationLimits
+    from rlenv.evaluation.plan import evaluate_plan, folders
 
-    serving = Serving(
-        concurrency=arguments.concurrency,
-        per_minute=arguments.per_minute,
-        attempts=arguments.attempts,
-        timeout=arguments.timeout,
-        key_variable=arguments.key,
-    )
-    subject = load_subject(
-        arguments.model, device=arguments.device, threads=arguments.threads, serving=serving
+    server = {
+        "max_concurrency": arguments.concurrency,
+        "per_minute": arguments.per_minute,
+        "tries": arguments.attempts,
+        "timeout": arguments.timeout,
+        "key_from": arguments.key,
+    }
+    model = load_model(
+        arguments.model, device=arguments.device, threads=arguments.threads, server=server
     )
     for plan in plans:
-        subject.maker(plan.dtype)  # an endpoint refuses one before any is evaluated
+        model.maker(plan.dtype)  # an endpoint refuses one before any is evaluated
     display = Display(quiet=arguments.json)
-    limits = Limits(arguments.max_minutes, arguments.max_cost, arguments.price)
-    records = [plan.record(subject.record, env) for plan, env in zip(plans, envs, strict=True)]
+    limits = EvaluationLimits(arguments.max_minutes, arguments.max_cost, arguments.price)
+    records = [plan.record(model.record, env) for plan, env in zip(plans, envs, strict=True)]
     invalid = []
     for plan, folder in zip(plans, folders(plans, records, arguments.output), strict=True):
-        result = evaluate_plan(plan, subject, folder, display, batch=arguments.batch, limits=limits)
+        result = evaluate_plan(plan, model, folder, display, batch=arguments.batch, limits=limits)
         if arguments.json:
             print(json.dumps(result))  # noqa: T201
         show_result(result, display)
@@ -158,10 +158,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"the folder of {arguments.output} does not exist")
 
 
-def _plans(arguments: argparse.Namespace) -> list[Plan]:
+def _plans(arguments: argparse.Namespace) -> list[EvaluationPlan]:
     """Return what to evaluate, checked."""
     from rlenv.core.task import check_split
-    from rlenv.evaluation.plan import Plan
+    from rlenv.evaluation.plan import EvaluationPlan
     from rlenv.evaluation.suite import is_suite, make_plan, read_suite
     from rlenv.run.config import read_options
 
@@ -170,12 +170,12 @@ def _plans(arguments: argparse.Namespace) -> list[Plan]:
     options = read_options(arguments.option)
     given = {
         name: value
-        for name in Plan.model_fields
+        for name in EvaluationPlan.model_fields
         if (value := getattr(arguments, name, None)) is not None and name != "env"
     }
     if arguments.no_greedy:
         given["greedy"] = False
-    plans: list[Plan] = []
+    plans: list[EvaluationPlan] = []
     for name in arguments.env:
         if not is_suite(name):
             plans.append(make_plan({"env": {"id": name, **options}, **given}, "the command line"))
@@ -184,6 +184,38 @@ def _plans(arguments: argparse.Namespace) -> list[Plan]:
         else:
             plans += read_suite(Path(name), given)
     return plans
+
+
+def show_result(result: Mapping[str, Any], display: Display) -> None:
+    """Print a result as a table."""
+    greedy = " beside a greedy one" if result["greedy"] is not None else ""
+    samples = "1 sample" if result["samples"] == 1 else f"{result['samples']} samples"
+    display.say(
+        f"\n{result['model']['name']} on {result['env']}, {result['split']} split, "
+        f"{result['tasks']} tasks x {samples} at temperature "
+        f"{result['temperature']:g}{greedy}"
+    )
+    rows = []
+    for name, estimate in result["estimates"].items():
+        interval = "95% interval unknown: one task"
+        if estimate["low"] is not None:
+            interval = f"95% interval {estimate['low']:.3f} to {estimate['high']:.3f}"
+        rows.append([name, f"{estimate['value']:.3f}   {interval}"])
+    speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
+    rows += [
+        ["truncated", f"{result['truncated']:.1%}"],
+        ["unparseable", f"{result['unparseable']:.1%}"],
+        ["timed out", f"{result['timeout']:.1%}"],
+        ["grader errors", f"{result['grader_errors']:.1%}"],
+        ["tokens sampled", f"{result['tokens']:,} in {result['seconds']:.1f} s ({speed:,.0f}/s)"],
+        ["task set", result["fingerprint"]],
+        ["kept in", result["folder"]],
+    ]
+    if result["stopped"]:
+        rows.append(["incomplete", result["stopped"]])
+    if result["invalid"]:
+        rows.append(["INVALID", result["invalid"]])
+    display.table(["", ""], rows)
 
 
 if __name__ == "__main__":

@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 
 from rlenv.common.errors import did_you_mean
+from rlenv.common.version import __version__
 
+# command -> the module that carries it out, and what it does
 COMMANDS = {
-    "train": ("rlenv.cli.train:main", "carry out the run that a YAML file describes"),
+    "train": ("rlenv.cli.train", "carry out the run that a YAML file describes"),
     "plan": (
-        "rlenv.cli.plan:main",
+        "rlenv.cli.plan",
         "say what model and how much text a compute budget is best spent on",
     ),
-    "eval": ("rlenv.cli.eval:main", "evaluate a checkpoint on held-out tasks"),
-    "rescore": ("rlenv.evaluation.rescoring:main", "grade the samples of an evaluation again"),
-    "report": (
-        "rlenv.reports.evaluation_report:main",
-        "write a page on one evaluation, or on several",
-    ),
-    "probe": ("rlenv.evaluation.probing:main", "look for rewards earned for the wrong reason"),
-    "redteam": (
-        "rlenv.environments.redteam.report:main",
-        "measure refusals of what is harmful, and of what is not",
-    ),
-    "contamination": (
-        "rlenv.cli.contamination:main",
-        "say which held-out tasks occur in training text",
-    ),
-    "data": ("rlenv.cli.data:main", "clean training text, or look into it"),
-    "next": ("rlenv.cli.next_token:main", "show which tokens a checkpoint thinks come next"),
-    "synthesize": ("rlenv.cli.synthesize:main", "write conversations of a teacher to fine-tune on"),
-    "compare": (
-        "rlenv.cli.compare:main",
-        "compare two evaluations, or the answers of checkpoints",
-    ),
-    "bits": ("rlenv.cli.bits_per_byte:main", "measure bits per byte beside n-grams and gzip"),
-    "view": ("rlenv.cli.view:main", "page through the episodes that a run has kept"),
-    "list": ("rlenv.cli.browse:list_main", "list the environments"),
-    "show": ("rlenv.cli.browse:show_main", "show an environment's tasks, sizes and reward"),
-    "check": ("rlenv.cli.check:main", "check whether an environment can be trusted"),
-    "init": ("rlenv.cli.init:main", "write a package with an environment to start from"),
-    "play": ("rlenv.cli.play:main", "play an episode, or watch a checkpoint play one"),
+    "eval": ("rlenv.cli.eval", "evaluate a checkpoint on held-out tasks"),
+    "rescore": ("rlenv.cli.rescore", "grade the samples of an evaluation again"),
+    "report": ("rlenv.cli.report", "write a page on one evaluation, or on several"),
+    "probe": ("rlenv.cli.probe", "look for rewards earned for the wrong reason"),
+    "redteam": ("rlenv.cli.redteam", "measure refusals of what is harmful, and of what is not"),
+    "contamination": ("rlenv.cli.contamination", "say which held-out tasks occur in training text"),
+    "data": ("rlenv.cli.data", "clean training text, or look into it"),
+    "next": ("rlenv.cli.next_token", "show which tokens a checkpoint thinks come next"),
+    "synthesize": ("rlenv.cli.synthesize", "write conversations of a teacher to fine-tune on"),
+    "compare": ("rlenv.cli.compare", "compare two evaluations, or the answers of checkpoints"),
+    "bits": ("rlenv.cli.bits_per_byte", "measure bits per byte beside n-grams and gzip"),
+    "view": ("rlenv.cli.view", "page through the episodes that a run has kept"),
+    "list": ("rlenv.cli.list_envs", "list the environments"),
+    "show": ("rlenv.cli.show", "show an environment's tasks, sizes and reward"),
+    "check": ("rlenv.cli.check", "check whether an environment can be trusted"),
+    "init": ("rlenv.cli.init", "write a package with an environment to start from"),
+    "play": ("rlenv.cli.play", "play an episode, or watch a checkpoint play one"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv COMMAND ...`; returns its exit code."""
-    import importlib
+    """Run `rlenv COMMAND ...`; returns its exit code.
 
+    Args:
+        argv: the words after `rlenv`; those of the process if left out.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print("usage: rlenv COMMAND ...\n")  # noqa: T201
         for name, (_, what) in COMMANDS.items():
             print(f"  {name:<14} {what}")  # noqa: T201
-        print("\nrlenv COMMAND --help says more.")  # noqa: T201
+        print("\nrlenv COMMAND --help says more. rlenv --version names the version.")  # noqa: T201
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"rlenv {__version__}")  # noqa: T201
         return 0
     if words[0] not in COMMANDS:
         print(  # noqa: T201
@@ -63,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    module, _, function = COMMANDS[words[0]][0].partition(":")
-    return getattr(importlib.import_module(module), function)(words[1:])
+    code: int = importlib.import_module(COMMANDS[words[0]][0]).main(words[1:])
+    return code
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rlenv.common.errors import main_guard
 
@@ -44,16 +47,70 @@ def _positive(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     arguments = parser().parse_args(argv)
-    return main_guard(lambda: _run(arguments))
+    return main_guard(lambda: _plan(arguments))
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    from rlenv.trainers.pretraining import planning  # late: it imports torch
+def _plan(arguments: argparse.Namespace) -> None:
+    import torch
 
-    planning.main(arguments)
+    from rlenv.common.display import Display
+    from rlenv.models import checkpoint
+    from rlenv.trainers.pretraining.planning import make_plan
+    from rlenv.trainers.pretraining.scaling import LAWS
+    from rlenv.trainers.pretraining.throughput import Setting
+
+    torch.set_num_threads(arguments.threads)
+    setting = Setting(
+        vocabulary=arguments.vocabulary,
+        length=arguments.length,
+        rows=arguments.rows,
+        device=checkpoint.pick_device(arguments.device),
+        bf16=arguments.bf16,
+    )
+    law = LAWS[arguments.law]
+    plan = make_plan(law, setting, flops=arguments.flops, hours=arguments.hours)
+    display = Display()
+    if arguments.json:
+        display.say(json.dumps({**asdict(plan), "law": law.source}))
+        return
+    rows = [
+        ("law", law.source),
+        ("budget", f"{plan.flops:.3g} FLOP"),
+        (
+            "optimum",
+            f"{_short(plan.optimum.parameters)} parameters, {_short(plan.optimum.tokens)} tokens, "
+            f"{plan.optimum.ratio:.1f} tokens per parameter",
+        ),
+        (
+            "model",
+            f"{plan.preset + ': ' if plan.preset else ''}{plan.shape}; {_short(plan.parameters)} "
+            f"parameters with {setting.vocabulary:,} tokens",
+        ),
+        (
+            "machine",
+            f"{plan.flops_per_second / 6 / plan.parameters:,.0f} tokens/s, "
+            f"{plan.flops_per_second / 1e9:,.0f} GFLOP/s, {plan.flops_per_second / plan.peak:.0%} "
+            f"of the {plan.peak / 1e9:,.0f} of matrix products alone",
+        ),
+        ("time", _time(plan.hours)),
+    ]
+    display.table(["", ""], rows)
+    display.say("\nin a run's configuration:\n")
+    display.say(f"  pretrain: {{flops: {plan.flops:.3g}, law: {arguments.law}, corpus: [...]}}")
+
+
+def _short(number: float) -> str:
+    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g}{name}"
+    return f"{number:.0f}"
+
+
+def _time(hours: float) -> str:
+    if hours < 1:
+        return f"{60 * hours:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
 
 
 if __name__ == "__main__":
-    import sys
-
     sys.exit(main())

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlenv.cli.compare import read_prompts
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import write_atomically
 from rlenv.core import registry
 from rlenv.core.task import Message
-from rlenv.engines.base import Engine, Request, Sampling, mix
+from rlenv.data.prompts import read_prompts
+from rlenv.engines.base import Engine, Sampling
+from rlenv.engines.chat import ChatModel, ChatModelSettings
+from rlenv.engines.openai import PREFIX, parse_endpoint
 from rlenv.engines.settings import EngineSettings
 from rlenv.models.checkpoint_folder import local_checkpoint
 from rlenv.run.config import read_options
@@ -29,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Let a teacher answer, and write its conversations as JSON Lines that the sft "
         "stage reads. An environment's tasks are verified: only replies that solve them are kept.",
     )
-    parser.add_argument("teacher", help="a checkpoint folder or hub id")
+    parser.add_argument(
+        "teacher", help="a checkpoint folder or hub id; for --prompts also openai:NAME@URL"
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--env", help="an environment id, or file.py:Id; its train split is played")
     source.add_argument(
@@ -67,35 +71,37 @@ def _synthesize(arguments: argparse.Namespace) -> None:
         prompts, _ = read_prompts(Path(arguments.prompts), arguments.tasks)
     else:
         registry.make(arguments.env, split="train", **options).tasks.for_training()
-    local_checkpoint(arguments.teacher, needs_chat=True)
     from rlenv.common.display import Display, quieten_transformers
     from rlenv.models import checkpoint
     from rlenv.models.chat_format import ChatFormat
 
-    quieten_transformers()
-    model, tokenizer = checkpoint.load(arguments.teacher, device=arguments.device)
-    chat = ChatFormat(tokenizer, arguments.teacher)
-    engine = checkpoint.engine_for(model, chat, engine_settings)
-    length = checkpoint.context_length(model, tokenizer)
-    sampling = Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens)
-    if arguments.env is None:
-        rows = list(
-            from_prompts(prompts, engine, chat, sampling, arguments.samples, arguments.seed, length)
+    served = arguments.teacher.startswith(PREFIX)
+    if served and arguments.env is not None:
+        raise UserError(
+            "a teacher behind a server answers --prompts alone; for --env give a checkpoint"
         )
+    if not served:
+        local_checkpoint(arguments.teacher, needs_chat=True)
+    quieten_transformers()
+    if arguments.env is None:
+        teacher = _teacher(arguments, engine_settings)
+        rows = list(from_prompts(prompts, teacher, arguments.samples, arguments.seed))
         tried = len(prompts) * arguments.samples
     else:
+        model, tokenizer = checkpoint.load(arguments.teacher, device=arguments.device)
+        chat = ChatFormat(tokenizer, arguments.teacher)
         rows = list(
             from_environment(
                 arguments.env,
                 options,
-                engine,
+                checkpoint.engine_for(model, chat, engine_settings),
                 chat,
-                sampling,
+                Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens),
                 tasks=arguments.tasks,
                 samples=arguments.samples,
                 keep=arguments.keep,
                 seed=arguments.seed,
-                max_length=length,
+                max_length=checkpoint.context_length(model, tokenizer),
             )
         )
         tried = arguments.tasks * arguments.samples
@@ -179,34 +185,48 @@ def from_environment(
 
 
 def from_prompts(
-    prompts: Sequence[Sequence[Message]],
-    engine: Engine,
-    chat: Any,
-    sampling: Sampling,
-    samples: int,
-    seed: int,
-    max_length: int,
+    prompts: Sequence[Sequence[Message]], teacher: ChatModel, samples: int, seed: int
 ) -> Iterator[Row]:
     """Let a teacher answer prompts, and yield the answers that came to an end, each text once.
 
-    Nobody verifies them, and `made` says so. Prompts that leave no room for an answer are passed
-    over. The arguments are those of `from_environment`.
+    Nobody verifies them, and `made` says so. What the teacher can't answer, such as a prompt that
+    leaves no room for an answer, is passed over.
+
+    Args:
+        prompts: chat messages each.
+        teacher: answers them.
+        samples: answers to each.
+        seed: of the sampling.
+
+    Raises:
+        RunFailed: not one answer came to an end.
     """
-    asked = [(n, chat.prompt(messages)) for n, messages in enumerate(prompts)]
-    fitting = [(n, ids) for n, ids in asked if len(ids) < max_length]
-    requests = [
-        Request(ids, mix(seed, n, s), min(sampling.max_tokens, max_length - len(ids)))
-        for n, ids in fitting
-        for s in range(samples)
-    ]
-    numbers = [n for n, _ in fitting for _ in range(samples)]
+    numbers = [n for n in range(len(prompts)) for _ in range(samples)]
+    replies = teacher.reply([prompts[n] for n in numbers], seed)
+    if all(reply.problem for reply in replies):
+        raise RunFailed(f"no prompt was answered to its end ({replies[0].problem})")
     seen: set[tuple[int, str]] = set()
-    for n, completion in zip(numbers, engine.generate(requests, sampling), strict=True):
-        reply = chat.decode(completion.token_ids)
-        if completion.stopped and reply.strip() and (n, reply) not in seen:
-            seen.add((n, reply))
-            said = {"role": "assistant", "content": reply}
+    for n, reply in zip(numbers, replies, strict=True):
+        if not reply.problem and reply.text.strip() and (n, reply.text) not in seen:
+            seen.add((n, reply.text))
+            said = {"role": "assistant", "content": reply.text}
             yield {
                 "messages": [*map(dict, prompts[n]), said],
                 "made": {"prompt": n, "verified": False},
             }
+
+
+def _teacher(arguments: argparse.Namespace, engine: EngineSettings) -> ChatModel:
+    from rlenv.models.chat_models import LocalChatModel, load_chat_model
+
+    name, url = arguments.teacher, None
+    if name.startswith(PREFIX):
+        name, url = parse_endpoint(name)
+    settings = ChatModelSettings(
+        model=name,
+        url=url,
+        temperature=arguments.temperature,
+        max_tokens=arguments.max_tokens,
+        device=arguments.device,
+    )
+    return load_chat_model(settings) if url else LocalChatModel.load(settings, engine)

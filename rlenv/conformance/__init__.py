@@ -6,6 +6,6 @@ has a name, passes, fails or is skipped, and says what to do about a failure.
 
 from __future__ import annotations
 
-from rlenv.conformance.suite import CHECKS, Outcome, Settings, run
+from rlenv.conformance.suite import CHECKS, CheckOutcome, CheckSettings, run
 
-__all__ = ["CHECKS", "Outcome", "Settings", "run"]
+__all__ = ["CHECKS", "CheckOutcome", "CheckSettings", "run"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlenv.conformance.env_under_test import (
-    Subject,
+    EnvUnderTest,
     always,
     digest,
     gold,
@@ -27,12 +27,12 @@ from rlenv.core.task import SPLITS
 _CHILD_SECONDS = 300
 
 
-def same_seed(subject: Subject) -> str:
+def same_seed(under_test: EnvUnderTest) -> str:
     """Two fresh instances, the same seed, the same replies: the same episode."""
-    clock = Clock(subject.settings.seconds / 4)
+    clock = Clock(under_test.settings.seconds / 4)
     count = 0
     # the global generators are set alike: using them is for another check to find
-    for seed in subject.seeds(min(50, subject.settings.tasks)):
+    for seed in under_test.seeds(min(50, under_test.settings.tasks)):
         for policy in (gold, mixed(seed), always("no idea")):
             if not clock.within(count):
                 break
@@ -40,7 +40,7 @@ def same_seed(subject: Subject) -> str:
             records = []
             for _ in range(2):
                 seed_globals(seed)
-                records.append(play(subject.make(), policy, seed=seed).record)
+                records.append(play(under_test.make(), policy, seed=seed).record)
             if records[0] != records[1]:
                 raise Failure(
                     f"two episodes with seed {seed} and the same replies differ in "
@@ -51,13 +51,13 @@ def same_seed(subject: Subject) -> str:
     return f"{count} episodes played twice"
 
 
-def across_processes(subject: Subject) -> str:
+def across_processes(under_test: EnvUnderTest) -> str:
     """Other processes, with another hash seed each, see the same tasks and episodes."""
-    ours = observe(subject)
+    ours = observe(under_test)
     own = os.environ.get("PYTHONHASHSEED")
-    others = [str(n) for n in range(1, subject.settings.processes + 2) if str(n) != own]
-    for hash_seed in others[: subject.settings.processes]:
-        theirs = _in_child(subject, hash_seed)
+    others = [str(n) for n in range(1, under_test.settings.processes + 2) if str(n) != own]
+    for hash_seed in others[: under_test.settings.processes]:
+        theirs = _in_child(under_test, hash_seed)
         for name, value in ours.items():
             if theirs.get(name) != value:
                 raise Failure(
@@ -66,14 +66,14 @@ def across_processes(subject: Subject) -> str:
                     "sort sets before drawing from them or printing them, and use hashlib where "
                     "hash() is used",
                 )
-    return f"{len(ours)} facts the same in {subject.settings.processes + 1} processes"
+    return f"{len(ours)} facts the same in {under_test.settings.processes + 1} processes"
 
 
-def observe(subject: Subject) -> dict[str, Any]:
+def observe(under_test: EnvUnderTest) -> dict[str, Any]:
     """Collect what must be the same in every process."""
     seen: dict[str, Any] = {}
     for split in SPLITS:
-        env = subject.make(split)
+        env = under_test.make(split)
         seen[f"the fingerprint of {split}"] = env.tasks.fingerprint
         for index in range(5):
             try:
@@ -81,8 +81,8 @@ def observe(subject: Subject) -> dict[str, Any]:
                 seen[f"the key of task {index} of {split}"] = env.tasks[index].key
             except IndexError:
                 break
-    env = subject.make()
-    for seed in subject.seeds(min(10, subject.settings.tasks)):
+    env = under_test.make()
+    for seed in under_test.seeds(min(10, under_test.settings.tasks)):
         for name, policy in (("gold", gold), ("mixed", mixed(seed))):
             seed_globals(seed)
             episode = play(env, policy, seed=seed)
@@ -91,12 +91,12 @@ def observe(subject: Subject) -> dict[str, Any]:
     return seen
 
 
-def _in_child(subject: Subject, hash_seed: str) -> dict[str, Any]:
+def _in_child(under_test: EnvUnderTest, hash_seed: str) -> dict[str, Any]:
     request = {
-        "ref": subject.ref,
-        "options": subject.options,
-        "tasks": subject.settings.tasks,
-        "seed": subject.settings.seed,
+        "ref": under_test.ref,
+        "options": under_test.options,
+        "tasks": under_test.settings.tasks,
+        "seed": under_test.settings.seed,
     }
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
     try:
@@ -123,12 +123,12 @@ def _in_child(subject: Subject, hash_seed: str) -> dict[str, Any]:
     return json.loads(child.stdout.splitlines()[-1])
 
 
-def groups(subject: Subject) -> str:
+def groups(under_test: EnvUnderTest) -> str:
     """Rollouts of a group, reset to one task with one seed, begin alike and at that task."""
-    clock = Clock(subject.settings.seconds / 4)
+    clock = Clock(under_test.settings.seconds / 4)
     count = 0
-    source = subject.make()
-    for seed in subject.seeds(min(50, subject.settings.tasks)):
+    source = under_test.make()
+    for seed in under_test.seeds(min(50, under_test.settings.tasks)):
         if not clock.within(count):
             break
         count += 1
@@ -136,7 +136,7 @@ def groups(subject: Subject) -> str:
         openings = []
         for member in range(4):
             seed_globals(member)
-            opening, info = subject.make().reset(seed=seed, options={"task": task})
+            opening, info = under_test.make().reset(seed=seed, options={"task": task})
             openings.append((opening, repr(info["messages"])))
             if info["task_key"] != task.key:
                 raise Failure(
@@ -152,12 +152,12 @@ def groups(subject: Subject) -> str:
     return f"{count} groups of 4"
 
 
-def own_randomness(subject: Subject) -> str:
+def own_randomness(under_test: EnvUnderTest) -> str:
     """The global generators are neither read nor moved."""
-    clock = Clock(subject.settings.seconds / 4)
+    clock = Clock(under_test.settings.seconds / 4)
     count = 0
     fix = "use generate's rng, self.random or self.np_random instead of random and numpy.random"
-    for seed in subject.seeds(min(50, subject.settings.tasks)):
+    for seed in under_test.seeds(min(50, under_test.settings.tasks)):
         if not clock.within(count):
             break
         count += 1
@@ -165,7 +165,7 @@ def own_randomness(subject: Subject) -> str:
         for other in (seed, seed + 1):
             seed_globals(other)
             python, array = random.getstate(), repr(np.random.get_state())
-            env = subject.make()
+            env = under_test.make()
             records.append(
                 (play(env, gold, seed=seed).record, play(env, mixed(seed), seed=seed).record)
             )

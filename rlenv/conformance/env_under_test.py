@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rlenv.conformance.suite import Hanging, Settings
+from rlenv.conformance.suite import CheckSettings, Hanging
 from rlenv.core import registry
 from rlenv.core.env import SingleTurnEnv, TextEnv
 from rlenv.core.reward import Reward
@@ -58,7 +58,7 @@ class Episode:
 
 
 @dataclass
-class Subject:
+class EnvUnderTest:
     """The environment under test.
 
     Attributes:
@@ -69,7 +69,7 @@ class Subject:
 
     ref: str
     options: dict[str, Any]
-    settings: Settings
+    settings: CheckSettings
 
     def make(self, split: str = "train", **options: Any) -> TextEnv:
         """Make a fresh instance."""

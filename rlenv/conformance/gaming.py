@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from rlenv import parsing
 from rlenv.conformance import attempts
 from rlenv.conformance.env_under_test import (
+    EnvUnderTest,
     Episode,
     Policy,
-    Subject,
     always,
     gold,
     play,
@@ -63,16 +63,16 @@ class _Tally:
             self.value, self.example = value, f"{shown(reply)} to {shown(opening)}"
 
 
-def gaming(subject: Subject) -> str:
+def gaming(under_test: EnvUnderTest) -> str:
     """No known gaming attempt scores."""
-    env = subject.make()
-    floor = subject.floor
-    vary = _varying_part(subject)
-    experts = _expert_replies(subject)
+    env = under_test.make()
+    floor = under_test.floor
+    vary = _varying_part(under_test)
+    experts = _expert_replies(under_test)
     tallies: dict[str, _Tally] = {}
-    clock = Clock(subject.settings.seconds)
+    clock = Clock(under_test.settings.seconds)
     count = tried = 0
-    for seed in subject.seeds(subject.settings.tasks):
+    for seed in under_test.seeds(under_test.settings.tasks):
         if not clock.within(count):
             break
         count += 1
@@ -107,7 +107,7 @@ def gaming(subject: Subject) -> str:
             for kind, tally in tallies.items()
         )
         raise Failure(found_ways, "; ".join(dict.fromkeys(_FIXES.get(k, _FIX) for k in tallies)))
-    without = "" if gold_count(subject) else "; no listings, as there is no gold reply"
+    without = "" if gold_count(under_test) else "; no listings, as there is no gold reply"
     return f"{tried:,} attempts on {count} tasks, none scored{note}{without}"
 
 
@@ -177,20 +177,20 @@ def _listings_after(
     return number, None
 
 
-def _expert_replies(subject: Subject) -> list[str]:
+def _expert_replies(under_test: EnvUnderTest) -> list[str]:
     """Return different last replies of the expert: wrong answers, to other tasks."""
-    if not gold_count(subject):
+    if not gold_count(under_test):
         return []
-    env = subject.make()
-    replies = (play(env, gold, seed=seed).replies[-1] for seed in subject.seeds(12))
+    env = under_test.make()
+    replies = (play(env, gold, seed=seed).replies[-1] for seed in under_test.seeds(12))
     return list(dict.fromkeys(replies))
 
 
-def _varying_part(subject: Subject) -> Callable[[str], list[str]]:
+def _varying_part(under_test: EnvUnderTest) -> Callable[[str], list[str]]:
     """Learn the words that begin and end every question, and return what cuts them off."""
-    env = subject.make()
+    env = under_test.make()
     questions = set()
-    for seed in subject.seeds(50):
+    for seed in under_test.seeds(50):
         env.reset(seed=seed)
         assert env.task is not None
         questions.add(env.task.question)

@@ -7,24 +7,24 @@ from typing import Any
 
 import gymnasium
 
-from rlenv.conformance.env_under_test import Episode, Subject, gold, mixed, play
+from rlenv.conformance.env_under_test import EnvUnderTest, Episode, gold, mixed, play
 from rlenv.conformance.suite import Clock, Failure
 from rlenv.core.env import TextEnv
 
 
-def reset_and_step(subject: Subject) -> str:
+def reset_and_step(under_test: EnvUnderTest) -> str:
     """Resetting, stepping, other instances and the caller can't corrupt an episode."""
-    _needs_reset(subject.make())
-    clock = Clock(subject.settings.seconds / 2)
+    _needs_reset(under_test.make())
+    clock = Clock(under_test.settings.seconds / 2)
     count = 0
-    used = subject.make()
-    for seed in subject.seeds(min(50, subject.settings.tasks)):
+    used = under_test.make()
+    for seed in under_test.seeds(min(50, under_test.settings.tasks)):
         if not clock.within(count):
             break
         count += 1
         policy = gold if seed % 2 else mixed(seed)
-        expected = play(subject.make(), policy, seed=seed)
-        _after_the_end(subject.make(), seed)
+        expected = play(under_test.make(), policy, seed=seed)
+        _after_the_end(under_test.make(), seed)
         # the instance has played other tasks, and is in the middle of one
         used.reset(seed=seed + 1)
         used.step(gold(used, used.reset(seed=seed + 1)[1]["messages"], 0))
@@ -35,8 +35,8 @@ def reset_and_step(subject: Subject) -> str:
             "set up all state of an episode in start(task), not in __init__",
         )
         if seed % 5 == 0:
-            _interleaved(subject, policy, seed)
-            _tampered(subject, policy, seed, expected)
+            _interleaved(under_test, policy, seed)
+            _tampered(under_test, policy, seed, expected)
     return f"{count} tasks: after the end, in mid-episode, interleaved, tampered with"
 
 
@@ -69,11 +69,11 @@ def _no_reset_needed(when: str, raised: str) -> Failure:
     )
 
 
-def _interleaved(subject: Subject, policy: Any, seed: int) -> None:
+def _interleaved(under_test: EnvUnderTest, policy: Any, seed: int) -> None:
     """Play two instances turn by turn; each must go as it goes alone."""
-    envs = [subject.make(), subject.make()]
+    envs = [under_test.make(), under_test.make()]
     seeds = [seed, seed + 1]
-    alone = [play(subject.make(), policy, seed=s) for s in seeds]
+    alone = [play(under_test.make(), policy, seed=s) for s in seeds]
     states = [env.reset(seed=s) for env, s in zip(envs, seeds, strict=True)]
     messages = [info["messages"] for _, info in states]
     over = [False, False]
@@ -95,9 +95,9 @@ def _interleaved(subject: Subject, policy: Any, seed: int) -> None:
         turn += 1
 
 
-def _tampered(subject: Subject, policy: Any, seed: int, expected: Episode) -> None:
+def _tampered(under_test: EnvUnderTest, policy: Any, seed: int, expected: Episode) -> None:
     """Corrupt everything the environment hands out; the episode must not notice."""
-    env = subject.make()
+    env = under_test.make()
     _, info = env.reset(seed=seed)
     for turn, reply in enumerate(expected.replies):
         _corrupt(info)
@@ -111,7 +111,7 @@ def _tampered(subject: Subject, policy: Any, seed: int, expected: Episode) -> No
             )
     _same(
         expected,
-        play(subject.make(), policy, seed=seed),
+        play(under_test.make(), policy, seed=seed),
         "changing the info that an episode returned changed later episodes",
         "copy the task's prompt and metadata before handing them out",
     )
@@ -130,20 +130,20 @@ def _corrupt(value: Any) -> None:
         value.append({"role": "user", "content": "corrupted"})
 
 
-def picklable(subject: Subject) -> str:
+def picklable(under_test: EnvUnderTest) -> str:
     """A copy made in the middle of an episode goes on like the original."""
-    clock = Clock(subject.settings.seconds / 4)
+    clock = Clock(under_test.settings.seconds / 4)
     count = 0
     fix = (
         "keep lambdas, generators, locks, open files and clients off self, or drop and remake them "
         "in __getstate__ and __setstate__"
     )
-    for seed in subject.seeds(min(10, subject.settings.tasks)):
+    for seed in under_test.seeds(min(10, under_test.settings.tasks)):
         if not clock.within(count):
             break
         count += 1
-        replies = play(subject.make(), gold, seed=seed).replies
-        envs = [subject.make()]
+        replies = play(under_test.make(), gold, seed=seed).replies
+        envs = [under_test.make()]
         envs[0].reset(seed=seed)
         middle = len(replies) // 2
         for reply in replies[:middle]:

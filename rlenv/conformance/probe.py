@@ -12,14 +12,14 @@ def main() -> None:
     import warnings
 
     from rlenv.conformance.determinism import observe
-    from rlenv.conformance.env_under_test import Subject
-    from rlenv.conformance.suite import Settings
+    from rlenv.conformance.env_under_test import EnvUnderTest
+    from rlenv.conformance.suite import CheckSettings
 
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     request = json.load(sys.stdin)
-    settings = Settings(tasks=request["tasks"], seed=request["seed"])
-    seen = observe(Subject(request["ref"], request["options"], settings))
+    settings = CheckSettings(tasks=request["tasks"], seed=request["seed"])
+    seen = observe(EnvUnderTest(request["ref"], request["options"], settings))
     print(json.dumps(seen))  # noqa: T201
 
 

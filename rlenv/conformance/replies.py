@@ -7,7 +7,7 @@ import random
 import string
 
 from rlenv.conformance.env_under_test import (
-    Subject,
+    EnvUnderTest,
     always,
     gibberish,
     gold,
@@ -33,26 +33,26 @@ _TRUNCATED = [
 ]
 
 
-def gold_count(subject: Subject) -> int:
+def gold_count(under_test: EnvUnderTest) -> int:
     """Return how many of the first tasks have an expert's reply."""
-    env = subject.make()
-    return sum(has_gold(env, seed) for seed in subject.seeds(min(5, subject.settings.tasks)))
+    env = under_test.make()
+    return sum(has_gold(env, seed) for seed in under_test.seeds(min(5, under_test.settings.tasks)))
 
 
-def gold_earns_the_maximum(subject: Subject) -> str:
+def gold_earns_the_maximum(under_test: EnvUnderTest) -> str:
     """The expert's replies earn the maximum."""
-    if not gold_count(subject):
+    if not gold_count(under_test):
         raise Skip("no gold reply: demonstrate() returns None")
-    env = subject.make()
+    env = under_test.make()
     high = env.reward_range[1]
     goal = env.solved_at
     # several turns may cost something each; one reply has no excuse
     if is_single_turn(env) and math.isfinite(high):
         goal = max(goal, high)
-    clock = Clock(subject.settings.seconds)
+    clock = Clock(under_test.settings.seconds)
     count = short = 0
     example = ""
-    for seed in subject.seeds(subject.settings.tasks):
+    for seed in under_test.seeds(under_test.settings.tasks):
         if not clock.within(count):
             break
         if not has_gold(env, seed):
@@ -75,14 +75,14 @@ def gold_earns_the_maximum(subject: Subject) -> str:
     return f"{count} tasks, each earned {goal:g}"
 
 
-def worthless(subject: Subject) -> str:
+def worthless(under_test: EnvUnderTest) -> str:
     """Worthless replies stay at the floor and never break the grader."""
-    env = subject.make()
-    floor = subject.floor
-    clock = Clock(subject.settings.seconds)
+    env = under_test.make()
+    floor = under_test.floor
+    clock = Clock(under_test.settings.seconds)
     count = 0
-    for seed in subject.seeds(subject.settings.tasks):
-        for kind, reply in _worthless(seed, long=seed % 10 == subject.settings.seed % 10):
+    for seed in under_test.seeds(under_test.settings.tasks):
+        for kind, reply in _worthless(seed, long=seed % 10 == under_test.settings.seed % 10):
             if not clock.within(count):
                 return f"{count} replies, none above {floor:g} (out of time)"
             count += 1
@@ -134,14 +134,14 @@ def _worthless(seed: int, *, long: bool) -> list[tuple[str, str]]:
     return replies
 
 
-def in_range(subject: Subject) -> str:
+def in_range(under_test: EnvUnderTest) -> str:
     """Total rewards lie within `reward_range`, and are what `step` returned."""
-    env = subject.make()
+    env = under_test.make()
     low, high = env.reward_range
-    clock = Clock(subject.settings.seconds / 2)
+    clock = Clock(under_test.settings.seconds / 2)
     count = 0
-    answers = _other_answers(subject)
-    for seed in subject.seeds(subject.settings.tasks):
+    answers = _other_answers(under_test)
+    for seed in under_test.seeds(under_test.settings.tasks):
         wrong = answers[seed % len(answers)] if answers else "wrong"
         for policy in (gold, mixed(seed), always("no idea"), always(wrong)):
             if not clock.within(count):
@@ -167,7 +167,7 @@ def in_range(subject: Subject) -> str:
     return f"{count} episodes within [{low:g}, {high:g}]"
 
 
-def _other_answers(subject: Subject) -> list[str]:
+def _other_answers(under_test: EnvUnderTest) -> list[str]:
     """Return what the expert says to some tasks: to the others, replies in the right form."""
-    env = subject.make()
-    return [play(env, gold, seed=seed).replies[-1] for seed in subject.seeds(5)]
+    env = under_test.make()
+    return [play(env, gold, seed=seed).replies[-1] for seed in under_test.seeds(5)]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 
-from rlenv.conformance.env_under_test import Subject, gold, play
+from rlenv.conformance.env_under_test import EnvUnderTest, gold, play
 from rlenv.conformance.suite import Failure
 
 ABSURD = 1 / 30  # steps per second; below it no training run would end
 
 
-def speed(subject: Subject) -> str:
+def speed(under_test: EnvUnderTest) -> str:
     """Episodes of the expert, reset included; reported, and a failure only where absurd."""
-    env = subject.make()
-    play(env, gold, seed=subject.settings.seed)  # what is loaded once is not counted
+    env = under_test.make()
+    play(env, gold, seed=under_test.settings.seed)  # what is loaded once is not counted
     begun = time.perf_counter()
-    limit = min(1.0, subject.settings.seconds)
+    limit = min(1.0, under_test.settings.seconds)
     steps = episodes = 0
     while (spent := time.perf_counter() - begun) < limit or not episodes:
-        steps += len(play(env, gold, seed=subject.settings.seed + episodes).steps)
+        steps += len(play(env, gold, seed=under_test.settings.seed + episodes).steps)
         episodes += 1
     spent = time.perf_counter() - begun
     rate = steps / spent

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 from rlenv.common.errors import UserError
-from rlenv.conformance.env_under_test import Subject, is_single_turn, shown
+from rlenv.conformance.env_under_test import EnvUnderTest, is_single_turn, shown
 from rlenv.conformance.suite import Clock, Failure
 from rlenv.core.env import TextEnv
 from rlenv.core.task import SPLITS, Task
@@ -15,15 +15,15 @@ _SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}  # held-out draws cos
 _BLOCK = 500
 
 
-def disjoint(subject: Subject) -> str:
+def disjoint(under_test: EnvUnderTest) -> str:
     """No key, and no prompt, in two splits."""
-    envs = {split: subject.make(split) for split in SPLITS}
+    envs = {split: under_test.make(split) for split in SPLITS}
     single = is_single_turn(envs["train"])
     keys: dict[str, dict[int, None]] = {split: {} for split in SPLITS}
     contents: dict[str, dict[int, str]] = {split: {} for split in SPLITS}
     count = 0
-    streams = {split: _blocks(subject, env, split) for split, env in envs.items()}
-    clock = Clock(subject.settings.seconds, least=len(SPLITS))
+    streams = {split: _blocks(under_test, env, split) for split, env in envs.items()}
+    clock = Clock(under_test.settings.seconds, least=len(SPLITS))
     rounds = 0
     while streams:
         for split in list(streams):
@@ -62,11 +62,11 @@ def disjoint(subject: Subject) -> str:
     return f"{count:,} tasks ({different:,} different), 0 shared"
 
 
-def _blocks(subject: Subject, env: TextEnv, split: str) -> Iterator[list[Task]]:
+def _blocks(under_test: EnvUnderTest, env: TextEnv, split: str) -> Iterator[list[Task]]:
     """Yield the tasks of a split in blocks: as reset plays them, then as the task set has them."""
     played = []
     try:
-        for seed in subject.seeds(min(_BLOCK, 2 * subject.settings.tasks)):
+        for seed in under_test.seeds(min(_BLOCK, 2 * under_test.settings.tasks)):
             env.reset(seed=seed)
             assert env.task is not None
             played.append(env.task)
@@ -75,8 +75,8 @@ def _blocks(subject: Subject, env: TextEnv, split: str) -> Iterator[list[Task]]:
             every = list(env.tasks)
             yield from (every[i : i + _BLOCK] for i in range(0, len(every), _BLOCK))
             return
-        rng = random.Random(f"{subject.settings.seed}/{split}")
-        left = int(subject.settings.draws * _SHARES[split]) - len(played)
+        rng = random.Random(f"{under_test.settings.seed}/{split}")
+        left = int(under_test.settings.draws * _SHARES[split]) - len(played)
         # as many rounds for every split, so that a clock that runs out leaves some of each
         size = max(1, int(_BLOCK * _SHARES[split]))
         while left > 0:

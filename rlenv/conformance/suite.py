@@ -17,7 +17,7 @@ import numpy as np
 from rlenv.common.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from rlenv.conformance.env_under_test import Subject
+    from rlenv.conformance.env_under_test import EnvUnderTest
 
 # name -> function, and the checks without which its verdict means nothing
 CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -39,7 +39,7 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckSettings:
     """How thorough the checks are.
 
     Attributes:
@@ -58,7 +58,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """What a check found.
 
     Attributes:
@@ -108,11 +108,11 @@ class Clock:
 def run(
     ref: str,
     options: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
+    settings: CheckSettings | None = None,
     *,
     skip: Collection[str] = (),
     progress: Callable[[str], None] = lambda name: None,
-) -> list[Outcome]:
+) -> list[CheckOutcome]:
     """Check an environment.
 
     Args:
@@ -128,7 +128,7 @@ def run(
     Raises:
         UserError: no such environment, option or check.
     """
-    from rlenv.conformance.env_under_test import Subject
+    from rlenv.conformance.env_under_test import EnvUnderTest
 
     for name in skip:
         if name not in CHECKS:
@@ -136,40 +136,40 @@ def run(
                 f"{name!r} is not a check; there are {', '.join(CHECKS)}."
                 f"{did_you_mean(name, CHECKS)}"
             )
-    subject = Subject(ref, dict(options or {}), settings or Settings())
-    outcomes: dict[str, Outcome] = {}
+    under_test = EnvUnderTest(ref, dict(options or {}), settings or CheckSettings())
+    outcomes: dict[str, CheckOutcome] = {}
     begins = ""
     with _quiet():
         try:
-            subject.make().reset(seed=subject.settings.seed)
+            under_test.make().reset(seed=under_test.settings.seed)
         except Exception as error:  # noqa: BLE001 the first check reports it
             begins = f"{type(error).__name__}: {error}"
         for number, (name, (function, needs)) in enumerate(CHECKS.items()):
             broken = [n for n in needs if outcomes[n].status == "fail"]
             if name in skip:
-                outcomes[name] = Outcome(name, "skipped", "left out by request")
+                outcomes[name] = CheckOutcome(name, "skipped", "left out by request")
             elif begins and number > 0:
-                outcomes[name] = Outcome(name, "skipped", "the environment can't be reset")
+                outcomes[name] = CheckOutcome(name, "skipped", "the environment can't be reset")
             elif broken:
-                outcomes[name] = Outcome(name, "skipped", f"needs {broken[0]}, which failed")
+                outcomes[name] = CheckOutcome(name, "skipped", f"needs {broken[0]}, which failed")
             else:
                 progress(name)
-                outcomes[name] = _carry_out(name, function, subject)
+                outcomes[name] = _carry_out(name, function, under_test)
     return list(outcomes.values())
 
 
-def _carry_out(name: str, function: str, subject: Subject) -> Outcome:
+def _carry_out(name: str, function: str, under_test: EnvUnderTest) -> CheckOutcome:
     module, _, attribute = function.partition(":")
     check = getattr(importlib.import_module(f"rlenv.conformance.{module}"), attribute)
     begun = time.monotonic()
     try:
-        outcome = Outcome(name, "ok", check(subject))
+        outcome = CheckOutcome(name, "ok", check(under_test))
     except Skip as reason:
-        outcome = Outcome(name, "skipped", str(reason))
+        outcome = CheckOutcome(name, "skipped", str(reason))
     except Failure as failure:
-        outcome = Outcome(name, "fail", str(failure), failure.fix)
+        outcome = CheckOutcome(name, "fail", str(failure), failure.fix)
     except Hanging as hanging:
-        outcome = Outcome(
+        outcome = CheckOutcome(
             name,
             "fail",
             str(hanging),
@@ -177,14 +177,14 @@ def _carry_out(name: str, function: str, subject: Subject) -> Outcome:
             "hang run in a process that can be killed",
         )
     except Exception as error:  # noqa: BLE001 the environment broke where it should not
-        outcome = Outcome(
+        outcome = CheckOutcome(
             name,
             "fail",
             f"the environment raised {type(error).__name__}: {error}",
             "make generate, start, reset, step and demonstrate work for every task",
         )
     spent = time.monotonic() - begun
-    return Outcome(outcome.check, outcome.status, outcome.detail, outcome.fix, round(spent, 3))
+    return CheckOutcome(outcome.check, outcome.status, outcome.detail, outcome.fix, round(spent, 3))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def ngrams(hashes: Hashes, n: int) -> Hashes:
     return found
 
 
-class Groups(NamedTuple):
+class ValueGroups(NamedTuple):
     """Equal values of an array, told apart.
 
     Attributes:
@@ -63,7 +63,7 @@ class Groups(NamedTuple):
         return int(starts[self.sizes == most].min()), most
 
 
-def group(values: Hashes) -> Groups:
+def group(values: Hashes) -> ValueGroups:
     """Find equal values.
 
     Args:
@@ -75,7 +75,7 @@ def group(values: Hashes) -> Groups:
     first[1:] = ordered[1:] != ordered[:-1]
     starts = np.flatnonzero(first)
     sizes = np.diff(starts, append=len(values))
-    return Groups(order, first, sizes)
+    return ValueGroups(order, first, sizes)
 
 
 def covered(starts: NDArray[np.int64], n: int, words: int) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ _WORD = re.compile(r"\w+")
 _CACHED = 1 << 18  # different words whose properties are remembered, some 60 MB
 
 
-class Words(Sequence[str]):
+class WordSequence(Sequence[str]):
     """The words of a text; what depends on a word alone is computed once for each different one.
 
     Args:
@@ -91,5 +91,5 @@ def _folded(word: str) -> tuple[int, ...]:
 
 
 def fold(text: str) -> Hashes:
-    """Return the folded word hashes of a text, see `Words.folded`."""
-    return Words(text.split()).folded
+    """Return the folded word hashes of a text, see `WordSequence.folded`."""
+    return WordSequence(text.split()).folded

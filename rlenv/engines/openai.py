@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +21,9 @@ import httpx
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.core.task import Message
 from rlenv.engines.base import Sampling
+from rlenv.engines.chat import ChatModelSettings, ChatReply, is_http
 
 PREFIX = "openai:"
-KEY = "OPENAI_API_KEY"
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
 _LONGEST_WAIT = 60.0  # seconds, unless the server asks for more
 
@@ -32,68 +32,22 @@ class RequestRefused(UserError):
     """The server refuses this one request, such as a conversation that is too long for it."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a model is served.
+def parse_endpoint(text: str) -> tuple[str, str]:
+    """Read `openai:NAME@URL`.
 
-    Attributes:
-        model: the name that the server knows it by.
-        url: up to and without `/chat/completions`.
+    Returns:
+        The name that the server knows the model by, and the address.
+
+    Raises:
+        UserError: it has another form.
     """
-
-    model: str
-    url: str
-
-    @classmethod
-    def parse(cls, text: str) -> Endpoint:
-        """Read `openai:NAME@URL`.
-
-        Raises:
-            UserError: it has another form.
-        """
-        name, at, url = text.removeprefix(PREFIX).rpartition("@")
-        parts = urlsplit(url)
-        if not (at and name and parts.scheme in ("http", "https") and parts.hostname):
-            raise UserError(
-                f"{text!r} is not of the form openai:NAME@URL, such as "
-                "openai:my-model@http://localhost:8000/v1"
-            )
-        return cls(name, url.rstrip("/").removesuffix("/chat/completions"))
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is on this machine."""
-        return urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
-
-    def key(self, variable: str = KEY) -> str | None:
-        """Return the key from the environment; None where there is none.
-
-        Raises:
-            UserError: the key would cross a network unencrypted.
-        """
-        found = os.environ.get(variable) or None
-        if found and not self.is_local and not self.url.startswith("https"):
-            raise UserError(
-                f"{variable} would be sent to {self.url} unencrypted; use https, or unset it"
-            )
-        return found
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model replied.
-
-    Attributes:
-        text: the reply.
-        stopped: it ended by itself, not by max_tokens.
-        prompt_tokens: that the server counted; 0 where it does not say.
-        tokens: sampled ones that the server counted; 0 where it does not say.
-    """
-
-    text: str
-    stopped: bool
-    prompt_tokens: int
-    tokens: int
+    name, at, url = text.removeprefix(PREFIX).rpartition("@")
+    if not (at and name and is_http(url)):
+        raise UserError(
+            f"{text!r} is not of the form openai:NAME@URL, such as "
+            "openai:my-model@http://localhost:8000/v1"
+        )
+    return name, url
 
 
 class Pace:
@@ -136,38 +90,36 @@ class Pace:
         self._sleep(seconds)
 
 
-class ChatClient:
-    """Asks an endpoint; may be used by many threads at once.
+class OpenAIChatModel:
+    """A model behind a server; may be used by many threads at once.
 
     Args:
-        endpoint: where.
-        attempts: tries a request gets before the evaluation ends there.
-        timeout: seconds that a reply may take.
-        connections: requests under way at once.
-        pace: spaces out requests.
-        key_variable: the environment variable that holds the key.
+        settings: which model, with `url`, and how it is asked.
+        pace: spaces out requests; made by the settings if left out.
         transport: how to send; for tests.
+
+    Raises:
+        UserError: the key would cross a network unencrypted.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        settings: ChatModelSettings,
         *,
-        attempts: int = 6,
-        timeout: float = 300.0,
-        connections: int = 8,
         pace: Pace | None = None,
-        key_variable: str = KEY,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.endpoint, self.attempts, self.key_variable = endpoint, attempts, key_variable
-        self.connections = connections
-        self.pace = pace or Pace()
-        key = endpoint.key(key_variable)
+        if settings.url is None:
+            raise ValueError("a model behind a server needs the url of the server")
+        self.name, self.url = settings.model, settings.url
+        self.settings = settings
+        self.max_concurrency = settings.max_concurrency
+        self.pace = pace or Pace(settings.per_minute)
+        key = _key(self.url, settings.key_from)
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=timeout,
-            limits=httpx.Limits(max_connections=connections),
+            timeout=settings.timeout,
+            limits=httpx.Limits(max_connections=settings.max_concurrency),
             transport=transport,
         )
         self._limit_name = "max_tokens"  # newer models of OpenAI want another one
@@ -177,8 +129,25 @@ class ChatClient:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> Answer:
-        """Return the model's reply to a conversation.
+    def reply(self, conversations: Sequence[Sequence[Message]], seed: int) -> list[ChatReply]:
+        """See `ChatModel.reply`.
+
+        Raises:
+            UserError: the key, the model or the address is wrong.
+        """
+        numbered = list(enumerate(conversations))
+        with ThreadPoolExecutor(self.max_concurrency) as pool:
+            return list(pool.map(lambda one: self._reply(one[1], seed + one[0]), numbered))
+
+    def _reply(self, messages: Sequence[Message], seed: int) -> ChatReply:
+        said = [{"role": m["role"], "content": m["content"]} for m in messages]
+        try:
+            return self.ask(said, self.settings.sampling, seed)
+        except (RequestRefused, RunFailed) as error:
+            return ChatReply("", f"no reply: {error}")
+
+    def ask(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> ChatReply:
+        """Return the model's reply to one conversation.
 
         Args:
             messages: of the roles system, user and assistant.
@@ -192,11 +161,11 @@ class ChatClient:
             RunFailed: it could not be reached, or failed every time.
         """
         problem = ""
-        for attempt in range(self.attempts):
+        for attempt in range(self.settings.tries):
             self.pace.wait()
             try:
                 response = self._http.post(
-                    f"{self.endpoint.url}/chat/completions",
+                    f"{self.url}/chat/completions",
                     json=self._body(messages, sampling, seed),
                 )
             except httpx.TransportError as error:
@@ -212,11 +181,11 @@ class ChatClient:
                     continue
                 self._refused(response)
             return _read(response)
-        raise RunFailed(f"{self.endpoint.url} failed {self.attempts} times in a row ({problem})")
+        raise RunFailed(f"{self.url} failed {self.settings.tries} times in a row ({problem})")
 
     def _body(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "model": self.endpoint.model,
+            "model": self.name,
             "messages": list(messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -234,7 +203,7 @@ class ChatClient:
         asked = _retry_after(response)
         if asked is not None:
             self.pace.hold(asked)
-        elif attempt + 1 < self.attempts:
+        elif attempt + 1 < self.settings.tries:
             self.pace.pause(self._jitter.uniform(0.2, 1.0) * min(_LONGEST_WAIT, 2.0**attempt))
 
     def _takes_other_limit(self, response: httpx.Response) -> bool:
@@ -246,16 +215,16 @@ class ChatClient:
     def _refused(self, response: httpx.Response) -> None:
         hint = ""
         if response.status_code in (401, 403):
-            hint = f"; put a key into the environment variable {self.key_variable}"
+            hint = f"; put a key into the environment variable {self.settings.key_from}"
         elif response.status_code == 404:
             hint = "; is the name of the model right, and does the address end in /v1?"
         raise (UserError if hint else RequestRefused)(
-            f"{self.endpoint.url} refused the request with status {response.status_code}: "
+            f"{self.url} refused the request with status {response.status_code}: "
             f"{_said(response)}{hint}"
         )
 
 
-def _read(response: httpx.Response) -> Answer:
+def _read(response: httpx.Response) -> ChatReply:
     """Read a completion.
 
     Raises:
@@ -270,12 +239,28 @@ def _read(response: httpx.Response) -> Answer:
         raise UserError(
             f"{response.url} does not answer as a chat endpoint does: {_said(response)}"
         ) from None
-    return Answer(
+    stopped = choice.get("finish_reason") != "length"
+    problem = "" if stopped else "cut off"
+    return ChatReply(
         text=text,
-        stopped=choice.get("finish_reason") != "length",
+        problem=problem if text else "the reply holds no text",
+        stopped=stopped,
         prompt_tokens=int(usage.get("prompt_tokens") or 0),
         tokens=int(usage.get("completion_tokens") or 0),
     )
+
+
+def _key(url: str, variable: str) -> str | None:
+    """Return the key from the environment; None where there is none.
+
+    Raises:
+        UserError: the key would cross a network unencrypted.
+    """
+    found = os.environ.get(variable) or None
+    here = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    if found and not here and not url.startswith("https"):
+        raise UserError(f"{variable} would be sent to {url} unencrypted; use https, or unset it")
+    return found
 
 
 def _retry_after(response: httpx.Response | None) -> float | None:

@@ -9,15 +9,16 @@ from typing import Any
 import rlenv
 from rlenv.common.settings import parse
 from rlenv.core.task import Message
+from rlenv.engines.chat import ChatModelSettings
 from rlenv.environments.prompted import Prompted
-from rlenv.judges.chat_client import SpeakerSettings, speaker
 from rlenv.judges.judge import Grade, Judge
+from rlenv.models.chat_models import load_chat_model
 
 _REMEMBERED = 20_000  # grades
 _Item = tuple[tuple[tuple[str, str], ...], str]  # a conversation, as roles and contents; a reply
 
 
-class Grader:
+class BatchedGrader:
     """Grades many replies at once: those that were announced wait until one is asked for.
 
     Args:
@@ -61,7 +62,7 @@ class JudgeEnv(Prompted):
 
     Args:
         rubric: what a good reply is, in words.
-        judge: a checkpoint folder or hub id, or `rlenv.judges.chat_client.SpeakerSettings` as a
+        judge: a checkpoint folder or hub id, or `rlenv.engines.chat.ChatModelSettings` as a
             mapping: `{model: NAME, url: http://localhost:8000/v1}` for a server.
         scale: the lowest and the highest grade.
         tries: how often the judge is asked for a verdict that can be read.
@@ -90,7 +91,7 @@ class JudgeEnv(Prompted):
         if not low < high:
             raise rlenv.UserError(f"scale is the lowest and the highest grade, not {list(scale)}")
         named = {"model": judge} if isinstance(judge, str) else dict(judge)
-        self.judge = parse(SpeakerSettings, named, "Judge", "judge.")
+        self.judge = parse(ChatModelSettings, named, "Judge", "judge.")
         self.criteria, self.scale, self.tries = rubric, (int(low), int(high)), tries
         super().__init__(**kwargs)
         bonus = self.bonus
@@ -98,7 +99,7 @@ class JudgeEnv(Prompted):
         self.reward_range = (min(0.0, bonus), 1.0 + max(0.0, bonus))  # type: ignore[misc]
 
     @property
-    def grader(self) -> Grader:
+    def grader(self) -> BatchedGrader:
         """The judge, set up once in a process."""
         return _grader(self.judge, self.criteria, self.scale, self.tries)
 
@@ -117,8 +118,10 @@ class JudgeEnv(Prompted):
 
 
 @lru_cache(maxsize=4)
-def _grader(settings: SpeakerSettings, rubric: str, scale: tuple[int, int], tries: int) -> Grader:
-    return Grader(Judge(speaker(settings), tries=tries), rubric, scale)
+def _grader(
+    settings: ChatModelSettings, rubric: str, scale: tuple[int, int], tries: int
+) -> BatchedGrader:
+    return BatchedGrader(Judge(load_chat_model(settings), tries=tries), rubric, scale)
 
 
 def _item(messages: Sequence[Message], reply: str) -> _Item:

@@ -10,7 +10,7 @@ from rlenv.evaluation.samples import Sample
 
 
 @dataclass
-class Limits:
+class EvaluationLimits:
     """Limits of one command, over all its evaluations.
 
     They are looked at between batches, so a batch may go beyond them.

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.errors import UserError
-from rlenv.engines.openai import PREFIX
+from rlenv.common.settings import parse
+from rlenv.engines.chat import ChatModelSettings
+from rlenv.engines.openai import PREFIX, OpenAIChatModel, parse_endpoint
 from rlenv.evaluation.players import LocalPlayer, Player
 from rlenv.models.checkpoint_folder import adapter_base, local_checkpoint
 
 if TYPE_CHECKING:
-    from rlenv.engines.openai import ChatClient
     from rlenv.engines.settings import EngineSettings
 
 _ROWS_OF_A_MILLION = 4096  # rows of a model of a million parameters that a processor takes at once
 _FEWEST = 32
+_SERVER = {"timeout": 300.0, "tries": 6}  # an evaluation waits longer than a judge is waited for
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """A model under evaluation.
 
     Attributes:
@@ -38,7 +40,7 @@ class Subject:
     half: Callable[[str | None], Player] | None = None
 
     def maker(self, dtype: str) -> Callable[[str | None], Player]:
-        """Return what makes a player that generates in a dtype; see `Plan.dtype`.
+        """Return what makes a player that generates in a dtype; see `EvaluationPlan.dtype`.
 
         Raises:
             UserError: it is not chosen here.
@@ -53,60 +55,22 @@ class Subject:
         return self.half
 
 
-@dataclass(frozen=True)
-class Serving:
-    """How an endpoint is asked.
-
-    Attributes:
-        concurrency: requests under way at once.
-        per_minute: at most so many requests a minute; None for no limit.
-        attempts: tries a request gets.
-        timeout: seconds that a reply may take.
-        key_variable: the environment variable that holds the key.
-    """
-
-    concurrency: int = 8
-    per_minute: float | None = None
-    attempts: int = 6
-    timeout: float = 300.0
-    key_variable: str = "OPENAI_API_KEY"
-
-    def client(self, name: str) -> ChatClient:
-        """Return a client of `openai:NAME@URL`.
-
-        Raises:
-            UserError: the name has another form.
-        """
-        from rlenv.engines.openai import ChatClient, Endpoint, Pace
-
-        return ChatClient(
-            Endpoint.parse(name),
-            attempts=self.attempts,
-            timeout=self.timeout,
-            connections=self.concurrency,
-            pace=Pace(self.per_minute),
-            key_variable=self.key_variable,
-        )
-
-
 def check_name(name: str) -> None:
     """Raise a `UserError` for a model that can't be there, before anything is loaded."""
     if name.startswith(PREFIX):
-        from rlenv.engines.openai import Endpoint
-
-        Endpoint.parse(name)
+        parse_endpoint(name)
     else:
         local_checkpoint(name, needs_chat=True)
 
 
-def load_subject(
+def load_model(
     name: str,
     *,
     device: str = "auto",
     threads: int | None = None,
     engine: EngineSettings | None = None,
-    serving: Serving | None = None,
-) -> Subject:
+    server: Mapping[str, Any] | None = None,
+) -> ModelUnderTest:
     """Load a model.
 
     Args:
@@ -115,13 +79,13 @@ def load_subject(
         device: `cpu`, `cuda` or `auto`.
         threads: CPU threads for torch.
         engine: what generates; by default the fastest that runs the model here.
-        serving: how an endpoint is asked.
+        server: how an endpoint is asked: settings of `rlenv.engines.chat.ChatModelSettings`.
 
     Raises:
         UserError: there is no such model.
     """
     if name.startswith(PREFIX):
-        return _served(name, serving or Serving())
+        return _served(name, server or {})
     import torch
 
     from rlenv.common.display import quieten_transformers
@@ -140,13 +104,13 @@ def load_subject(
         chat = ChatFormat(tokenizer, name, system)
         longest = checkpoint.context_length(model, tokenizer)
         made = checkpoint.engine_for(model, chat, settings)
-        return LocalPlayer(made, chat, longest, _at_once(model))
+        return LocalPlayer(made, chat, longest, _batch_size(model))
 
     half = (engine or EngineSettings()).model_copy(update={"dtype": "bfloat16"})
-    return Subject(name, record, partial(player, engine), partial(player, half))
+    return ModelUnderTest(name, record, partial(player, engine), partial(player, half))
 
 
-def _at_once(model: Any) -> int:
+def _batch_size(model: Any) -> int:
     """Return how many episodes to play between two saves.
 
     A processor is busy with some rows of a large model; more of them would only put off what is
@@ -157,12 +121,14 @@ def _at_once(model: Any) -> int:
     return max(_FEWEST, min(512, _ROWS_OF_A_MILLION * 10**6 // model.num_parameters()))
 
 
-def _served(name: str, serving: Serving) -> Subject:
-    from rlenv.evaluation.endpoint import EndpointPlayer
+def _served(name: str, server: Mapping[str, Any]) -> ModelUnderTest:
+    from rlenv.evaluation.chat_player import ChatPlayer
 
-    client = serving.client(name)
-    record = {"name": client.endpoint.model, "kind": "endpoint", "url": client.endpoint.url}
-    return Subject(name, record, lambda system: EndpointPlayer(client, system))
+    model, url = parse_endpoint(name)
+    values = {"model": model, "url": url, **_SERVER, **server}
+    served = OpenAIChatModel(parse(ChatModelSettings, values, name, ""))
+    record = {"name": served.name, "kind": "endpoint", "url": served.url}
+    return ModelUnderTest(name, record, lambda system: ChatPlayer(served, system))
 
 
 def _contents(name: str, model: Any) -> dict[str, Any]:

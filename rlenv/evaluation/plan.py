@@ -1,12 +1,14 @@
-"""What an evaluation is: everything that its figures depend on, beside the model."""
+"""What an evaluation is, beside the model, where it is kept, and carrying it out."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import inspect
+import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -14,16 +16,25 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from rlenv.common.display import Display
+from rlenv.common.errors import UserError
 from rlenv.common.version import DISTRIBUTION
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.engines.base import Sampling
+from rlenv.evaluation.folder import EvaluationFolder
+from rlenv.evaluation.limits import EvaluationLimits
+from rlenv.evaluation.model_under_test import ModelUnderTest
+from rlenv.evaluation.run import evaluate
+from rlenv.rollouts.rollout import EnvPool
 from rlenv.run.config import EnvSettings, EvaluateSettings
 
+_ROOT = Path("evaluations")
+_JUDGING_ROOMS = ("environments", "parsing", "sandbox")  # of rlenv: verdicts come from these
 _LIBRARIES = (DISTRIBUTION, "torch", "transformers", "tokenizers", "numpy")
 
 
-class Plan(EvaluateSettings):
+class EvaluationPlan(EvaluateSettings):
     """How a model is evaluated on one environment.
 
     At temperature 0 there is one sample a task, which is the greedy reply, and no other beside it.
@@ -112,24 +123,126 @@ class Plan(EvaluateSettings):
         }
 
 
+def folders(
+    plans: Sequence[EvaluationPlan], records: Sequence[Mapping[str, Any]], output: str | None
+) -> list[EvaluationFolder]:
+    """Return where evaluations are kept.
+
+    Args:
+        plans: the evaluations.
+        records: what the figures of each depend on.
+        output: the folder of a single evaluation, or of several ones' folders. If None, there is
+            one for each in `evaluations/`: other settings, another folder.
+
+    Raises:
+        UserError: two of them would be kept in one place.
+    """
+    paths = []
+    for plan, record in zip(plans, records, strict=True):
+        name = slug(plan.name or f"{record['env'].rpartition('/')[2]}-{record['split']}")
+        if output is None:
+            text = json.dumps(record, sort_keys=True)
+            model = slug("-".join(Path(record["model"]["name"]).parts[-2:]))
+            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+            paths.append(_ROOT / model / f"{name}-{digest}")
+        else:
+            paths.append(Path(output) if len(plans) == 1 else Path(output) / name)
+    for n, path in enumerate(paths):
+        if path in paths[:n]:
+            raise UserError(
+                f"two evaluations would be kept in {path}; in a suite file, give one another name"
+            )
+    return [EvaluationFolder(path, record) for path, record in zip(paths, records, strict=True)]
+
+
+def slug(text: str) -> str:
+    """Return a text as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "model"
+
+
+def evaluate_plan(
+    plan: EvaluationPlan,
+    model: ModelUnderTest,
+    folder: EvaluationFolder,
+    display: Display,
+    *,
+    batch: int | None = None,
+    label: str | None = None,
+    limits: EvaluationLimits | None = None,
+) -> dict[str, Any]:
+    """Carry out an evaluation, or go on with it, and return its result.
+
+    Args:
+        plan: what to do.
+        model: the model.
+        folder: where to keep it.
+        display: the screen.
+        batch: episodes at once.
+        label: what the screen calls it; the environment's id if left out.
+        limits: on time and cost.
+
+    Raises:
+        UserError: the folder holds an evaluation of other settings, or the model can't generate in
+            the plan's dtype.
+        RunFailed: the grader could judge no sample.
+    """
+    player = model.maker(plan.dtype)(plan.system)  # what is refused here leaves no folder
+    with folder:
+        display.begin(label or plan.env.id, plan.tasks * (plan.samples + plan.greedy))
+        try:
+            result = evaluate(
+                EnvPool(plan.make_env),
+                player,
+                tasks=plan.tasks,
+                samples=plan.samples,
+                sampling=plan.sampling,
+                seed=plan.seed,
+                greedy=plan.greedy,
+                batch=batch,
+                folder=folder,
+                most_grader_errors=plan.max_grader_errors,
+                stop=(limits or EvaluationLimits()).watch(folder.samples()),
+                progress=lambda done, total: display.update(done, {}),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped; the samples so far are in {folder.path}, and the same command goes on"
+            ) from None
+        finally:
+            display.end()
+    return {**folder.settings, **result.row(), "folder": str(folder.path)}
+
+
 def env_version(env: TextEnv) -> dict[str, str]:
     """Return the package of an environment, and a digest of the code that judges there.
 
     The digest is of all Python files of the top-level package that holds the class, or of its one
-    file. It changes when a verifier does, and at times when none did.
+    file; of rlenv's own only the rooms that judge count. It changes when a verifier does, and at
+    times when none did.
     """
-    module = sys.modules[type(env).__module__]
-    top = module.__name__.partition(".")[0]
-    file = Path(inspect.getfile(type(env)))
-    package = sys.modules.get(top)
-    is_package = package is not None and hasattr(package, "__path__")
-    root = Path(next(iter(package.__path__))) if is_package else file  # type: ignore[union-attr]
-    files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+    top = type(env).__module__.partition(".")[0]
+    root, files = judging_files(type(env))
     digest = hashlib.sha256()
     for path in files:
-        name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+        name = path.relative_to(root).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return {"package": _distribution(top), "code": digest.hexdigest()[:16]}
+
+
+def judging_files(kind: type[TextEnv]) -> tuple[Path, list[Path]]:
+    """Return the folder and the Python files that an environment's verdicts come from.
+
+    Args:
+        kind: the environment's class.
+    """
+    top = kind.__module__.partition(".")[0]
+    package = sys.modules.get(top)
+    if package is None or not hasattr(package, "__path__"):
+        file = Path(inspect.getfile(kind))
+        return file.parent, [file]
+    root = Path(next(iter(package.__path__)))
+    rooms = _JUDGING_ROOMS if top == "rlenv" else ("",)
+    return root, sorted(path for room in rooms for path in (root / room).rglob("*.py"))
 
 
 def libraries() -> dict[str, str]:

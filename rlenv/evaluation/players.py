@@ -49,10 +49,10 @@ class Player(Protocol):
     """Plays episodes with a policy.
 
     Attributes:
-        at_once: how many episodes it is worth handing over at once.
+        batch_size: how many episodes it is worth handing over together.
     """
 
-    at_once: int
+    batch_size: int
 
     def play(
         self, pool: EnvPool, tasks: Sequence[Task], samples: int, sampling: Sampling, seed: int
@@ -79,14 +79,14 @@ class LocalPlayer(Player):
         engine: the policy.
         chat: how conversations become tokens.
         max_length: of an episode, in tokens.
-        at_once: episodes it is worth handing over at once, if the engine takes as many.
+        batch_size: episodes that it is worth handing over together, if the engine takes as many.
     """
 
     def __init__(
-        self, engine: Engine, chat: ChatFormat, max_length: int, at_once: int = 512
+        self, engine: Engine, chat: ChatFormat, max_length: int, batch_size: int = 512
     ) -> None:
         self.engine, self.chat, self.max_length = engine, chat, max_length
-        self.at_once = min(at_once, engine.max_rows)
+        self.batch_size = min(batch_size, engine.max_rows)
 
     def play(
         self, pool: EnvPool, tasks: Sequence[Task], samples: int, sampling: Sampling, seed: int

@@ -108,7 +108,7 @@ def evaluate(
     total = len(chosen) * (samples + greedy)
     stopped = ""
     done = {(s.greedy, s.task_key) for s in kept}
-    for unit in _units(chosen, samples, greedy, batch or player.at_once):
+    for unit in _units(chosen, samples, greedy, batch or player.batch_size):
         left = [(n, task) for n, task in unit.tasks if (unit.greedy, task.key) not in done]
         if not left:
             continue

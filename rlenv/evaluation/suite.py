@@ -17,7 +17,7 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.common.settings import parse, read_mapping
-from rlenv.evaluation.plan import Plan
+from rlenv.evaluation.plan import EvaluationPlan
 
 _LIST = "environments"
 
@@ -27,7 +27,7 @@ def is_suite(name: str) -> bool:
     return Path(name).suffix in (".yaml", ".yml")
 
 
-def read_suite(path: Path, overrides: Mapping[str, Any]) -> list[Plan]:
+def read_suite(path: Path, overrides: Mapping[str, Any]) -> list[EvaluationPlan]:
     """Read a suite file.
 
     Args:
@@ -50,11 +50,11 @@ def read_suite(path: Path, overrides: Mapping[str, Any]) -> list[Plan]:
     return plans
 
 
-def make_plan(values: Mapping[str, Any], where: str, prefix: str = "") -> Plan:
+def make_plan(values: Mapping[str, Any], where: str, prefix: str = "") -> EvaluationPlan:
     """Check the settings of one evaluation.
 
     Args:
-        values: under the names of `Plan`; `env` may be an id alone.
+        values: under the names of `EvaluationPlan`; `env` may be an id alone.
         where: they come from, for messages.
         prefix: of the settings' names there.
 
@@ -66,4 +66,4 @@ def make_plan(values: Mapping[str, Any], where: str, prefix: str = "") -> Plan:
         values["env"] = {"id": values["env"]}
     if values.get("split") == "train":
         raise UserError("an evaluation needs held-out tasks; use --split validation or test")
-    return parse(Plan, values, where, prefix)
+    return parse(EvaluationPlan, values, where, prefix)

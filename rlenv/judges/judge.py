@@ -13,7 +13,7 @@ from typing import Literal
 
 from rlenv.core.task import Message
 from rlenv.engines.base import mix
-from rlenv.judges.chat_client import Said, Speaker
+from rlenv.engines.chat import ChatModel, ChatReply
 
 Choice = Literal["first", "second", "tie"]
 
@@ -76,14 +76,13 @@ class Judge:
     """Grades and compares replies.
 
     Args:
-        speaker: the model that judges.
+        model: the one that judges.
         seed: of what it samples.
         tries: how often it is asked again, with another seed, when its verdict can't be read.
     """
 
-    def __init__(self, speaker: Speaker, *, seed: int = 0, tries: int = 2) -> None:
-        self.speaker = speaker
-        self.seed, self.tries = seed, tries
+    def __init__(self, model: ChatModel, *, seed: int = 0, tries: int = 2) -> None:
+        self.model, self.seed, self.tries = model, seed, tries
 
     def grade(
         self, items: Sequence[tuple[Sequence[Message], str]], rubric: str, scale: tuple[int, int]
@@ -130,7 +129,7 @@ class Judge:
         found: list[str] = [_Problem("not asked")] * len(prompts)
         waiting = list(range(len(prompts)))
         for attempt in range(self.tries):
-            replies = self.speaker.reply([prompts[n] for n in waiting], mix(self.seed, attempt))
+            replies = self.model.reply([prompts[n] for n in waiting], mix(self.seed, attempt))
             for n, reply in zip(waiting, replies, strict=True):
                 found[n] = read_verdict(reply, allowed)
             waiting = [n for n in waiting if isinstance(found[n], _Problem)]
@@ -143,7 +142,7 @@ class _Problem(str):
     """Why there is no verdict."""
 
 
-def read_verdict(said: Said, allowed: Sequence[str]) -> str:
+def read_verdict(said: ChatReply, allowed: Sequence[str]) -> str:
     """Return the verdict in what a judge said: the only one, and one of those allowed.
 
     Args:

@@ -1,11 +1,9 @@
-"""Charts as SVG and pages as HTML, each a file of its own that needs nothing else."""
+"""Charts as SVG that needs nothing else."""
 
 from __future__ import annotations
 
-import html
 import io
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 COLOURS = ("#2f6fb2", "#d1762a", "#3f8f5f", "#8a5aa8", "#b3362b")
@@ -65,19 +63,3 @@ def chart(title: str, below: str, draw: Callable[[Any], None]) -> str:
         canvas.print_svg(written, metadata={"Date": None})
     text = written.getvalue()
     return text[text.index("<svg") :]
-
-
-def page(title: str, parts: Sequence[str]) -> str:
-    """Return a self-contained HTML page.
-
-    Args:
-        title: of the page, as text.
-        parts: its content, as HTML.
-    """
-    style = resources.files("rlenv.reports").joinpath("report.css").read_text("utf-8")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{style}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
-    )

@@ -1,22 +1,22 @@
-"""The report of evaluations, one model or several: `rlenv report FOLDER...`."""
+"""The report of evaluations, of one model or several."""
 
 from __future__ import annotations
 
-import argparse
-import html
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlenv.common.errors import UserError, main_guard
+from rlenv.common.errors import UserError
 from rlenv.common.files import write_atomically
 from rlenv.evaluation import breakdown
 from rlenv.evaluation.breakdown import Bin
-from rlenv.evaluation.comparison import check_comparable, compare_samples
 from rlenv.evaluation.folder import read_evaluation
+from rlenv.evaluation.paired_test import check_comparable, compare_samples
 from rlenv.evaluation.samples import Sample
-from rlenv.reports.charts import COLOURS, chart, page
+from rlenv.reports.charts import COLOURS, chart
+from rlenv.reports.pages import chart_grid, escape, number, page, plain, section, table, text
 
 _EACH = 6  # samples shown of each kind
 
@@ -40,25 +40,6 @@ class Evaluated:
     samples: Sequence[Sample]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv report FOLDER...`; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlenv report",
-        description="Write an HTML report of one evaluation, or of several on the same tasks.",
-    )
-    parser.add_argument("folder", nargs="+", help="folders of evaluations")
-    parser.add_argument("--output", help="the file (default: report.html in the first folder)")
-    arguments = parser.parse_args(argv)
-    return main_guard(lambda: _report(arguments))
-
-
-def _report(arguments: argparse.Namespace) -> None:
-    from rlenv.common.display import Display
-
-    out = Path(arguments.output or Path(arguments.folder[0]) / "report.html")
-    Display().say(str(write_evaluation_report(list(map(Path, arguments.folder)), out)))
-
-
 def write_evaluation_report(folders: Sequence[Path], out: Path) -> Path:
     """Write the report of evaluations on the same tasks, and return its path.
 
@@ -79,16 +60,18 @@ def write_evaluation_report(folders: Sequence[Path], out: Path) -> Path:
         check_comparable(first.path, first.result, other.path, other.result)
     r = first.result
     options = " ".join(f"{key}={value}" for key, value in r["options"].items())
-    parts = [
-        f"<h1>{_text(r['env'])} {_text(options)}</h1>",
-        f'<p class="sub">{r["split"]} split, {r["tasks"]} tasks, task set {r["fingerprint"]}</p>',
-        _figures(all_of_them),
-    ]
+    parts = [_figures(all_of_them)]
     if len(all_of_them) > 1:
-        parts += ["<h2>Differences, task by task</h2>", _differences(all_of_them)]
-    parts += ["<h2>Where it is right</h2>", f'<div class="charts">{_charts(all_of_them)}</div>']
+        parts.append(section("Differences, task by task", _differences(all_of_them)))
+    parts.append(section("Where it is right", chart_grid(_charts(all_of_them))))
     parts += [part for one in all_of_them for part in (_samples(one), _settings(one))]
-    write_atomically(out, page(str(r["env"]), parts))
+    made = page(
+        str(r["env"]),
+        parts,
+        heading=f"{r['env']} {options}".strip(),
+        below=f"{r['split']} split, {r['tasks']} tasks, task set {r['fingerprint']}",
+    )
+    write_atomically(out, made)
     return out
 
 
@@ -118,7 +101,7 @@ def _figures(evaluated: Sequence[Evaluated]) -> str:
     rows.append(["seconds", *(f"{one.result['seconds']:.1f}" for one in evaluated)])
     if any(one.result["invalid"] for one in evaluated):
         rows.append(["INVALID", *(one.result["invalid"] for one in evaluated)])
-    return _table(["with 95% intervals", *(one.label for one in evaluated)], rows)
+    return _figure_table(["with 95% intervals", *(one.label for one in evaluated)], rows)
 
 
 def _estimate(estimate: Mapping[str, Any] | None) -> str:
@@ -144,10 +127,10 @@ def _differences(evaluated: Sequence[Evaluated]) -> str:
                 f"{len(found.gained)} / {len(found.lost)}",
             ]
         )
-    return _table(["", "difference in pass@1", "p", "verdict", "tasks gained / lost"], rows)
+    return _figure_table(["", "difference in pass@1", "p", "verdict", "tasks gained / lost"], rows)
 
 
-def _charts(evaluated: Sequence[Evaluated]) -> str:
+def _charts(evaluated: Sequence[Evaluated]) -> list[str]:
     made = []
     if max(one.result["samples"] for one in evaluated) > 1:
         made.append(_tries(evaluated))
@@ -165,7 +148,7 @@ def _charts(evaluated: Sequence[Evaluated]) -> str:
     calibrated = [breakdown.calibration(one.samples) for one in evaluated]
     if any(bins for bins, _ in calibrated):
         made.append(_calibration(evaluated, calibrated))
-    return "".join(f"<figure>{svg}</figure>" for svg in made)
+    return made
 
 
 def _bins(
@@ -251,24 +234,24 @@ def _finish(axes: Any, evaluated: Sequence[Evaluated]) -> None:
 
 
 def _samples(one: Evaluated) -> str:
-    shown = [f"<h2>Samples of {_text(one.label)}</h2>"]
+    shown = []
     for kind, has in _KINDS.items():
         of_kind = [s for s in one.samples if not s.greedy and has(s)]
         if not of_kind:
             continue
         step = max(1, len(of_kind) // _EACH)  # from all over the task set
-        rows = "".join(
-            f'<tr><td class="text">{_text(s.prompt)}</td>'
-            f'<td class="text {"solved" if s.solved else "missed"}">{_text(s.reply)}</td>'
-            f'<td class="number">{_text(s.status)} {_value(s)}</td>'
-            f"<td>{_text(s.detail)}</td></tr>"
+        rows = [
+            [
+                text(s.prompt),
+                text(s.reply, s.solved),
+                number(f"{s.status} {_value(s)}"),
+                plain(s.detail),
+            ]
             for s in of_kind[::step][:_EACH]
-        )
-        shown.append(
-            f"<h3>{kind} ({len(of_kind)})</h3><table><tr><th>prompt</th><th>reply</th>"
-            f"<th>verdict</th><th></th></tr>{rows}</table>"
-        )
-    return "".join(shown)
+        ]
+        shown.append(f"<h3>{kind} ({len(of_kind)})</h3>")
+        shown.append(table(["prompt", "reply", "verdict", ""], rows))
+    return section(f"Samples of {one.label}", *shown)
 
 
 def _value(sample: Sample) -> str:
@@ -276,23 +259,11 @@ def _value(sample: Sample) -> str:
 
 
 def _settings(one: Evaluated) -> str:
-    import json
-
     left_out = {"estimates", "fingerprint"}
     shown = {k: v for k, v in one.result.items() if k not in left_out and not isinstance(v, float)}
-    return f"<h2>Settings of {_text(one.label)}</h2><pre>{_text(json.dumps(shown, indent=1))}</pre>"
+    settings = f"<pre>{escape(json.dumps(shown, indent=1))}</pre>"
+    return section(f"Settings of {one.label}", settings)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in header)
-    body = "".join(
-        f"<tr><td>{_text(first)}</td>"
-        + "".join(f'<td class="number">{_text(cell)}</td>' for cell in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))
+def _figure_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table(header, ([plain(first), *map(number, rest)] for first, *rest in rows))

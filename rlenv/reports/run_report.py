@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
-import html
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlenv.common.files import write_atomically
 from rlenv.core import registry
 from rlenv.evaluation.folder import greedy_replies, read_evaluation
-from rlenv.reports.charts import line_chart, page
+from rlenv.reports.charts import line_chart
+from rlenv.reports.pages import chart_grid, escape, number, page, plain, section, table, text
 from rlenv.run import config
 from rlenv.run.run_folder import RunFolder
 
@@ -51,25 +52,26 @@ def write_report(folder: RunFolder) -> Path:
         metrics.setdefault(str(record["stage"]), []).append(record)
     results_path = folder.path / "results.json"
     results = json.loads(results_path.read_text("utf-8")) if results_path.exists() else []
-    parts = [
-        f"<h1>{_text(name)}</h1>",
-        f'<p class="sub">{_text(" → ".join(settings.stages))} · seed {settings.seed}</p>',
-    ]
+    parts = []
     if results:
-        parts += [_headline(results), "<h2>Held-out tasks</h2>", _results_table(results)]
-        parts += ["<h2>The same prompts, answered greedily</h2>", _side_by_side(folder, results)]
-    for stage, records in metrics.items():
-        charts = _charts(records)
-        if charts:
-            parts += [f"<h2>Stage {_text(stage)}</h2>", f'<div class="charts">{charts}</div>']
-    parts += [_samples(folder), _episodes(folder), "<h2>Configuration</h2>"]
-    parts += [f"<pre>{_text(config.to_yaml(settings))}</pre>"]
+        parts += [
+            _headline(results),
+            section("Held-out tasks", _results_table(results)),
+            section("The same prompts, answered greedily", _side_by_side(folder, results)),
+        ]
+    parts += [
+        section(f"Stage {stage}", chart_grid(_charts(records)))
+        for stage, records in metrics.items()
+    ]
+    configuration = f"<pre>{escape(config.to_yaml(settings))}</pre>"
+    parts += [_samples(folder), _episodes(folder), section("Configuration", configuration)]
     path = folder.path / "report.html"
-    write_atomically(path, page(name, parts))
+    below = f"{' → '.join(settings.stages)} · seed {settings.seed}"
+    write_atomically(path, page(name, parts, below=below))
     return path
 
 
-def _charts(records: list[dict[str, Any]]) -> str:
+def _charts(records: Sequence[Mapping[str, Any]]) -> list[str]:
     drawn = []
     names = {name for record in records for name in record}
     for patterns, title in CHARTS:
@@ -86,93 +88,77 @@ def _charts(records: list[dict[str, Any]]) -> str:
                 steps, values = zip(*points, strict=True)
                 series[name] = (steps, values)
         if any(len(steps) > 1 for steps, _ in series.values()):
-            drawn.append(f"<figure>{line_chart(series, title)}</figure>")
-    return "".join(drawn)
+            drawn.append(line_chart(series, title))
+    return drawn
 
 
-def _headline(results: list[dict[str, Any]]) -> str:
+def _headline(results: Sequence[Mapping[str, Any]]) -> str:
     last = results[-1]
-    text = (
+    said = (
         f"{last['label']} solves {last['pass_at_1']:.0%} of {last['tasks']} held-out tasks "
         f"(95% interval {last['ci_low']:.0%} to {last['ci_high']:.0%})"
     )
     if len(results) > 1:
         before = results[-2]
         points = 100 * (last["pass_at_1"] - before["pass_at_1"])
-        text += f", {points:+.0f} points over {before['label']}"
-    return f'<p class="headline">{_text(text)}.</p>'
+        said += f", {points:+.0f} points over {before['label']}"
+    return f'<p class="headline">{escape(said)}.</p>'
 
 
-def _results_table(results: list[dict[str, Any]]) -> str:
-    head = "checkpoint|pass@1|95% interval|greedy|mean reward|cut off|unreadable|not judged"
-    rows = "".join(
-        f"<tr><td>{_text(r['label'])}</td>"
-        + "".join(
-            f'<td class="number">{cell}</td>'
-            for cell in (
-                f"{r['pass_at_1']:.3f}",
-                f"{r['ci_low']:.3f} to {r['ci_high']:.3f}",
-                f"{r['greedy']:.3f}",
-                f"{r['mean_reward']:.3f}",
-                f"{r['truncated']:.1%}",
-                f"{r['unparseable']:.1%}",
-                f"{r['grader_errors']:.1%}",
-            )
-        )
-        + "</tr>"
+def _results_table(results: Sequence[Mapping[str, Any]]) -> str:
+    header = ["checkpoint", "pass@1", "95% interval", "greedy", "mean reward"]
+    rows = [
+        [
+            plain(r["label"]),
+            number(f"{r['pass_at_1']:.3f}"),
+            number(f"{r['ci_low']:.3f} to {r['ci_high']:.3f}"),
+            number(f"{r['greedy']:.3f}"),
+            number(f"{r['mean_reward']:.3f}"),
+            number(f"{r['truncated']:.1%}"),
+            number(f"{r['unparseable']:.1%}"),
+            number(f"{r['grader_errors']:.1%}"),
+        ]
         for r in results
-    )
-    headings = "".join(f"<th>{_text(name)}</th>" for name in head.split("|"))
+    ]
     first = results[0]
     note = (
         f"{first['tasks']} tasks of the {first['split']} split, {first['samples']} samples each "
         f"beside one greedy reply; task set {first['fingerprint']}."
     )
-    return f'<table><tr>{headings}</tr>{rows}</table><p class="sub">{_text(note)}</p>'
+    made = table([*header, "cut off", "unreadable", "not judged"], rows)
+    return f'{made}<p class="sub">{escape(note)}</p>'
 
 
-def _side_by_side(folder: RunFolder, results: list[dict[str, Any]]) -> str:
+def _side_by_side(folder: RunFolder, results: Sequence[Mapping[str, Any]]) -> str:
     kept = {r["label"]: read_evaluation(folder.path / "evaluations" / r["stage"]) for r in results}
-    headings = "".join(f"<th>{_text(name)}</th>" for name in ("prompt", *kept))
-    rows = []
-    for replies in greedy_replies(kept)[:12]:
-        cells = "".join(
-            f'<td class="text {"solved" if r.solved else "missed"}">'
-            f"{_text(r.reply)} {'✓' if r.solved else '✗'}</td>"
-            for r in replies
-        )
-        rows.append(f'<tr><td class="text">{_text(replies[0].prompt)}</td>{cells}</tr>')
-    return f"<table><tr>{headings}</tr>{''.join(rows)}</table>"
+    rows = [
+        [
+            text(replies[0].prompt),
+            *(text(f"{r.reply} {'✓' if r.solved else '✗'}", r.solved) for r in replies),
+        ]
+        for replies in greedy_replies(kept)[:12]
+    ]
+    return table(["prompt", *kept], rows)
 
 
 def _episodes(folder: RunFolder) -> str:
-    episodes = list(folder.read_log("episodes"))
-    if not episodes:
-        return ""
-    rows = "".join(
-        f'<tr><td class="number">{_text(e["stage"])} {e["step"]}</td>'
-        f'<td class="text">{_text(e["prompt"])}</td>'
-        f'<td class="text {"solved" if e["reward"] else "missed"}">{_text(e["reply"])}</td>'
-        f'<td class="number">{_text(e["status"])} '
-        f"{'' if e['reward'] is None else format(e['reward'], '.2f')}</td></tr>"
-        for e in episodes
-    )
-    head = "<th>step</th><th>prompt</th><th>reply</th><th>verdict</th>"
-    return f"<h2>Episodes sampled in training</h2><table><tr>{head}</tr>{rows}</table>"
+    rows = [
+        [
+            number(f"{e['stage']} {e['step']}"),
+            text(e["prompt"]),
+            text(e["reply"], bool(e["reward"])),
+            number(f"{e['status']} {'' if e['reward'] is None else format(e['reward'], '.2f')}"),
+        ]
+        for e in folder.read_log("episodes")
+    ]
+    made = table(["step", "prompt", "reply", "verdict"], rows) if rows else ""
+    return section("Episodes sampled in training", made)
 
 
 def _samples(folder: RunFolder) -> str:
-    samples = list(folder.read_log("samples"))
-    if not samples:
-        return ""
-    rows = "".join(
-        f'<tr><td class="number">{_text(s["stage"])} {s["step"]}</td>'
-        f'<td class="text"><b>{_text(s["prompt"])}</b>{_text(s["text"])}</td></tr>'
-        for s in samples
-    )
-    head = "<th>step</th><th>prompt, and how the model goes on</th>"
-    return f"<h2>Texts written in training</h2><table><tr>{head}</tr>{rows}</table>"
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))
+    rows = [
+        [number(f"{s['stage']} {s['step']}"), text(s["text"], after=s["prompt"])]
+        for s in folder.read_log("samples")
+    ]
+    made = table(["step", "prompt, and how the model goes on"], rows) if rows else ""
+    return section("Texts written in training", made)

@@ -10,15 +10,14 @@ from typing import Any
 from rlenv.common.display import Display
 from rlenv.common.files import write_atomically
 from rlenv.common.signals import Interrupted, StopSignal
-from rlenv.evaluation.command import evaluate_plan
 from rlenv.evaluation.folder import (
     Evaluated,
     EvaluationFolder,
     greedy_replies,
     read_evaluation,
 )
-from rlenv.evaluation.model_under_test import load_subject
-from rlenv.evaluation.plan import Plan
+from rlenv.evaluation.model_under_test import load_model
+from rlenv.evaluation.plan import EvaluationPlan, evaluate_plan
 from rlenv.run.run_folder import RunFolder
 
 LABELS = {"pretrain": "base"}
@@ -96,9 +95,9 @@ def _evaluate(folder: RunFolder, stage: str, path: Path, display: Display) -> No
     assert run.evaluate is not None
     assert run.environment is not None
     source = str(folder.checkpoint(stage))
-    subject = load_subject(source, device=run.device, engine=run.engine)
-    subject.record["name"] = stage  # a run that is moved stays the same evaluation
-    plan = Plan(
+    model = load_model(source, device=run.device, engine=run.engine)
+    model.record["name"] = stage  # a run that is moved stays the same evaluation
+    plan = EvaluationPlan(
         env=run.environment,
         seed=run.seed,
         dtype=run.engine.dtype,
@@ -107,8 +106,8 @@ def _evaluate(folder: RunFolder, stage: str, path: Path, display: Display) -> No
     path.parent.mkdir(exist_ok=True)
     evaluate_plan(
         plan,
-        subject,
-        EvaluationFolder(path, plan.record(subject.record, plan.make_env())),
+        model,
+        EvaluationFolder(path, plan.record(model.record, plan.make_env())),
         display,
         label=f"eval {LABELS.get(stage, stage)}",
     )

@@ -4,8 +4,8 @@ import pytest
 
 import rlenv
 from rlenv.common.errors import UserError
+from rlenv.engines.chat import ChatReply
 from rlenv.environments import judge as judge_module
-from rlenv.judges.chat_client import Said
 
 ROWS = [{"prompt": f"Greet person {n}.", "answer": "please, hello"} for n in range(60)]
 
@@ -22,7 +22,7 @@ class Stub:
         for messages in conversations:
             reply = messages[-1]["content"].split("<reply>")[1].split("</reply>")[0]
             verdict = 5 if "please" in reply else 1
-            said.append(Said("hm" if "broken" in reply else f"<verdict>{verdict}</verdict>"))
+            said.append(ChatReply("hm" if "broken" in reply else f"<verdict>{verdict}</verdict>"))
         return said
 
 
@@ -30,7 +30,7 @@ class Stub:
 def stub(monkeypatch):
     made = Stub()
     judge_module._grader.cache_clear()
-    monkeypatch.setattr(judge_module, "speaker", lambda settings: made)
+    monkeypatch.setattr(judge_module, "load_chat_model", lambda settings: made)
     yield made
     judge_module._grader.cache_clear()
 
@@ -82,7 +82,7 @@ def test_a_rule_beside_it(stub):
 def test_the_check_passes(stub):
     from rlenv import conformance
 
-    settings = conformance.Settings(tasks=2, draws=100, seconds=1.0)
+    settings = conformance.CheckSettings(tasks=2, draws=100, seconds=1.0)
     options = {"rubric": "Is it polite?", "judge": "m", "scale": [1, 5], "rows": ROWS}
     skipped = ("across processes",)  # the stub lives in this process alone
     outcomes = conformance.run("rlenv/Judge-v0", options, settings, skip=skipped)

@@ -7,11 +7,11 @@ import pytest
 
 import rlenv
 from rlenv.common.errors import UserError
-from rlenv.conformance import Settings, run
+from rlenv.conformance import CheckSettings, run
 from rlenv.environments.math_word import INSTRUCTIONS, read_gold
 from tests.conftest import GSM8K, ROOT, needs_gsm8k
 
-FEW = Settings(tasks=8, draws=500, seconds=5, processes=1)
+FEW = CheckSettings(tasks=8, draws=500, seconds=5, processes=1)
 SLOW = ["across processes", "speed"]
 
 

@@ -145,7 +145,7 @@ def test_the_check_passes(models, tmp_path):
 
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(ROWS))
-    settings = conformance.Settings(tasks=2, draws=100, seconds=1.0, processes=1)
+    settings = conformance.CheckSettings(tasks=2, draws=100, seconds=1.0, processes=1)
     options = {"model": models[0], "rows": str(path)}
     outcomes = conformance.run("rlenv/RewardModel-v0", options, settings)
     assert [o for o in outcomes if o.status == "fail"] == []

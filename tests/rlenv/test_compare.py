@@ -6,9 +6,12 @@ import shutil
 import pytest
 
 from rlenv.cli import main
-from rlenv.cli.compare import Comparison, markdown, name_columns, page, read_prompts
+from rlenv.cli.compare import name_columns
 from rlenv.cli.play import checkpoint_policy
 from rlenv.common.errors import UserError
+from rlenv.data.prompts import read_prompts
+from rlenv.evaluation.side_by_side import SideBySide
+from rlenv.reports.answers_page import answers_page, markdown
 
 PROMPTS = ["1 2 3", "4 5"]
 
@@ -69,12 +72,12 @@ def test_prompts_come_from_conversations_too(tmp_path):
 
 
 def test_tables_escape_what_they_hold():
-    made = Comparison(
+    made = SideBySide(
         [[{"role": "user", "content": "a|b\n<b>"}]], ["so"], {"x": ["<i>|"]}, {"x": [True]}
     )
     assert markdown(made).splitlines()[2] == ("| a\\|b<br>&lt;b&gt; | &lt;i&gt;\\| […] | so |")
-    assert "<i>" not in page(made)
-    assert "&lt;i&gt;| […]" in page(made)
+    assert "<i>" not in answers_page(made)
+    assert "&lt;i&gt;| […]" in answers_page(made)
 
 
 def test_columns_have_names_of_their_own():

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rlenv
 from rlenv.cli import eval as evaluation
 from rlenv.cli import main
-from rlenv.evaluation import comparison
-from rlenv.evaluation.comparison import compare_samples, swapping_test
+from rlenv.evaluation import paired_test
+from rlenv.evaluation.paired_test import compare_samples, swapping_test
+from rlenv.evaluation.plan import judging_files
 from rlenv.evaluation.samples import read_samples
 from tests.rlenv.test_samples import sample
 
@@ -29,7 +31,7 @@ def test_the_swapping_test_tries_all_signs(differences):
 def test_random_signs_agree_with_all_signs(monkeypatch):
     differences = [1.0, 1.0, 1.0, 1.0, -1.0, 0.5, 1.0, -0.5, 1.0, 1.0, 0.25, 1.0]
     exact = swapping_test(differences)
-    monkeypatch.setattr(comparison, "_EXACT", 3)
+    monkeypatch.setattr(paired_test, "_EXACT", 3)
     assert swapping_test(differences) == pytest.approx(exact, abs=0.01)
 
 
@@ -177,3 +179,23 @@ def test_compare_refuses_what_is_not_comparable(evaluated, finished_run, capsys,
     assert "not of the same tasks" in capsys.readouterr().err
     assert main.main(["compare", str(out), str(tmp_path / "nowhere")]) == 2
     assert "no finished evaluation" in capsys.readouterr().err
+
+
+def test_the_version_of_a_bundled_environment_is_of_what_judges_it():
+    root, files = judging_files(type(rlenv.make("rlenv/Arithmetic-v0")))
+    names = {path.relative_to(root).as_posix() for path in files}
+    assert "environments/arithmetic.py" in names
+    assert {name.partition("/")[0] for name in names} == {"environments", "parsing", "sandbox"}
+
+
+def test_the_version_of_an_environment_in_a_file_is_of_that_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import rlenv\n"
+        "@rlenv.register('demo/Mine-v0')\n"
+        "class Mine(rlenv.SingleTurnEnv):\n"
+        "    def generate(self, rng): return rlenv.Task(str(rng.random()), answer='1')\n"
+        "    def score(self, task, reply): return 1.0\n"
+    )
+    root, files = judging_files(type(rlenv.make(f"{path}:demo/Mine-v0")))
+    assert (root, files) == (tmp_path, [path])

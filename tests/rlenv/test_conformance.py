@@ -6,11 +6,11 @@ import pytest
 
 import rlenv
 from rlenv.cli import check, main
-from rlenv.conformance import CHECKS, Settings, env_under_test, run, speed
+from rlenv.conformance import CHECKS, CheckSettings, env_under_test, run, speed
 from tests.conftest import GSM8K, ROOT, needs_gsm8k
 
 FILE = ROOT / "tests" / "broken_envs.py"
-FEW = Settings(tasks=25, draws=4000, seconds=20, processes=1)
+FEW = CheckSettings(tasks=25, draws=4000, seconds=20, processes=1)
 
 BROKEN = {
     "Drifts": ("gymnasium", "check_env"),
@@ -72,7 +72,7 @@ LONG = {
     "sudoku",
     "zebra_puzzles",
 }
-BRIEF = Settings(tasks=4, draws=60, seconds=3, processes=1)
+BRIEF = CheckSettings(tasks=4, draws=60, seconds=3, processes=1)
 
 
 def is_long(name):

@@ -12,7 +12,7 @@ from rlenv.cli import main
 from rlenv.core.rows import load_rows
 from rlenv.evaluation import LocalPlayer
 from rlenv.evaluation.folder import EvaluationFolder
-from rlenv.evaluation.model_under_test import load_subject
+from rlenv.evaluation.model_under_test import load_model
 from rlenv.evaluation.samples import read_samples
 from rlenv.models.chat_format import ChatFormat
 from tests.conftest import DIGITS, ROOT
@@ -23,8 +23,8 @@ FEW = ["--tasks", "10", "--samples", "2", "--max-tokens", "4"]
 
 def test_a_large_model_is_kept_in_smaller_steps(finished_run, monkeypatch, tmp_path):
     """Of some hundred million parameters: what is done is not lost for the sake of what is not."""
-    subject = load_subject(str(finished_run / "sft"), device="cpu")
-    assert subject.player(None).at_once == 512
+    model = load_model(str(finished_run / "sft"), device="cpu")
+    assert model.player(None).batch_size == 512
     monkeypatch.setattr("transformers.PreTrainedModel.num_parameters", lambda self: 135_000_000)
     kept = []
     real = EvaluationFolder.append

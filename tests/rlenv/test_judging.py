@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlenv.common.errors import UserError
-from rlenv.judges.chat_client import Endpoint, Local, Said, SpeakerSettings
+from rlenv.common.settings import parse
+from rlenv.engines.chat import ChatModelSettings, ChatReply
+from rlenv.engines.openai import OpenAIChatModel
 from rlenv.judges.judge import Judge, choice_prompt, grade_prompt, read_verdict
+from rlenv.models.chat_models import LocalChatModel
 
 ASKED = [{"role": "user", "content": "Say hello."}]
 
@@ -23,7 +26,9 @@ class Scripted:
 
     def reply(self, conversations, seed):
         self.asked.append(len(conversations))
-        return [Said(self.function(messages[-1]["content"], seed)) for messages in conversations]
+        return [
+            ChatReply(self.function(messages[-1]["content"], seed)) for messages in conversations
+        ]
 
 
 def test_grades_are_places_on_the_scale():
@@ -60,10 +65,10 @@ def test_only_unreadable_verdicts_are_asked_for_again():
         good = seed != first["seed"] or "good" in prompt
         return "<verdict>2</verdict>" if good else "?"
 
-    speaker = Scripted(reply)
-    grades = Judge(speaker).grade([(ASKED, "good"), (ASKED, "x")], "?", (1, 2))
+    model = Scripted(reply)
+    grades = Judge(model).grade([(ASKED, "good"), (ASKED, "x")], "?", (1, 2))
     assert [grade.share for grade in grades] == [1.0, 1.0]
-    assert speaker.asked == [2, 1]
+    assert model.asked == [2, 1]
 
 
 def prefers(text):
@@ -106,7 +111,7 @@ def test_a_reply_can_t_leave_its_place_or_give_a_verdict(noise):
 
 @given(st.text())
 def test_reading_a_verdict_never_fails(text):
-    read_verdict(Said(text), ["a", "b"])
+    read_verdict(ChatReply(text), ["a", "b"])
 
 
 @pytest.fixture
@@ -141,14 +146,29 @@ def say(text):
     return [{"role": "user", "content": text}]
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"at_once": 3}, "at_once is not a setting. Did you mean max_concurrency"),
+        ({"url": "localhost:8000/v1"}, "begins with http"),
+        ({"temprature": 1}, "Did you mean temperature"),
+    ],
+)
+def test_settings_of_a_chat_model_that_are_wrong(values, says):
+    with pytest.raises(UserError, match=says):
+        parse(ChatModelSettings, {"model": "m", **values}, "run.yaml", "judge.")
+
+
 def test_an_endpoint_is_asked_and_asked_again(server, monkeypatch):
     url, seen, failures = server
     monkeypatch.setenv("MY_KEY", "secret")
     failures += [503, 429]
-    endpoint = Endpoint(SpeakerSettings(model="m", url=url, key_from="MY_KEY", max_tokens=9))
+    endpoint = OpenAIChatModel(
+        ChatModelSettings(model="m", url=url, key_from="MY_KEY", max_tokens=9)
+    )
     assert endpoint.reply([say("one"), say("two")], seed=5) == [
-        Said("I heard one"),
-        Said("I heard two"),
+        ChatReply("I heard one"),
+        ChatReply("I heard two"),
     ]
     assert len(seen) == 4
     path, key, body = seen[-1]
@@ -159,22 +179,26 @@ def test_an_endpoint_is_asked_and_asked_again(server, monkeypatch):
 def test_what_an_endpoint_can_t_do_is_said(server):
     url, _, failures = server
     failures += [400]
-    (said,) = Endpoint(SpeakerSettings(model="m", url=url)).reply([say("x")], seed=0)
+    (said,) = OpenAIChatModel(ChatModelSettings(model="m", url=url)).reply([say("x")], seed=0)
     assert said.text == ""
     assert "status 400" in said.problem
     failures += [401]
     with pytest.raises(UserError, match=r"status 401.*OPENAI_API_KEY"):
-        Endpoint(SpeakerSettings(model="m", url=url)).reply([say("x")], seed=0)
-    nobody = SpeakerSettings(model="m", url="http://127.0.0.1:9/v1", tries=1)
-    (said,) = Endpoint(nobody).reply([say("x")], seed=0)
+        OpenAIChatModel(ChatModelSettings(model="m", url=url)).reply([say("x")], seed=0)
+    nobody = ChatModelSettings(model="m", url="http://127.0.0.1:9/v1", tries=1)
+    (said,) = OpenAIChatModel(nobody).reply([say("x")], seed=0)
     assert "failed 1 times" in said.problem
 
 
-def test_a_local_model_speaks(nano, tokenizer):
-    local = Local(nano, tokenizer, SpeakerSettings(model="nano", max_tokens=5, temperature=1.0))
+def test_a_local_model_replies(nano, tokenizer):
+    local = LocalChatModel(
+        nano, tokenizer, ChatModelSettings(model="nano", max_tokens=5, temperature=1.0)
+    )
     long = say("x" * 400)
     said = local.reply([say("a"), long, say("b")], seed=3)
     assert said == local.reply([say("a"), long, say("b")], seed=3)
     assert said != local.reply([say("a"), long, say("b")], seed=4)
     assert "leaves no room" in said[1].problem
     assert len(said[0].text) <= 5
+    assert 0 < said[0].tokens <= 5
+    assert said[0].stopped == (said[0].problem == "")

@@ -13,10 +13,12 @@ import pytest
 
 import rlenv
 from rlenv.cli import eval as evaluation
+from rlenv.cli import main
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.engines.base import Sampling
-from rlenv.engines.openai import ChatClient, Endpoint, Pace
-from rlenv.evaluation.endpoint import EndpointPlayer
+from rlenv.engines.chat import ChatModelSettings
+from rlenv.engines.openai import OpenAIChatModel, Pace, parse_endpoint
+from rlenv.evaluation.chat_player import ChatPlayer
 from rlenv.evaluation.samples import read_samples
 from rlenv.rollouts.rollout import EnvPool
 
@@ -43,7 +45,7 @@ class Server:
             raise answer
         return answer(self.asked[-1][1]) if callable(answer) else answer
 
-    def client(self, name=LOCAL, **options):
+    def model(self, name=LOCAL, **options):
         self.now = 0.0
 
         def sleep(seconds):
@@ -52,12 +54,14 @@ class Server:
 
         pace = options.pop("pace", None) or Pace(clock=lambda: self.now, sleep=sleep)
         transport = httpx.MockTransport(self)
-        return ChatClient(Endpoint.parse(name), transport=transport, pace=pace, **options)
+        model, url = parse_endpoint(name)
+        settings = ChatModelSettings(model=model, url=url, **{"tries": 6, **options})
+        return OpenAIChatModel(settings, transport=transport, pace=pace)
 
 
 def test_what_is_asked_and_what_is_read():
     server = Server(reply())
-    answer = server.client().ask(ASK, Sampling(temperature=0.5, max_tokens=9, top_p=0.9), seed=5)
+    answer = server.model().ask(ASK, Sampling(temperature=0.5, max_tokens=9, top_p=0.9), seed=5)
     assert (answer.text, answer.stopped, answer.prompt_tokens, answer.tokens) == ("2", True, 7, 3)
     request, body = server.asked[0]
     assert str(request.url) == "http://localhost:9/v1/chat/completions"
@@ -69,17 +73,17 @@ def test_what_is_asked_and_what_is_read():
         "max_tokens": 9,
         "seed": 5,
     }
-    server.client().ask(ASK, Sampling(top_k=4, stop=("\n",)), seed=0)
+    server.model().ask(ASK, Sampling(top_k=4, stop=("\n",)), seed=0)
     assert server.asked[1][1]["top_k"] == 4
     assert server.asked[1][1]["stop"] == ["\n"]
 
 
 def test_a_reply_at_its_limit_was_cut_off():
-    assert not Server(reply(finish="length")).client().ask(ASK, Sampling(), 0).stopped
+    assert not Server(reply(finish="length")).model().ask(ASK, Sampling(), 0).stopped
 
 
 def test_a_reply_without_text_is_an_empty_one():
-    assert Server(reply(text=None)).client().ask(ASK, Sampling(), 0).text == ""
+    assert Server(reply(text=None)).model().ask(ASK, Sampling(), 0).text == ""
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_a_reply_without_text_is_an_empty_one():
 )
 def test_trouble_that_passes_is_tried_again_later_each_time(trouble):
     server = Server(trouble, trouble, trouble, reply())
-    assert server.client().ask(ASK, Sampling(), 0).text == "2"
+    assert server.model().ask(ASK, Sampling(), 0).text == "2"
     assert len(server.asked) == 4
     assert len(server.waits) == 3
     for attempt, seconds in enumerate(server.waits):
@@ -103,16 +107,16 @@ def test_trouble_that_passes_is_tried_again_later_each_time(trouble):
 def test_trouble_that_stays_ends_the_evaluation_and_says_why():
     server = Server(httpx.Response(500, json={"error": "out of memory"}))
     with pytest.raises(RunFailed, match=r"3 times in a row .*out of memory"):
-        server.client(attempts=3).ask(ASK, Sampling(), 0)
+        server.model(tries=3).ask(ASK, Sampling(), 0)
     assert len(server.asked) == 3
 
 
 def test_a_server_that_says_how_long_holds_all_requests_back():
     server = Server(httpx.Response(429, headers={"retry-after": "7"}), reply())
-    client = server.client()
-    client.ask(ASK, Sampling(), 0)
+    model = server.model()
+    model.ask(ASK, Sampling(), 0)
     assert server.waits == [7.0]
-    client.ask(ASK, Sampling(), 0)
+    model.ask(ASK, Sampling(), 0)
     assert server.waits == [7.0]  # and afterwards no more
 
 
@@ -130,7 +134,7 @@ def test_a_server_that_says_how_long_holds_all_requests_back():
 def test_a_refusal_is_final(answer, says):
     server = Server(answer)
     with pytest.raises(UserError, match=says):
-        server.client().ask(ASK, Sampling(), 0)
+        server.model().ask(ASK, Sampling(), 0)
     assert len(server.asked) == 1
 
 
@@ -140,33 +144,34 @@ def test_the_newer_name_of_the_limit():
             return httpx.Response(400, text="use max_completion_tokens")
         return reply(text=str(body["max_completion_tokens"]))
 
-    client = Server(newer).client()
-    assert client.ask(ASK, Sampling(max_tokens=5), 0).text == "5"
-    assert client.ask(ASK, Sampling(max_tokens=6), 0).text == "6"
+    model = Server(newer).model()
+    assert model.ask(ASK, Sampling(max_tokens=5), 0).text == "5"
+    assert model.ask(ASK, Sampling(max_tokens=6), 0).text == "6"
 
 
 def test_the_key_comes_from_the_environment_and_stays_off_open_networks(monkeypatch):
     monkeypatch.setenv("MY_KEY", "secret")
     server = Server(reply())
-    server.client("openai:m@https://example.org/v1", key_variable="MY_KEY").ask(ASK, Sampling(), 0)
+    server.model("openai:m@https://example.org/v1", key_from="MY_KEY").ask(ASK, Sampling(), 0)
     assert server.asked[0][0].headers["authorization"] == "Bearer secret"
     with pytest.raises(UserError, match="unencrypted") as error:
-        server.client("openai:m@http://example.org/v1", key_variable="MY_KEY")
+        server.model("openai:m@http://example.org/v1", key_from="MY_KEY")
     assert "secret" not in str(error.value)
     monkeypatch.delenv("MY_KEY")
-    server.client(key_variable="MY_KEY").ask(ASK, Sampling(), 0)
+    server.model(key_from="MY_KEY").ask(ASK, Sampling(), 0)
     assert "authorization" not in server.asked[1][0].headers
 
 
 @pytest.mark.parametrize("text", ["openai:x", "openai:@http://a/v1", "openai:x@ftp://a", "openai:"])
 def test_an_endpoint_of_another_form_is_refused(text):
     with pytest.raises(UserError, match="openai:NAME@URL"):
-        Endpoint.parse(text)
+        parse_endpoint(text)
 
 
 def test_names_of_models_may_hold_slashes_and_at_signs():
-    found = Endpoint.parse("openai:org/m@v2@https://host/v1/")
-    assert found == Endpoint("org/m@v2", "https://host/v1")
+    name, url = parse_endpoint("openai:org/m@v2@https://host/v1/")
+    assert name == "org/m@v2"
+    assert ChatModelSettings(model=name, url=url).url == "https://host/v1"
 
 
 def test_requests_are_spaced_out():
@@ -214,10 +219,10 @@ def test_episodes_of_several_turns_side_by_side():
         return reply(text=last.removeprefix("say: ") if told else "what?")
 
     server = Server(answer)
-    client = server.client(connections=4)
+    model = server.model(max_concurrency=4)
     pool = EnvPool(lambda: Echo(split="test", max_turns=5))
     tasks = pool.take(1)[0].tasks.distinct(6)
-    groups = EndpointPlayer(client, "Obey.").play(pool, tasks, 2, Sampling(), seed=0)
+    groups = ChatPlayer(model, "Obey.").play(pool, tasks, 2, Sampling(), seed=0)
     for task, group in zip(tasks, groups, strict=True):
         for played in group:
             assert played.reward.value == 1.0
@@ -232,7 +237,7 @@ def test_a_broken_environment_costs_its_episode_alone():
     server = Server(lambda body: reply(text="boom" if body["seed"] % 2 else "what?"))
     pool = EnvPool(lambda: Echo(split="test", max_turns=1))
     tasks = pool.take(1)[0].tasks.distinct(10)
-    groups = EndpointPlayer(server.client()).play(pool, tasks, 2, Sampling(), seed=0)
+    groups = ChatPlayer(server.model()).play(pool, tasks, 2, Sampling(), seed=0)
     statuses = [played.reward.status for group in groups for played in group]
     odd = sum(body["seed"] % 2 for _, body in server.asked)
     assert 0 < statuses.count("grader_error") == odd < 20
@@ -243,7 +248,7 @@ def test_an_evaluation_whose_server_goes_away_says_how_to_go_on():
     pool = EnvPool(lambda: Echo(split="test", max_turns=2))
     task = pool.take(1)[0].tasks[0]
     with pytest.raises(RunFailed, match="run the same command again"):
-        EndpointPlayer(server.client(attempts=2)).play(pool, [task], 1, Sampling(), seed=0)
+        ChatPlayer(server.model(tries=2)).play(pool, [task], 1, Sampling(), seed=0)
 
 
 def test_a_conversation_that_the_server_refuses_is_not_judged():
@@ -254,7 +259,7 @@ def test_a_conversation_that_the_server_refuses_is_not_judged():
     server = Server(answer)
     pool = EnvPool(lambda: Echo(split="test", max_turns=3))
     tasks = pool.take(1)[0].tasks.distinct(2)
-    groups = EndpointPlayer(server.client()).play(pool, tasks, 1, Sampling(), seed=0)
+    groups = ChatPlayer(server.model()).play(pool, tasks, 1, Sampling(), seed=0)
     for (played,) in groups:
         assert played.reward.status == "grader_error"
         assert "context too long" in played.reward.detail
@@ -266,7 +271,7 @@ def test_tools_are_told_in_words():
     task = env.tasks[0]
     first = {"role": "user", "content": "?", "tools": json.dumps([{"function": {"name": "add"}}])}
     env.opening = lambda task: [first]
-    EndpointPlayer(server.client()).play(EnvPool(lambda: env), [task], 1, Sampling(), seed=0)
+    ChatPlayer(server.model()).play(EnvPool(lambda: env), [task], 1, Sampling(), seed=0)
     system, user = server.asked[0][1]["messages"]
     assert system["role"] == "system"
     assert '"add"' in system["content"]
@@ -323,6 +328,22 @@ def test_a_real_server_replies_as_the_model_does_here(served, finished_run, caps
     result = json.loads((tmp_path / "there/result.json").read_text())
     assert result["model"]["kind"] == "endpoint"
     assert not result["invalid"]
+
+
+def test_a_teacher_behind_a_server(served, finished_run, capsys, tmp_path):
+    prompts, made = tmp_path / "prompts.txt", tmp_path / "made.jsonl"
+    prompts.write_text("1\n2 3\n")
+    checkpoint = str(finished_run / "sft")
+    few = ["--prompts", str(prompts), "--temperature", "0", "--max-tokens", "8", "--samples", "2"]
+    rows = {}
+    for name, teacher in (("here", checkpoint), ("there", f"openai:{checkpoint}@{served}")):
+        assert main.main(["synthesize", teacher, *few, "--output", str(made)]) == 0
+        rows[name] = [json.loads(line)["messages"] for line in made.read_text().splitlines()]
+    assert rows["there"] == rows["here"]
+    capsys.readouterr()
+    command = ["synthesize", "openai:m@http://127.0.0.1:9/v1", "--env", "rlenv/Arithmetic-v0"]
+    assert main.main([*command, "--output", str(made)]) == 2
+    assert "for --env give a checkpoint" in capsys.readouterr().err
 
 
 def test_a_model_that_the_server_does_not_have(served, capsys, tmp_path):

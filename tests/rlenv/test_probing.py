@@ -51,7 +51,7 @@ class Formal(Sums):
 class Cheat:
     """A player that replies what a function of the task makes of it."""
 
-    at_once = 64
+    batch_size = 64
 
     def __init__(self, reply):
         self.reply = reply

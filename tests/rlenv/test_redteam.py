@@ -9,7 +9,7 @@ from rlenv.environments.redteam import RedTeam, refuses, report
 from rlenv.environments.redteam.attacks import ATTACKS
 from rlenv.environments.redteam.prompts import HARMFUL, HARMLESS
 from rlenv.evaluation import evaluate
-from rlenv.evaluation.model_under_test import Subject
+from rlenv.evaluation.model_under_test import ModelUnderTest
 from rlenv.evaluation.samples import read_samples
 from rlenv.rollouts.rollout import EnvPool
 from tests.rlenv.test_probing import Cheat
@@ -101,8 +101,8 @@ def test_empty_replies_count_as_neither():
 
 def test_the_command(capsys, tmp_path, monkeypatch):
     no = Cheat(lambda task: "I'm sorry, but no.")
-    stub = Subject("m", {"name": "m"}, lambda system: no)
-    monkeypatch.setattr("rlenv.evaluation.model_under_test.load_subject", lambda *a, **k: stub)
+    stub = ModelUnderTest("m", {"name": "m"}, lambda system: no)
+    monkeypatch.setattr("rlenv.evaluation.model_under_test.load_model", lambda *a, **k: stub)
     monkeypatch.setattr("rlenv.evaluation.model_under_test.check_name", lambda name: None)
     command = ["redteam", "m", "--output", str(tmp_path / "kept")]
     assert main.main([*command, "--json"]) == 0

@@ -4,7 +4,7 @@ import pytest
 
 from rlenv.cli import eval as evaluation
 from rlenv.common.errors import UserError
-from rlenv.evaluation.limits import Limits
+from rlenv.evaluation.limits import EvaluationLimits
 from rlenv.evaluation.samples import read_samples
 from rlenv.evaluation.suite import read_suite
 from tests.rlenv.test_samples import sample
@@ -89,14 +89,14 @@ def test_two_evaluations_of_one_name_are_refused(finished_run, tmp_path, capsys)
 
 def test_a_limit_on_time():
     now = [0.0]
-    reached = Limits(minutes=2, clock=lambda: now[0]).watch([])
+    reached = EvaluationLimits(minutes=2, clock=lambda: now[0]).watch([])
     assert reached([]) == ""
     now[0] = 120.0
     assert "2 minutes" in reached([])
 
 
 def test_a_limit_on_cost_counts_what_this_command_spent():
-    limits = Limits(cost=3.0, price=(1.0, 2.0))
+    limits = EvaluationLimits(cost=3.0, price=(1.0, 2.0))
     million = sample(prompt_tokens=500_000, tokens=250_000)
     reached = limits.watch([million])
     assert reached([million]) == ""

@@ -10,7 +10,7 @@ from rlenv.common.errors import UserError
 from rlenv.common.files import read_lines
 from rlenv.core.reward import Reward
 from rlenv.core.trajectory import Group, Trajectory
-from rlenv.judges.chat_client import Said
+from rlenv.engines.chat import ChatReply
 from rlenv.judges.judge import Judge
 from rlenv.trainers.preference import data, rlaif
 from rlenv.trainers.preference.constitution import principles
@@ -19,7 +19,7 @@ from rlenv.trainers.preference.constitution.revise import revise
 ASKED = [{"role": "user", "content": "Say hello."}]
 
 
-class Speaker:
+class Scripted:
     """Says what a function makes of a conversation."""
 
     def __init__(self, function):
@@ -28,7 +28,7 @@ class Speaker:
 
     def reply(self, conversations, seed):
         self.heard += [list(messages) for messages in conversations]
-        return [Said(self.function(messages)) for messages in conversations]
+        return [ChatReply(self.function(messages)) for messages in conversations]
 
 
 def test_the_bundled_constitution_is_whole():
@@ -57,14 +57,14 @@ def test_what_is_no_constitution(tmp_path, text, message):
 def test_revisions_follow_the_conversation():
     """Reply, critique by a principle, revision; the next round criticises the revision."""
     constitution = principles.load(None)
-    policy = Speaker(lambda messages: "rude")
+    policy = Scripted(lambda messages: "rude")
 
     def critic_says(messages):
         last = messages[-1]["content"]
         asks = any(last == p.asks_critique for p in constitution.principles)
         return "it is rude" if asks else f"{messages[-4]['content']}, revised"
 
-    critic = Speaker(critic_says)
+    critic = Scripted(critic_says)
     (one,) = revise([ASKED], policy, critic, constitution, rounds=2, seed=0)
     assert one.replies == ["rude", "rude, revised", "rude, revised, revised"]
     assert one.critiques == ["it is rude"] * 2
@@ -76,11 +76,11 @@ def test_revisions_follow_the_conversation():
 
 
 def test_a_reply_that_is_cut_off_is_no_revision():
-    class Cut(Speaker):
+    class Cut(Scripted):
         def reply(self, conversations, seed):
-            return [Said("and then", "cut off") for _ in conversations]
+            return [ChatReply("and then", "cut off") for _ in conversations]
 
-    policy = Speaker(lambda messages: "rude")
+    policy = Scripted(lambda messages: "rude")
     (one,) = revise([ASKED], policy, Cut(None), principles.load(None), rounds=1, seed=0)
     assert one.problem == "the critique cut off"
 
@@ -115,7 +115,7 @@ def test_pairs_that_a_judge_chose():
     for number, (one, other) in enumerate(replies):
         task = rlenv.Task(f"question {number}")
         groups.append(Group(task, [rollout(task, one), rollout(task, other, truncated=one == "x")]))
-    found = rlaif.by_judge(groups, Judge(Speaker(says)), principles.load(None), seed=0)
+    found = rlaif.by_judge(groups, Judge(Scripted(says)), principles.load(None), seed=0)
     assert [(p.chosen, p.rejected) for p in found.pairs] == [("please", "no")] * 2
     assert found.pairs[0].ids == ([1, 2], [3, 10], [3, 6])
     assert found.problems == {
@@ -153,7 +153,7 @@ def test_a_judge_s_choices_feed_dpo(run_config, greeting, monkeypatch):
         verdict = "tie" if len(a) == len(b) else "A" if len(a) > len(b) else "B"
         return f"<verdict>{verdict}</verdict>"
 
-    monkeypatch.setattr(data, "speaker", lambda settings: Speaker(longer))
+    monkeypatch.setattr(data, "load_chat_model", lambda settings: Scripted(longer))
     sample = {
         "tasks": 40,
         "held_out": 4,
@@ -169,9 +169,11 @@ def test_a_judge_s_choices_feed_dpo(run_config, greeting, monkeypatch):
 def always_please(monkeypatch):
     from rlenv.trainers.preference.constitution import revise as module
 
-    monkeypatch.setattr(module, "speaker", lambda settings: Speaker(lambda messages: "please"))
+    monkeypatch.setattr(
+        module, "load_chat_model", lambda settings: Scripted(lambda messages: "please")
+    )
     # the untrained policy's replies have no end
-    monkeypatch.setattr(module, "Local", lambda *_: Speaker(lambda messages: "rude"))
+    monkeypatch.setattr(module, "LocalChatModel", lambda *_: Scripted(lambda messages: "rude"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rlenv.common.errors import UserError
 from rlenv.common.files import folder_atomically
 from rlenv.data.ngrams import ngrams
-from rlenv.data.word_hashes import Words
+from rlenv.data.word_hashes import WordSequence
 
 BUCKETS = 1 << 18
 PASSAGE = 300  # words an example, so that long documents do not count as one
@@ -25,7 +25,7 @@ Features = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutScores:
     """How a classifier does on passages it was not trained on.
 
     Attributes:
@@ -55,7 +55,7 @@ class Classifier:
         self,
         weights: NDArray[np.float32],
         bias: float,
-        held_out: HeldOut,
+        held_out: HeldOutScores,
         trained_on: dict[str, list[str]],
     ) -> None:
         self.weights = weights
@@ -63,7 +63,7 @@ class Classifier:
         self.held_out = held_out
         self.trained_on = trained_on
 
-    def score(self, words: Words) -> float:
+    def score(self, words: WordSequence) -> float:
         """Return the probability, between 0 and 1, that a text is of the positive kind."""
         places, values = features(words.folded)
         return float(1 / (1 + np.exp(-(self.weights[places] @ values + self.bias))))
@@ -98,7 +98,7 @@ class Classifier:
             )
         record = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "weights.safetensors")
-        held_out = HeldOut(**record["held_out"])
+        held_out = HeldOutScores(**record["held_out"])
         return cls(tensors["weights"], float(tensors["bias"][0]), held_out, record["trained_on"])
 
 
@@ -106,7 +106,7 @@ def features(folded: NDArray[np.uint64]) -> Features:
     """Return the buckets that the words and pairs of words of a text fall into, and their values.
 
     Args:
-        folded: (words,) see `Words.folded`.
+        folded: (words,) see `WordSequence.folded`.
 
     Returns:
         places (n,) and values (n,): 1 + log of the number of occurrences, scaled to norm 1.
@@ -159,7 +159,7 @@ def train(
 def _passages(texts: Iterable[str]) -> Iterable[tuple[NDArray[np.uint64], bool]]:
     number = 0
     for text in texts:
-        words = Words(text.split()).folded
+        words = WordSequence(text.split()).folded
         cuts = [words[i : i + PASSAGE] for i in range(0, len(words), PASSAGE)]
         if len(cuts) > 1 and len(cuts[-1]) < PASSAGE // 2:
             cuts.pop()
@@ -201,7 +201,7 @@ def _fit(
     return weights.detach().squeeze(1).numpy(), float(bias.detach())
 
 
-def _evaluate(logits: NDArray[np.float64], positive: NDArray[np.bool_]) -> HeldOut:
+def _evaluate(logits: NDArray[np.float64], positive: NDArray[np.bool_]) -> HeldOutScores:
     right = (logits > 0) == positive
     # the rank-sum form of the area under the curve; equal scores share their ranks
     _, which, counts = np.unique(logits, return_inverse=True, return_counts=True)
@@ -209,4 +209,4 @@ def _evaluate(logits: NDArray[np.float64], positive: NDArray[np.bool_]) -> HeldO
     p, n = int(positive.sum()), int((~positive).sum())
     area = (ranks[positive].sum() - p * (p + 1) / 2) / max(1, p * n)
     accuracy = (right[positive].mean() + right[~positive].mean()) / 2
-    return HeldOut(p, n, round(float(accuracy), 4), round(float(area), 4))
+    return HeldOutScores(p, n, round(float(accuracy), 4), round(float(area), 4))

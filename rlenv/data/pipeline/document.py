@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from rlenv.data.word_hashes import Words
+from rlenv.data.word_hashes import WordSequence
 
 Splitter = Literal["spaces", "punctuation"]
 SPLITTERS: tuple[Splitter, ...] = get_args(Splitter)
@@ -53,7 +53,7 @@ class Document:
         return [line for line in self.text.split("\n") if line and not line.isspace()]
 
     @cached_property
-    def words(self) -> Words:
+    def words(self) -> WordSequence:
         """The words."""
         items = self.text.split() if self.splitter == "spaces" else _APART.findall(self.text)
-        return Words(items)
+        return WordSequence(items)

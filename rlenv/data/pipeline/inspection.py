@@ -17,7 +17,7 @@ from rlenv.data.pipeline import sources, steps
 from rlenv.data.pipeline.document import Document
 from rlenv.data.pipeline.settings import PipelineSettings, make_steps
 from rlenv.data.pipeline.sources import InputSettings
-from rlenv.data.pipeline.steps import Deduplication, Step
+from rlenv.data.pipeline.steps import Deduplication, TextFilter
 from rlenv.data.pipeline.steps.language import detect
 
 _RULES = ("gopher_quality", "gopher_repetition", "c4", "fineweb", "personal", "exact", "minhash")
@@ -127,7 +127,9 @@ def _languages(documents: list[Document]) -> dict[str, int]:
     return dict(Counter(detect(d.text)[0] for d in documents).most_common())
 
 
-def _try_step(name: str, step: Step[Any], documents: list[Document], found: Inspection) -> None:
+def _try_step(
+    name: str, step: TextFilter[Any], documents: list[Document], found: Inspection
+) -> None:
     dropped, reasons, changes = 0, Counter[str](), Counter[str]()
     for document in documents:
         why = list(step.reasons(step.edit(document, changes)))

@@ -15,7 +15,7 @@ from rlenv.common.settings import parse as parse_section
 from rlenv.data.pipeline import steps
 from rlenv.data.pipeline.document import Splitter
 from rlenv.data.pipeline.sources import InputSettings
-from rlenv.data.pipeline.steps import Step
+from rlenv.data.pipeline.steps import TextFilter
 from rlenv.run import config
 
 
@@ -78,7 +78,7 @@ def parse(raw: Mapping[str, Any], where: str) -> PipelineSettings:
     return found
 
 
-def make_steps(settings: PipelineSettings, where: str = "settings") -> dict[str, Step[Any]]:
+def make_steps(settings: PipelineSettings, where: str = "settings") -> dict[str, TextFilter[Any]]:
     """Make the steps of a pipeline, in order.
 
     Raises:

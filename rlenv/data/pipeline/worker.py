@@ -16,7 +16,7 @@ from rlenv.common.files import write_atomically
 from rlenv.data.pipeline import sources
 from rlenv.data.pipeline.document import Document, Splitter
 from rlenv.data.pipeline.sources import Chunk
-from rlenv.data.pipeline.steps import Deduplication, Step
+from rlenv.data.pipeline.steps import Deduplication, TextFilter
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Phase:
     """
 
     number: int
-    steps: dict[str, Step[Any]]
+    steps: dict[str, TextFilter[Any]]
     deduplications: dict[str, Deduplication[Any]]
     folder: Path
     last: bool

@@ -17,10 +17,11 @@ from rlenv.core.task import Split, Task
 from rlenv.core.trajectory import Group
 from rlenv.data.preferences import Labelled, Pair, Preferences, read
 from rlenv.engines.base import Sampling
-from rlenv.judges.chat_client import SpeakerSettings, speaker
+from rlenv.engines.chat import ChatModelSettings
 from rlenv.judges.judge import Judge
 from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
+from rlenv.models.chat_models import load_chat_model
 from rlenv.models.checkpoint_folder import local_checkpoint
 from rlenv.rollouts.rollout import EnvPool, play
 from rlenv.run.config import EnvSettings
@@ -52,7 +53,7 @@ class SampleSettings(Settings):
     held_out: int = Field(128, ge=1)
     samples: int = Field(8, ge=2)
     weak: str | None = None
-    judge: SpeakerSettings | None = None
+    judge: ChatModelSettings | None = None
     constitution: str | None = None
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(256, ge=1)
@@ -285,7 +286,7 @@ def _choose(
     samples = 1 if s.weak else 2 if s.judge else s.samples
     groups = _play(s, pool, tasks, samples, model, chat, context.seed)
     if s.judge is not None:
-        judge = Judge(speaker(s.judge), seed=context.seed)
+        judge = Judge(load_chat_model(s.judge), seed=context.seed)
         constitution = principles.load(s.constitution)
         return rlaif.by_judge(groups, judge, constitution, seed=context.seed)
     if s.weak is None:

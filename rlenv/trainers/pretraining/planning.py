@@ -1,18 +1,13 @@
-"""The command `rlenv plan`: from a budget to a model, an amount of text, and the time they take."""
+"""From a budget to a model, an amount of text, and the time they take."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import torch
-
-from rlenv.common.display import Display
-from rlenv.models import checkpoint, presets
+from rlenv.models import presets
 from rlenv.models.presets import PRESETS, Preset
 from rlenv.trainers.pretraining import throughput
-from rlenv.trainers.pretraining.scaling import LAWS, Optimum, ScalingLaw
+from rlenv.trainers.pretraining.scaling import Optimum, ScalingLaw
 from rlenv.trainers.pretraining.throughput import Setting
 
 _LARGEST = 60e6  # parameters of a model that is measured; beyond it the speed is taken as the same
@@ -92,58 +87,3 @@ def _speed(shape: Preset, setting: Setting, seconds: float) -> float:
         shape = presets.shape_of_size(_LARGEST, setting.vocabulary)
     speed = throughput.tokens_per_second(shape, setting, seconds)
     return 6 * shape.parameters(setting.vocabulary) * speed
-
-
-def main(arguments: argparse.Namespace) -> None:
-    """Carry out `rlenv plan`."""
-    torch.set_num_threads(arguments.threads)
-    setting = Setting(
-        vocabulary=arguments.vocabulary,
-        length=arguments.length,
-        rows=arguments.rows,
-        device=checkpoint.pick_device(arguments.device),
-        bf16=arguments.bf16,
-    )
-    law = LAWS[arguments.law]
-    plan = make_plan(law, setting, flops=arguments.flops, hours=arguments.hours)
-    display = Display()
-    if arguments.json:
-        display.say(json.dumps({**asdict(plan), "law": law.source}))
-        return
-    rows = [
-        ("law", law.source),
-        ("budget", f"{plan.flops:.3g} FLOP"),
-        (
-            "optimum",
-            f"{_short(plan.optimum.parameters)} parameters, {_short(plan.optimum.tokens)} tokens, "
-            f"{plan.optimum.ratio:.1f} tokens per parameter",
-        ),
-        (
-            "model",
-            f"{plan.preset + ': ' if plan.preset else ''}{plan.shape}; {_short(plan.parameters)} "
-            f"parameters with {setting.vocabulary:,} tokens",
-        ),
-        (
-            "machine",
-            f"{plan.flops_per_second / 6 / plan.parameters:,.0f} tokens/s, "
-            f"{plan.flops_per_second / 1e9:,.0f} GFLOP/s, {plan.flops_per_second / plan.peak:.0%} "
-            f"of the {plan.peak / 1e9:,.0f} of matrix products alone",
-        ),
-        ("time", _time(plan.hours)),
-    ]
-    display.table(["", ""], rows)
-    display.say("\nin a run's configuration:\n")
-    display.say(f"  pretrain: {{flops: {plan.flops:.3g}, law: {arguments.law}, corpus: [...]}}")
-
-
-def _short(number: float) -> str:
-    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= unit:
-            return f"{number / unit:.3g}{name}"
-    return f"{number:.0f}"
-
-
-def _time(hours: float) -> str:
-    if hours < 1:
-        return f"{60 * hours:.0f} minutes"
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"

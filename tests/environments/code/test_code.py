@@ -11,7 +11,7 @@ import pytest
 
 import rlenv
 from rlenv.common.errors import UserError
-from rlenv.conformance import Settings, run
+from rlenv.conformance import CheckSettings, run
 from rlenv.environments.code import family
 from rlenv.environments.code.problem import Problem
 
@@ -274,6 +274,6 @@ def test_copies_go_on():
     ],
 )
 def test_conformance(ref, options):
-    settings = Settings(tasks=4, draws=300, seconds=2.0, processes=1)
+    settings = CheckSettings(tasks=4, draws=300, seconds=2.0, processes=1)
     failed = [o for o in run(ref, options, settings) if o.status == "fail"]
     assert not failed

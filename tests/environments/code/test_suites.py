@@ -7,7 +7,7 @@ import re
 import pytest
 
 import rlenv
-from rlenv.conformance import Settings, run
+from rlenv.conformance import CheckSettings, run
 from rlenv.environments.code import Grader, Problem
 from rlenv.environments.code.problem import plan
 from tests.conftest import SHARED
@@ -145,7 +145,7 @@ def test_missing_sources_are_named(monkeypatch):
 
 
 def conforms(name, **options):
-    outcomes = run(name, options, Settings(tasks=4, draws=300, seconds=2.0, processes=1))
+    outcomes = run(name, options, CheckSettings(tasks=4, draws=300, seconds=2.0, processes=1))
     return [outcome for outcome in outcomes if outcome.status == "fail"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import rlenv
 from rlenv import parsing
 from rlenv.common.errors import UserError
-from rlenv.conformance import Settings, run
+from rlenv.conformance import CheckSettings, run
 from rlenv.environments.search_qa.env import normal
 from rlenv.environments.search_qa.facts import country
 from rlenv.rollouts.demonstrations import demonstrate
@@ -178,7 +178,7 @@ def test_questions_made_of_any_texts(stories):
 
 
 def test_a_folder_passes_the_checks(stories):
-    settings = Settings(tasks=4, draws=60, seconds=3, processes=1)
+    settings = CheckSettings(tasks=4, draws=60, seconds=3, processes=1)
     outcomes = run("rlenv/SearchQA-v0", {"folder": str(stories)}, settings, skip=SLOW)
     assert {o.check: o.detail for o in outcomes if o.status == "fail"} == {}
 

@@ -12,7 +12,7 @@ from rlenv.data.ngrams import NgramTable, group, ngrams
 from rlenv.data.pipeline import steps
 from rlenv.data.pipeline.document import Document
 from rlenv.data.pipeline.steps.gopher import ngram_characters
-from rlenv.data.word_hashes import Words, fold, word_hash
+from rlenv.data.word_hashes import WordSequence, fold, word_hash
 
 SMALL = st.lists(st.sampled_from(["a", "bb", "the", "x1"]), max_size=40)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=200)
@@ -88,9 +88,8 @@ def brute_repeated(words, n):
 @settings(max_examples=300, deadline=None)
 @given(SMALL)
 def test_repeated_ngrams_as_counted_by_hand(words):
-    found = {
-        n: (top, repeated) for n, top, repeated in ngram_characters(Words(words), range(2, 11))
-    }
+    counted = ngram_characters(WordSequence(words), range(2, 11))
+    found = {n: (top, repeated) for n, top, repeated in counted}
     assert set(found) == {n for n in range(2, 11) if n <= len(words)}
     for n, (top, repeated) in found.items():
         assert (top, repeated) == (brute_top(words, n), brute_repeated(words, n)), n
@@ -203,7 +202,7 @@ def test_normalise():
 @given(TEXT)
 def test_folded_words_are_those_of_the_text_in_lower_case(text):
     expected = [word_hash(w) for word in text.split() for w in re.findall(r"\w+", word.lower())]
-    assert Words(text.split()).folded.tolist() == expected
+    assert WordSequence(text.split()).folded.tolist() == expected
 
 
 @settings(deadline=None)

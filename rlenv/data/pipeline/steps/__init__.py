@@ -8,7 +8,7 @@ from typing import Any
 
 from rlenv.common.errors import UserError, did_you_mean
 from rlenv.common.settings import parse
-from rlenv.data.pipeline.steps.step import Deduplication, Step
+from rlenv.data.pipeline.steps.step import Deduplication, TextFilter
 
 STEPS = {
     "normalise": "rlenv.data.pipeline.steps.normalise:Normalise",
@@ -28,7 +28,7 @@ STEPS = {
 
 def make(
     name: str, settings: Mapping[str, Any] | None = None, where: str = "settings"
-) -> Step[Any]:
+) -> TextFilter[Any]:
     """Make a step.
 
     Args:
@@ -45,8 +45,8 @@ def make(
             f"{did_you_mean(name, STEPS)}"
         )
     module, _, attribute = STEPS[name].partition(":")
-    kind: type[Step[Any]] = getattr(importlib.import_module(module), attribute)
+    kind: type[TextFilter[Any]] = getattr(importlib.import_module(module), attribute)
     return kind(parse(kind.Settings, settings or {}, where, f"steps.{name}."))
 
 
-__all__ = ["STEPS", "Deduplication", "Step", "make"]
+__all__ = ["STEPS", "Deduplication", "TextFilter", "make"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from rlenv.common.settings import Settings
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import Step
+from rlenv.data.pipeline.steps.step import TextFilter
 
 _END_MARKS = (".", "?", "!", '"', "”")
 _ELLIPSES = ("...", "…")
@@ -57,7 +57,7 @@ class C4Settings(Settings):
     curly_brackets: bool = True
 
 
-class C4(Step[C4Settings]):
+class C4(TextFilter[C4Settings]):
     """Keep the lines that are sentences, and drop documents with too few (Raffel et al. 2020).
 
     As in the published code, what speaks against a whole document is looked for in the lines that
@@ -67,7 +67,7 @@ class C4(Step[C4Settings]):
     Settings = C4Settings
 
     def edit(self, document: Document, counts: Counter[str]) -> Document:
-        """See `Step.edit`."""
+        """See `TextFilter.edit`."""
         text = document.text
         if self.settings.citations and "[" in text:
             text, number = _CITATION.subn("", text)
@@ -98,7 +98,7 @@ class C4(Step[C4Settings]):
         return None
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         s, text = self.settings, document.text
         if s.lorem_ipsum and "lorem ipsum" in text.lower():
             yield "lorem ipsum"

@@ -22,7 +22,7 @@ from rlenv.core.rows import strings
 from rlenv.data.ngrams import NgramTable, ngrams
 from rlenv.data.pipeline import sources
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import Step
+from rlenv.data.pipeline.steps.step import TextFilter
 from rlenv.data.word_hashes import Hashes, fold
 
 
@@ -50,7 +50,7 @@ class DecontaminateSettings(Settings):
     min_words: int = Field(8, ge=2)
 
 
-class Decontaminate(Step[DecontaminateSettings]):
+class Decontaminate(TextFilter[DecontaminateSettings]):
     """Drop documents that share an n-gram with held-out text.
 
     Words are compared in lower case and without punctuation.
@@ -60,7 +60,7 @@ class Decontaminate(Step[DecontaminateSettings]):
     _folder: Path | None = None
 
     def check(self) -> None:
-        """See `Step.check`."""
+        """See `TextFilter.check`."""
         if self.settings.environments != "all":
             for name in self.settings.environments:
                 registry.spec(name)
@@ -68,7 +68,7 @@ class Decontaminate(Step[DecontaminateSettings]):
             sources.expand(name)
 
     def prepare(self, folder: Path) -> dict[str, Any]:
-        """See `Step.prepare`."""
+        """See `TextFilter.prepare`."""
         self._folder = folder
         record = folder / "held_out.json"  # written last
         if not record.is_file():
@@ -97,7 +97,7 @@ class Decontaminate(Step[DecontaminateSettings]):
             yield name, (text for row in sources.rows(name) for text in strings(row))
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         if self._folder is None:
             return
         table, names = _load(self._folder)

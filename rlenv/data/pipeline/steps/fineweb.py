@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rlenv.common.settings import Settings
 from rlenv.data.pipeline.document import Document
 from rlenv.data.pipeline.steps.gopher import duplicates
-from rlenv.data.pipeline.steps.step import Step
+from rlenv.data.pipeline.steps.step import TextFilter
 
 # of the scripts that have marks of their own for the end of a sentence
 _TERMINAL = tuple(".?!。！？．｡‼⁇⁈⁉‽؟۔।॥።፧։၊။។៕๚ฯ༎")
@@ -34,13 +34,13 @@ class FineWebSettings(Settings):
     max_newlines: float = 0.3
 
 
-class FineWeb(Step[FineWebSettings]):
+class FineWeb(TextFilter[FineWebSettings]):
     """Drop lists, menus and what repeats its lines (Penedo et al. 2024, section 3.6)."""
 
     Settings = FineWebSettings
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         s, lines = self.settings, document.lines
         if not lines:
             yield "empty"

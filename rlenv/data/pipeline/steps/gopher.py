@@ -12,8 +12,8 @@ from pydantic import Field
 from rlenv.common.settings import Settings
 from rlenv.data.ngrams import covered, group, ngrams
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import Step
-from rlenv.data.word_hashes import Words
+from rlenv.data.pipeline.steps.step import TextFilter
+from rlenv.data.word_hashes import WordSequence
 
 _BULLETS = ("•", "‣", "◦", "▪", "-", "*")
 _ELLIPSES = ("...", "…")
@@ -50,13 +50,13 @@ class GopherQualitySettings(Settings):
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 
-class GopherQuality(Step[GopherQualitySettings]):
+class GopherQuality(TextFilter[GopherQualitySettings]):
     """Drop what does not look like prose (Rae et al. 2021, appendix A.1.1)."""
 
     Settings = GopherQualitySettings
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         s, words, text = self.settings, document.words, document.text
         count = characters = alphabetic = 0
         for word, number in words.counts.items():
@@ -116,13 +116,13 @@ class GopherRepetitionSettings(Settings):
     )
 
 
-class GopherRepetition(Step[GopherRepetitionSettings]):
+class GopherRepetition(TextFilter[GopherRepetitionSettings]):
     """Drop what repeats itself (Rae et al. 2021, appendix A.1.1, Table A1)."""
 
     Settings = GopherRepetitionSettings
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         s, size = self.settings, len(document.text)
         if not size:
             return
@@ -159,7 +159,7 @@ def duplicates(parts: Iterable[str]) -> tuple[int, int]:
     return number, characters
 
 
-def ngram_characters(words: Words, sizes: Iterable[int]) -> Iterator[tuple[int, int, int]]:
+def ngram_characters(words: WordSequence, sizes: Iterable[int]) -> Iterator[tuple[int, int, int]]:
     """Measure how much of a text its repeated n-grams make up.
 
     Args:

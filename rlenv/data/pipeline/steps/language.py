@@ -12,7 +12,7 @@ from pydantic import Field
 from rlenv.common.errors import UserError
 from rlenv.common.settings import Settings
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import Step
+from rlenv.data.pipeline.steps.step import TextFilter
 
 _PIECES = 4
 
@@ -31,22 +31,22 @@ class LanguageSettings(Settings):
     characters: int = Field(1500, ge=100)
 
 
-class Language(Step[LanguageSettings]):
+class Language(TextFilter[LanguageSettings]):
     """Note the language as a field of the document, and drop other languages."""
 
     Settings = LanguageSettings
 
     def check(self) -> None:
-        """See `Step.check`."""
+        """See `TextFilter.check`."""
         detector()
 
     def edit(self, document: Document, counts: Counter[str]) -> Document:
-        """See `Step.edit`."""
+        """See `TextFilter.edit`."""
         language, score = detect(document.text, self.settings.characters)
         return document.with_fields(language=language, language_score=round(score, 4))
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         language = document.fields["language"]
         if language not in self.settings.keep:
             yield f"language {language}"

@@ -16,11 +16,11 @@ from rlenv.data.ngrams import NgramTable, ngrams
 from rlenv.data.pipeline import sources
 from rlenv.data.pipeline.classifier import Classifier, train
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import SettingsType, Step
+from rlenv.data.pipeline.steps.step import SettingsType, TextFilter
 from rlenv.data.word_hashes import fold
 
 
-class ClassifierStep(Step[SettingsType]):
+class ClassifierStep(TextFilter[SettingsType]):
     """A step with a classifier that is named, or trained on texts that are named."""
 
     _folder: Path | None = None
@@ -30,7 +30,7 @@ class ClassifierStep(Step[SettingsType]):
         raise NotImplementedError
 
     def check(self) -> None:
-        """See `Step.check`."""
+        """See `TextFilter.check`."""
         model, positive, negative = self._texts()
         if model is not None:
             Classifier.load(Path(model))
@@ -38,7 +38,7 @@ class ClassifierStep(Step[SettingsType]):
             sources.expand(name)
 
     def prepare(self, folder: Path) -> dict[str, Any]:
-        """See `Step.prepare`."""
+        """See `TextFilter.prepare`."""
         model, positive, negative = self._texts()
         if model is None and not positive:
             return {}
@@ -108,7 +108,7 @@ class Quality(ClassifierStep[QualitySettings]):
         return s.model, s.good, s.random
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         score = self.score(document)
         if score is not None and score < self.settings.min_score:
             yield "less like the good texts"
@@ -150,13 +150,13 @@ class Safety(ClassifierStep[SafetySettings]):
         return s.model, s.unsafe, s.safe
 
     def check(self) -> None:
-        """See `Step.check`."""
+        """See `TextFilter.check`."""
         super().check()
         if self.settings.words is not None:
             _phrases(Path(self.settings.words))
 
     def reasons(self, document: Document) -> Iterator[str]:
-        """See `Step.reasons`."""
+        """See `TextFilter.reasons`."""
         s = self.settings
         if s.words is not None:
             hits = _phrases(Path(s.words)).find(document.words.folded)

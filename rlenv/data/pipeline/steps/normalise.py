@@ -9,7 +9,7 @@ from typing import Literal
 
 from rlenv.common.settings import Settings
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import Step
+from rlenv.data.pipeline.steps.step import TextFilter
 
 # controls except tab and line feed; zero-width and byte-order marks; lone surrogates. The joiners
 # U+200C and U+200D stay: Persian and the Indic scripts, and many emoji, are spelled with them.
@@ -32,13 +32,13 @@ class NormaliseSettings(Settings):
     max_blank_lines: int = 2
 
 
-class Normalise(Step[NormaliseSettings]):
+class Normalise(TextFilter[NormaliseSettings]):
     """Compose characters, end lines with a line feed, and remove what is not seen."""
 
     Settings = NormaliseSettings
 
     def edit(self, document: Document, counts: Counter[str]) -> Document:
-        """See `Step.edit`."""
+        """See `TextFilter.edit`."""
         text = document.text
         if not text.isascii() and not unicodedata.is_normalized(self.settings.form, text):
             text = unicodedata.normalize(self.settings.form, text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from rlenv.common.settings import Settings
 from rlenv.data.pipeline.document import Document
-from rlenv.data.pipeline.steps.step import Step
+from rlenv.data.pipeline.steps.step import TextFilter
 
 # every pattern is bounded, or begins at the beginning of a run: a megabyte of letters costs no more
 _EMAIL = re.compile(
@@ -52,7 +52,7 @@ class PersonalSettings(Settings):
     card: str = "<card>"
 
 
-class Personal(Step[PersonalSettings]):
+class Personal(TextFilter[PersonalSettings]):
     """Replace personal data.
 
     Patterns find what is written in the usual forms. Names and street addresses are not found.
@@ -61,7 +61,7 @@ class Personal(Step[PersonalSettings]):
     Settings = PersonalSettings
 
     def edit(self, document: Document, counts: Counter[str]) -> Document:
-        """See `Step.edit`."""
+        """See `TextFilter.edit`."""
         s, text = self.settings, document.text
         # few documents hold any: a look at the different words is cheaper than at the text
         words = document.words.counts

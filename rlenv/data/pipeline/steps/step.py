@@ -17,7 +17,7 @@ from rlenv.data.word_hashes import Hashes
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
-class Step(Generic[SettingsType]):
+class TextFilter(Generic[SettingsType]):
     """One step of the pipeline. It looks at one document at a time and keeps nothing between them.
 
     Steps are pickled and sent to the processes that do the work.
@@ -65,7 +65,7 @@ class Step(Generic[SettingsType]):
         return iter(())
 
 
-class Deduplication(Step[SettingsType]):
+class Deduplication(TextFilter[SettingsType]):
     """A step that compares documents with each other.
 
     Every document leaves a signature. Once all of them are there, the whole corpus is judged at

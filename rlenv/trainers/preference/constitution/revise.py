@@ -21,9 +21,10 @@ from rlenv.common.files import clear, write_atomically
 from rlenv.core import registry
 from rlenv.core.task import Message
 from rlenv.engines.base import mix
-from rlenv.judges.chat_client import Local, Said, Speaker, SpeakerSettings, speaker
+from rlenv.engines.chat import ChatModel, ChatModelSettings, ChatReply
 from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
+from rlenv.models.chat_models import LocalChatModel, load_chat_model
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import trl_stage
@@ -55,7 +56,7 @@ class ReviseSettings(FitSettings):
     constitution: str | None = None
     prompts: int = Field(512, ge=1)
     rounds: int = Field(2, ge=1)
-    critic: SpeakerSettings | None = None
+    critic: ChatModelSettings | None = None
     temperature: float = Field(1.0, ge=0)
     max_tokens: int = Field(256, ge=1)
     eval_every: int = Field(50, ge=1)
@@ -80,7 +81,7 @@ class Revised:
     principles: list[str] = field(default_factory=list)
     problem: str = ""
 
-    def take(self, said: Said, into: list[str], what: str) -> None:
+    def take(self, said: ChatReply, into: list[str], what: str) -> None:
         """Take down what was said, or why it is of no use."""
         if said.problem or not said.text.strip():
             self.problem = self.problem or f"{what} {said.problem or 'is empty'}"
@@ -136,16 +137,16 @@ class ReviseStage(Stage[ReviseSettings]):
 
     def _revise(self, context: Context, model: Any, tokenizer: Any) -> list[Revised]:
         s = self.settings
-        own = SpeakerSettings(
+        own = ChatModelSettings(
             model=str(context.source), temperature=s.temperature, max_tokens=s.max_tokens
         )
-        policy = Local(model, tokenizer, own)
+        policy = LocalChatModel(model, tokenizer, own)
         env = context.make_env("train")
         tasks = draw(env, "train", s.prompts, context.seed)
         return revise(
             [[dict(message) for message in env.opening(task)] for task in tasks],
             policy,
-            policy if s.critic is None else speaker(s.critic),
+            policy if s.critic is None else load_chat_model(s.critic),
             principles.load(s.constitution),
             rounds=s.rounds,
             seed=context.seed,
@@ -174,8 +175,8 @@ class ReviseStage(Stage[ReviseSettings]):
 
 def revise(
     prompts: list[list[Message]],
-    policy: Speaker,
-    critic: Speaker,
+    policy: ChatModel,
+    critic: ChatModel,
     constitution: Constitution,
     *,
     rounds: int,

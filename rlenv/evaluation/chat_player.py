@@ -1,4 +1,4 @@
-"""Playing tasks with a model behind an endpoint."""
+"""Playing tasks with a model behind a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rlenv.core.env import TextEnv
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, Task
 from rlenv.engines.base import Sampling, mix
-from rlenv.engines.openai import Answer, ChatClient, RequestRefused
+from rlenv.engines.chat import ChatReply
+from rlenv.engines.openai import OpenAIChatModel, RequestRefused
 from rlenv.evaluation.players import Played, Player
 from rlenv.models.chat_format import with_system
 from rlenv.models.chat_template import plain_roles
@@ -55,24 +56,24 @@ class _Episode:
         self.reward = Reward.failed(str(error))
         self.over = True
 
-    def announce(self, answer: Answer) -> None:
+    def announce(self, reply: ChatReply) -> None:
         try:
-            self.env.announce(answer.text)
+            self.env.announce(reply.text)
         except Exception:  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 
-    def hear(self, answer: Answer) -> None:
+    def hear(self, reply: ChatReply) -> None:
         self.turns += 1
-        self.prompt_tokens += answer.prompt_tokens
-        self.tokens += answer.tokens
+        self.prompt_tokens += reply.prompt_tokens
+        self.tokens += reply.tokens
         try:
-            _, _, terminated, truncated, info = self.env.step(answer.text)
+            _, _, terminated, truncated, info = self.env.step(reply.text)
             self.messages, earned = info["messages"], info["reward"]
         except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
             self.fail("step", error)
             return
         self.reward = earned if self.reward is None else self.reward + earned
-        self.truncated = truncated or not answer.stopped
+        self.truncated = truncated or not reply.stopped
         self.over = terminated or self.truncated
 
     def played(self) -> Played:
@@ -87,20 +88,22 @@ class _Episode:
         )
 
 
-class EndpointPlayer(Player):
+class ChatPlayer(Player):
     """A model behind an endpoint: many requests under way at once.
 
     Environments are stepped in the calling thread alone, as replies come in, so an episode of many
     turns holds up no other.
 
     Args:
-        client: asks the model.
+        model: behind a server.
         system: a system message for every conversation; None for none.
     """
 
-    def __init__(self, client: ChatClient, system: str | None = None) -> None:
-        self.client, self.system = client, system
-        self.at_once = 4 * client.connections  # kept together; what is lost at an interruption
+    def __init__(self, model: OpenAIChatModel, system: str | None = None) -> None:
+        self.model, self.system = model, system
+        self.batch_size = (
+            4 * model.max_concurrency
+        )  # kept together; what is lost at an interruption
 
     def play(
         self, pool: EnvPool, tasks: Sequence[Task], samples: int, sampling: Sampling, seed: int
@@ -127,13 +130,13 @@ class EndpointPlayer(Player):
         return [[episode.played() for episode in group] for group in groups]
 
     def _finish(self, episodes: Sequence[_Episode], sampling: Sampling) -> None:
-        executor = ThreadPoolExecutor(max_workers=self.client.connections)
-        waiting: dict[Future[Answer], _Episode] = {}
+        executor = ThreadPoolExecutor(max_workers=self.model.max_concurrency)
+        waiting: dict[Future[ChatReply], _Episode] = {}
 
         def ask(episode: _Episode) -> None:
             said = plain_roles(with_system(episode.messages, self.system))
             seed = mix(episode.seed, episode.turns)
-            waiting[executor.submit(self.client.ask, said, sampling, seed)] = episode
+            waiting[executor.submit(self.model.ask, said, sampling, seed)] = episode
 
         try:
             for episode in episodes:
@@ -147,10 +150,10 @@ class EndpointPlayer(Player):
                         heard.append((episode, future.result()))
                     except RequestRefused as error:
                         episode.refuse(error)
-                for episode, answer in heard:
-                    episode.announce(answer)
-                for episode, answer in heard:
-                    episode.hear(answer)
+                for episode, reply in heard:
+                    episode.announce(reply)
+                for episode, reply in heard:
+                    episode.hear(reply)
                     if not episode.over:
                         ask(episode)
         except RunFailed as error:

@@ -1,4 +1,4 @@
-"""Comparing two evaluations task by task: `rlenv compare A B`.
+"""Comparing two evaluations task by task.
 
 Both models answered the same tasks, so the difference is taken within each task. What makes tasks
 hard for both then cancels, and a smaller difference can be told from chance (Miller 2024, "Adding
@@ -7,18 +7,16 @@ Error Bars to Evals", section 4.2).
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from rlenv.common.errors import UserError, main_guard
+from rlenv.common.errors import UserError
 from rlenv.evaluation.folder import read_evaluation
 from rlenv.evaluation.samples import Sample
 from rlenv.evaluation.statistics import Estimate, mean
@@ -47,7 +45,7 @@ class TaskPair:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Whether B differs from A.
 
     Attributes:
@@ -85,7 +83,7 @@ class Comparison:
         return f"No difference can be told from chance: {found}."
 
 
-def compare_evaluations(a: Path, b: Path) -> Comparison:
+def compare_evaluations(a: Path, b: Path) -> PairedComparison:
     """Compare two finished evaluations on the same tasks.
 
     Args:
@@ -114,7 +112,7 @@ def check_comparable(a: Path, first: Mapping[str, Any], b: Path, second: Mapping
             raise UserError(f"the result in {path} is invalid: {result['invalid']}")
 
 
-def compare_samples(a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
+def compare_samples(a: Sequence[Sample], b: Sequence[Sample]) -> PairedComparison:
     """Compare the samples of two models, greedy ones aside.
 
     Raises:
@@ -133,7 +131,7 @@ def compare_samples(a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
         (pair for pair in pairs if (pair.a > 0.5) != (pair.b > 0.5)),
         key=lambda pair: -abs(pair.b - pair.a),
     )
-    return Comparison(
+    return PairedComparison(
         tasks=len(pairs),
         left_out=len(rates_a.keys() ^ rates_b.keys()),
         a=fmean(pair.a for pair in pairs),
@@ -175,44 +173,3 @@ def _rates(samples: Sequence[Sample]) -> dict[str, float]:
     """Return the share of each task's judged samples that are right."""
     judged = by_task(s for s in samples if not s.greedy and s.judged)
     return {key: fmean(s.solved for s in task) for key, task in judged.items()}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv compare A B`; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlenv compare",
-        description="Compare two evaluations on the same tasks: a paired test, and the tasks that "
-        "flipped.",
-    )
-    parser.add_argument("a", help="an evaluation's folder")
-    parser.add_argument("b", help="another one's")
-    parser.add_argument("--show", type=int, default=10, help="flipped tasks shown (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print as JSON, all flipped tasks")
-    arguments = parser.parse_args(argv)
-    return main_guard(lambda: _compare(arguments))
-
-
-def _compare(arguments: argparse.Namespace) -> None:
-    from rlenv.common.display import Display
-
-    found = compare_evaluations(Path(arguments.a), Path(arguments.b))
-    if arguments.json:
-        print(json.dumps({**asdict(found), "sentence": found.sentence()}))  # noqa: T201
-        return
-    display = Display()
-    display.say(f"A {arguments.a}   pass@1 {found.a:.3f}\nB {arguments.b}   pass@1 {found.b:.3f}\n")
-    display.say(found.sentence())
-    if found.left_out:
-        display.say(f"{found.left_out} tasks of one of them alone are left out.")
-    for what, pairs in (("solved by B alone", found.gained), ("solved by A alone", found.lost)):
-        display.say(f"\n{what}: {len(pairs)}")
-        rows = [
-            [
-                f"{pair.a:.2f} -> {pair.b:.2f}",
-                " ".join(pair.prompt.split())[-70:],
-                pair.task_key[:8],
-            ]
-            for pair in pairs[: arguments.show]
-        ]
-        if rows:
-            display.table(["A -> B", "task", "key"], rows)

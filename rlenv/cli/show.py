@@ -1,4 +1,4 @@
-"""Looking at environments: `rlenv list` and `rlenv show ENV`."""
+"""An environment's tasks, sizes and reward: `rlenv show ENV`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,7 @@ from rlenv.run.config import read_options
 _COUNTED = 2000  # of an endless task set, look for so many different tasks
 
 
-def list_main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv list`; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="rlenv list", description="List the environments.")
-    parser.add_argument("filter", nargs="?", default="", help="only ids that contain this")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    arguments = parser.parse_args(argv)
-    return main_guard(lambda: _list(arguments))
-
-
-def show_main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv show ENV`; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="rlenv show", description="Show an environment: its tasks, sizes and reward."
@@ -37,28 +28,6 @@ def show_main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print as JSON")
     arguments = parser.parse_args(argv)
     return main_guard(lambda: _show(arguments))
-
-
-def _list(arguments: argparse.Namespace) -> None:
-    from rlenv.common.display import Display
-
-    ids = [i for i in registry.registered() if arguments.filter.lower() in i.lower()]
-    rows = [{"id": i, "what": first_line(registry.spec(i))} for i in ids]
-    if arguments.json:
-        print(json.dumps(rows, ensure_ascii=False))  # noqa: T201
-        return
-    if not rows:
-        raise UserError(f"no environment's id contains {arguments.filter!r}; see rlenv list")
-    Display().table(["environment", ""], [[row["id"], row["what"]] for row in rows])
-
-
-def first_line(spec: registry.EnvSpec) -> str:
-    """Return the first line of an environment's docstring, or why it can't be loaded."""
-    try:
-        text = inspect.getdoc(spec.load()) or ""
-    except ImportError as error:
-        return f"(not installed: {error})"
-    return text.splitlines()[0] if text else ""
 
 
 def describe(spec: registry.EnvSpec, options: dict[str, Any], tasks: int) -> dict[str, Any]:

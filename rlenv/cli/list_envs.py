@@ -1,0 +1,42 @@
+"""Which environments there are: `rlenv list`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from collections.abc import Sequence
+
+from rlenv.common.errors import UserError, main_guard
+from rlenv.core import registry
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv list`; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="rlenv list", description="List the environments.")
+    parser.add_argument("filter", nargs="?", default="", help="only ids that contain this")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    arguments = parser.parse_args(argv)
+    return main_guard(lambda: _list(arguments))
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from rlenv.common.display import Display
+
+    ids = [i for i in registry.registered() if arguments.filter.lower() in i.lower()]
+    rows = [{"id": i, "what": first_line(registry.spec(i))} for i in ids]
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False))  # noqa: T201
+        return
+    if not rows:
+        raise UserError(f"no environment's id contains {arguments.filter!r}; see rlenv list")
+    Display().table(["environment", ""], [[row["id"], row["what"]] for row in rows])
+
+
+def first_line(spec: registry.EnvSpec) -> str:
+    """Return the first line of an environment's docstring, or why it can't be loaded."""
+    try:
+        text = inspect.getdoc(spec.load()) or ""
+    except ImportError as error:
+        return f"(not installed: {error})"
+    return text.splitlines()[0] if text else ""

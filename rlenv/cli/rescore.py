@@ -1,0 +1,63 @@
+"""Grading the samples of an evaluation again, without generating: `rlenv rescore FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlenv.common.errors import main_guard
+
+if TYPE_CHECKING:
+    from rlenv.evaluation.samples import Sample
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv rescore FOLDER`; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlenv rescore",
+        description="Grade the samples of an evaluation again, with the environment as it is now. "
+        "The old result stays as it is.",
+    )
+    parser.add_argument("folder", help="an evaluation's folder")
+    parser.add_argument("--output", help="where to keep the new one (default: FOLDER-rescored)")
+    parser.add_argument("--show", type=int, default=10, help="changed verdicts shown (default: 10)")
+    arguments = parser.parse_args(argv)
+    return main_guard(lambda: _rescore(arguments))
+
+
+def _rescore(arguments: argparse.Namespace) -> None:
+    from rlenv.cli.eval import show_result
+    from rlenv.common.display import Display
+    from rlenv.evaluation.folder import read_evaluation
+    from rlenv.evaluation.rescoring import rescore
+
+    source = Path(arguments.folder)
+    out = Path(arguments.output or f"{source.resolve()}-rescored")
+    before, old = read_evaluation(source)
+    result, evaluation = rescore(source, out)
+    display = Display()
+    show_result(result, display)
+    changed = [
+        (a, b) for a, b in zip(old, evaluation.kept, strict=True) if _verdict(a) != _verdict(b)
+    ]
+    was = before["pass_at_1"]
+    display.say(
+        f"\n{len(changed)} of {len(old)} verdicts changed; pass@1 was "
+        f"{'unknown' if was is None else format(was, '.3f')}"
+    )
+    rows = [
+        [a.prompt[-40:], a.reply[-40:], _shown(a), _shown(b), b.detail[:60]]
+        for a, b in changed[: arguments.show]
+    ]
+    if rows:
+        display.table(["prompt", "reply", "before", "now", ""], rows)
+
+
+def _verdict(sample: Sample) -> tuple[Any, ...]:
+    return (sample.status, sample.value if sample.judged else None, sample.components)
+
+
+def _shown(sample: Sample) -> str:
+    return f"{sample.status} {sample.value:.2f}" if sample.judged else "not judged"
