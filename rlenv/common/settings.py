@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -14,19 +14,26 @@ from rlenv.common.errors import UserError, did_you_mean
 
 
 class Settings(BaseModel):
-    """A section of a configuration; unknown keys are errors."""
+    """A section of a configuration; unknown keys are errors.
+
+    Attributes:
+        renamed: earlier names of settings, and what they are called now; whoever still writes one
+            is told so.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _rising(part: tuple[float, float]) -> tuple[float, float]:
-    if not 0 <= part[0] < part[1] <= 1:
-        raise PydanticCustomError("part", "two rising numbers from 0 to 1 make a part of the tasks")
-    return part
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= ends[0] < ends[1] <= 1:
+        raise PydanticCustomError("range", "two rising numbers from 0 to 1 make a range of tasks")
+    return ends
 
 
 # of the tasks of a split, by their content; see `TaskSet.part`
-TaskPart = Annotated[tuple[float, float], AfterValidator(_rising)]
+TaskRange = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -63,12 +70,25 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
             annotation = model.model_fields[str(part)].annotation
             inner = [a for a in getattr(annotation, "__args__", (annotation,)) if _is_model(a)]
             model = inner[0] if inner else model
-        hint = did_you_mean(str(first["loc"][-1]), model.model_fields)
+        hint = suggestion(model, str(first["loc"][-1]))
         known = "" if hint else f" There are {', '.join(model.model_fields)}."
         return f"{name} is not a setting.{hint}{known}"
     if first["type"] == "missing":
         return f"{name} is missing."
     return f"{name}: {first['msg'].lower()}, got {first['input']!r}."
+
+
+def suggestion(section: type[BaseModel], name: str) -> str:
+    """Return `" Did you mean X?"` for a name that is no setting: its new name or the nearest one.
+
+    Args:
+        section: the settings class.
+        name: what was written.
+    """
+    renamed: Mapping[str, str] = getattr(section, "renamed", {})
+    if name in renamed:
+        return f" Did you mean {renamed[name]}?"
+    return did_you_mean(name, section.model_fields)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -22,10 +22,9 @@ from rlenv.models.chat_format import ChatFormat
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import lora, trl_stage
-from rlenv.trainers.common.lora import LoRASettings
+from rlenv.trainers.common.lora import LoRASettings, without_renaming
 from rlenv.trainers.common.trl_stage import Part, TRLSettings
 from rlenv.trainers.common.validation import EvalSampling
-from rlenv.trainers.common.warned import without_renaming
 from rlenv.trainers.preference import data
 from rlenv.trainers.preference.data import Gathered, PreferenceData
 from rlenv.trainers.rl.critic import frozen
