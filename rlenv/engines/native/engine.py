@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
-from rlenv.engines.local import Sampler, decode, evaluating
-from rlenv.engines.native.batch import Batch
+from rlenv.engines.local import evaluating
+from rlenv.engines.native.batch import DecodingBatch, decode
 from rlenv.engines.native.model import Decoder, unsupported
-from rlenv.engines.stops import Stops
+from rlenv.engines.sampling import Sampler, Stops
 
 
 class NativeEngine(Engine):
@@ -143,7 +143,7 @@ class Talks:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._batch: Batch | None = None
+        self._batch: DecodingBatch | None = None
         self._row: dict[Hashable, int] = {}  # by the conversation's name
         self._read: list[list[int]] = []  # by row; all but the last token that was sampled
 
@@ -160,7 +160,7 @@ class Talks:
         """Read prompts and reply."""
         number: dict[tuple[int, ...], int] = {}
         group = [number.setdefault(tuple(r.token_ids), len(number)) for r in requests]
-        self._batch = Batch(
+        self._batch = DecodingBatch(
             self._decoder,
             list(number),
             np.array(group),
@@ -180,7 +180,7 @@ class Talks:
         return self._reply(self._batch, requests, sampling, stops)
 
     def _reply(
-        self, batch: Batch, requests: Sequence[Request], sampling: Sampling, stops: Stops
+        self, batch: DecodingBatch, requests: Sequence[Request], sampling: Sampling, stops: Stops
     ) -> Iterator[tuple[int, Completion]]:
         read: dict[int, list[int]] = {}
         for n, completion in decode(batch, Sampler(requests, sampling, stops)):
