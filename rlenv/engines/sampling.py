@@ -1,4 +1,4 @@
-"""Sampling: filters, seeded draws, the logprobs of what was drawn from, and when a completion ends."""
+"""Sampling: filters, seeded draws, the logprobs of what was drawn from, and when it is over."""
 
 from __future__ import annotations
 

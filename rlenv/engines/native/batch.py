@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlenv.engines.base import Completion
 from rlenv.engines.native.attention import Prompt, ReadPrompts, ReadToken, ReadTurn, additive
 from rlenv.engines.native.cache import Own, PromptGroups, Segment, exchange, swaps
 from rlenv.engines.native.model import Attend, Decoder
-from rlenv.engines.sampling import Sampler
 
 _TOKENS = 8192  # in one pass over prompts or turns: bounds what its activations take
 
@@ -210,20 +208,3 @@ def _parts(lengths: np.ndarray) -> Iterator[slice]:
         count = max(1, int(np.searchsorted(padded, _TOKENS, side="right")))
         yield slice(first, first + count)
         first += count
-
-
-def decode(batch: DecodingBatch, sampler: Sampler) -> Iterator[tuple[int, Completion]]:
-    """Sample until every row has ended; yield requests' numbers and completions as they do."""
-    logits = batch.logits
-    while True:
-        tokens = sampler.next(logits)
-        for request in sampler.ended:
-            yield request, sampler.completion(request)
-        left = int(sampler.running.sum())
-        if left == 0:
-            return
-        if left < batch.shrink_below * len(sampler.running):
-            kept = batch.keep(sampler.running)
-            sampler.keep(kept)
-            tokens = tokens[torch.from_numpy(kept).to(tokens.device)]
-        logits = batch.step(tokens)

@@ -12,7 +12,7 @@ import torch
 
 from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
 from rlenv.engines.local import evaluating
-from rlenv.engines.native.batch import DecodingBatch, decode
+from rlenv.engines.native.batch import DecodingBatch
 from rlenv.engines.native.model import Decoder, unsupported
 from rlenv.engines.sampling import Sampler, Stops
 
@@ -198,6 +198,23 @@ class Talks:
         """Return what the cache may take after another turn, the prompts counted with each."""
         longest = max(len(r.token_ids) + r.limit(sampling) for r in requests)
         return self._decoder.shape.bytes(longest * len(requests))
+
+
+def decode(batch: DecodingBatch, sampler: Sampler) -> Iterator[tuple[int, Completion]]:
+    """Sample until every row has ended; yield requests' numbers and completions as they do."""
+    logits = batch.logits
+    while True:
+        tokens = sampler.next(logits)
+        for request in sampler.ended:
+            yield request, sampler.completion(request)
+        left = int(sampler.running.sum())
+        if left == 0:
+            return
+        if left < batch.shrink_below * len(sampler.running):
+            kept = batch.keep(sampler.running)
+            sampler.keep(kept)
+            tokens = tokens[torch.from_numpy(kept).to(tokens.device)]
+        logits = batch.step(tokens)
 
 
 def memory(device: torch.device) -> int:
