@@ -17,7 +17,7 @@ from rlenv.trainers.rl.loop import Loop, check_sharding
 from rlenv.trainers.rl.policy import Policy
 from rlenv.trainers.rl.settings import OnPolicySettings
 from rlenv.trainers.sft import demonstrations
-from rlenv.trainers.sft.validation import HeldOut
+from rlenv.trainers.sft.validation import PolicyEvaluator
 
 from .support import SETTINGS, Varied
 
@@ -101,7 +101,7 @@ def test_sft_scores_validation_tasks(context):
 
     model, tokenizer = checkpoint.load(context.source, device="cpu")
     chat = rlenv.models.chat_format.ChatFormat(tokenizer)
-    held_out = HeldOut(context, model, chat, tasks=20, max_tokens=8)
+    held_out = PolicyEvaluator(context, model, chat, tasks=20, max_tokens=8)
     assert {task.split for task in held_out.tasks} == {"validation"}
 
 

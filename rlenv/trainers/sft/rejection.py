@@ -32,7 +32,7 @@ from rlenv.trainers.common.trl_stage import Part
 from rlenv.trainers.sft import fit
 from rlenv.trainers.sft.rows import IGNORED, TokenRow
 from rlenv.trainers.sft.settings import FitSettings
-from rlenv.trainers.sft.validation import HeldOut
+from rlenv.trainers.sft.validation import PolicyEvaluator
 
 
 class RejectionSettings(FitSettings):
@@ -251,7 +251,7 @@ def _fitted(
     model, tokenizer = checkpoint.load(source, device=part.device)
     chat = ChatFormat(tokenizer, source)
     model = fit.prepare(model, chat, s, part.seed)
-    player = HeldOut(part, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
+    player = PolicyEvaluator(part, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
     trainer = fit.make_trainer(s, part, model, tokenizer, rows)
     steps = s.steps(len(trainer.train_dataset))
     part.display.expect(part.before + steps * rounds_left)

@@ -173,7 +173,7 @@ def _look(
     """Return what measures the model as it is fitted."""
     player = None
     if context.env is not None:
-        player = validation.HeldOut(
+        player = validation.PolicyEvaluator(
             context,
             model,
             chat,
