@@ -51,7 +51,7 @@ stages:
   pretrain: {{corpus: [tasks], tasks: 500, steps: 30, batch_size: 16, length: 32}}
   sft: {{demonstrations: 2000, batch_size: 64}}
   grpo: {{groups: 16, group_size: 8, steps: 5, max_tokens: 4, eval_every: 100, eval_tasks: 4,
-          schedule: linear, keep_episodes: 0}}
+          schedule: linear, kl: {{coefficient: 0.05}}}}
 """
 
 Watcher = Callable[[FrameType, str, Any], None]
