@@ -41,7 +41,7 @@ class Guess(rlenv.TextEnv):
         """Return what changes the tasks."""
         return {"history": self.history}
 
-    def respond(self, task: rlenv.Task, reply: str) -> str | rlenv.core.env.Response:
+    def respond(self, task: rlenv.Task, reply: str) -> str | rlenv.core.episode.StepResult:
         """Say where the number lies."""
         guess = rlenv.parsing.integer(reply)
         if guess is None:

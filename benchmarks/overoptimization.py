@@ -6,7 +6,7 @@
 As in Gao et al. 2022, a gold reward that is known labels the comparisons, a proxy reward model
 learns from them, and a policy is trained on the proxy while the gold reward is only measured. Here
 the gold reward is a program (`bouquet.py`). For each number of comparisons GRPO runs twice: on and
-on, and with `signs: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md` and
+on, and with `alarms: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md` and
 `.svg`: the proxy's and the gold reward on held-out tasks over the root of the KL from the policy
 that was fine-tuned. A run that is finished is read and not trained again.
 """
@@ -61,9 +61,9 @@ GRPO = {
     "max_tokens": MOST_TOKENS,
     "eval_every": 5,
     "eval_tasks": 200,
-    "gold": "rule",
+    "gold_component": "rule",
 }
-STOPPING = {"signs": {"gold": "stop"}, "keep_best": "rule"}
+STOPPING = {"alarms": {"gold": "stop"}, "keep_best": "rule"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Curve:
         proxy: mean reward of the reward model.
         gold: mean gold reward.
         accuracy: of the proxy on held-out comparisons.
-        kept: gold reward of the weights that were kept where the sign stops the stage.
+        kept: gold reward of the weights that were kept where the alarm stops the stage.
         stopped: the step at which that was.
     """
 
@@ -236,7 +236,7 @@ def page(curves: Sequence[Curve], steps: int) -> str:
         "the gold reward had its peak, and the gold reward lower.",
         "",
         "| comparisons | seed | proxy's accuracy, held out | gold at first | at its peak (step, "
-        "root of KL) | in the end | proxy at first, at the gold peak, in the end | with `signs: "
+        "root of KL) | in the end | proxy at first, at the gold peak, in the end | with `alarms: "
         "{gold: stop}`: kept, stopped at |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]

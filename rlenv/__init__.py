@@ -20,9 +20,9 @@ _PUBLIC = {
     "decontaminate": "rlenv.data.decontamination",
     "SingleTurnEnv": "rlenv.core.env",
     "TextEnv": "rlenv.core.env",
-    "UnicodeText": "rlenv.core.spaces",
-    "done": "rlenv.core.step_result",
-    "turn": "rlenv.core.step_result",
+    "UnicodeText": "rlenv.core.episode",
+    "done": "rlenv.core.episode",
+    "turn": "rlenv.core.episode",
     "EnvSpec": "rlenv.core.registry",
     "make": "rlenv.core.registry",
     "register": "rlenv.core.registry",
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from rlenv.common.errors import UserError as UserError
     from rlenv.core.env import SingleTurnEnv as SingleTurnEnv
     from rlenv.core.env import TextEnv as TextEnv
+    from rlenv.core.episode import UnicodeText as UnicodeText
+    from rlenv.core.episode import done as done
+    from rlenv.core.episode import turn as turn
     from rlenv.core.registry import EnvSpec as EnvSpec
     from rlenv.core.registry import make as make
     from rlenv.core.registry import register as register
@@ -59,9 +62,6 @@ if TYPE_CHECKING:
     from rlenv.core.registry import spec as spec
     from rlenv.core.reward import Reward as Reward
     from rlenv.core.reward import Rubric as Rubric
-    from rlenv.core.spaces import UnicodeText as UnicodeText
-    from rlenv.core.step_result import done as done
-    from rlenv.core.step_result import turn as turn
     from rlenv.core.task import GeneratedTasks as GeneratedTasks
     from rlenv.core.task import RowTasks as RowTasks
     from rlenv.core.task import Task as Task

@@ -153,7 +153,7 @@ def from_environment(
         `reward`, `components`, `verified`.
     """
     from rlenv.rollouts.rollout import EnvPool, play
-    from rlenv.rollouts.verified import verified
+    from rlenv.trainers.sft.rejection import solved_episodes
 
     pool = EnvPool(lambda: registry.make(ref, split="train", **options))
     env = pool.take(1)[0]
@@ -170,7 +170,7 @@ def from_environment(
         max_length=max_length,
     )
     name = registry.spec(ref).id
-    for t in verified(groups, solved_at=env.solved_at, keep=keep):
+    for t in solved_episodes(groups, solved_at=env.solved_at, keep=keep):
         yield {
             "messages": [dict(message) for message in t.messages],
             "made": {

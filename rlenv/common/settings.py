@@ -26,14 +26,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _rising(part: tuple[float, float]) -> tuple[float, float]:
-    if not 0 <= part[0] < part[1] <= 1:
-        raise PydanticCustomError("part", "two rising numbers from 0 to 1 make a part of the tasks")
-    return part
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= ends[0] < ends[1] <= 1:
+        raise PydanticCustomError("range", "two rising numbers from 0 to 1 make a range of tasks")
+    return ends
 
 
 # of the tasks of a split, by their content; see `TaskSet.part`
-TaskPart = Annotated[tuple[float, float], AfterValidator(_rising)]
+TaskRange = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 Section = TypeVar("Section", bound=BaseModel)

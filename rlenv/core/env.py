@@ -18,11 +18,9 @@ import gymnasium
 import numpy as np
 
 from rlenv.common.errors import UserError, did_you_mean
-from rlenv.core.episode_rngs import Generators
+from rlenv.core.episode import EpisodeRNGs, StepResult, UnicodeText, done, turn
 from rlenv.core.reward import Reward, Rubric
 from rlenv.core.rows import Rows, column, load_rows
-from rlenv.core.spaces import UnicodeText
-from rlenv.core.step_result import Response, done, turn
 from rlenv.core.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
 
 if TYPE_CHECKING:
@@ -101,7 +99,7 @@ class TextEnv(gymnasium.Env[str, str]):
         if tasks is not None:
             self.tasks = tasks
         self.task: Task | None = None
-        self._generators = Generators()
+        self._rngs = EpisodeRNGs()
         self._messages: list[Message] = []
         self._turns = 0
         self._running = False
@@ -109,25 +107,25 @@ class TextEnv(gymnasium.Env[str, str]):
     @property
     def random(self) -> Random:
         """This episode's own generator, the same in all rollouts of a group."""
-        return self._generators.of_episode
+        return self._rngs.of_episode
 
     # Where Gymnasium keeps the generator that it shows as `np_random`, and its seed
 
     @property
     def _np_random(self) -> np.random.Generator | None:
-        return self._generators.of_env
+        return self._rngs.of_env
 
     @_np_random.setter
     def _np_random(self, generator: np.random.Generator | None) -> None:
-        self._generators.of_env = generator
+        self._rngs.of_env = generator
 
     @property
     def _np_random_seed(self) -> int | None:
-        return self._generators.seed
+        return self._rngs.seed
 
     @_np_random_seed.setter
     def _np_random_seed(self, seed: int | None) -> None:
-        self._generators.seed = seed
+        self._rngs.seed = seed
 
     @cached_property
     def tasks(self) -> TaskSet:
@@ -173,7 +171,7 @@ class TextEnv(gymnasium.Env[str, str]):
         """Return the bytes that its models keep, by what they are; by default there are none."""
         return {}
 
-    def respond(self, task: Task, reply: str) -> str | Response:
+    def respond(self, task: Task, reply: str) -> str | StepResult:
         """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
         raise NotImplementedError(f"{type(self).__name__} needs respond(task, reply)")
 
@@ -263,7 +261,7 @@ class TextEnv(gymnasium.Env[str, str]):
         Returns:
             The first observation, and info with `messages`, `task_key` and `turn`.
         """
-        self._generators.begin_episode(seed)
+        self._rngs.begin_episode(seed)
         chosen = (options or {}).get("task")
         task = chosen if chosen is not None else self.tasks.sample(self.random)
         self.task = task
@@ -320,7 +318,7 @@ class TextEnv(gymnasium.Env[str, str]):
                 )
         return made
 
-    def _ask(self, task: Task, reply: str) -> Response:
+    def _ask(self, task: Task, reply: str) -> StepResult:
         """Call the author's `respond`; a bug in there costs this episode, not the run."""
         try:
             answer = self.respond(task, reply)
@@ -354,7 +352,7 @@ class SingleTurnEnv(TextEnv):
         **kwargs: see `TextEnv`.
     """
 
-    def respond(self, task: Task, reply: str) -> Response:
+    def respond(self, task: Task, reply: str) -> StepResult:
         """Score the reply and end the episode."""
         return done(reward=self.score(task, reply))
 

@@ -6,7 +6,11 @@ from typing import Any, Protocol
 
 
 class PolicyChat(Protocol):
-    """How the policy reads and writes; `rlenv.models.chat_format.ChatFormat` is one."""
+    """How the policy reads and writes.
+
+    `rlenv.models.chat_format.ChatFormat` is one, and so is the policy of an on-policy stage, which
+    has a `backbone` beside: a `rlenv.models.shared_backbone.SharedBackbone`, or None.
+    """
 
     @property
     def tokenizer(self) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rlenv import parsing
 from rlenv.common.errors import UserError
 from rlenv.core.env import TextEnv
-from rlenv.core.step_result import Response, done, turn
+from rlenv.core.episode import StepResult, done, turn
 from rlenv.core.task import Message, Task
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -187,7 +187,7 @@ class ToolEnv(TextEnv):
         self._called = 0
         return super().reset(seed=seed, options=options)
 
-    def respond(self, task: Task, reply: str) -> Response:
+    def respond(self, task: Task, reply: str) -> StepResult:
         """Run the calls of a reply, or judge it where it has none."""
         calls = parsing.tool_calls(reply)
         if not calls:

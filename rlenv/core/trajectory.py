@@ -6,7 +6,9 @@ are what the policy read and sampled, never re-tokenized.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, Task
@@ -48,6 +50,28 @@ class Trajectory:
     def sampled_tokens(self) -> int:
         """How many tokens the policy sampled."""
         return sum(self.loss_mask)
+
+    def record(self, advantages: Sequence[float] | None = None) -> dict[str, Any]:
+        """Return the episode as plain values, as `episodes.jsonl` keeps it.
+
+        Args:
+            advantages: the mean advantage of each turn's tokens; None if it was not trained on.
+        """
+        reward = self.reward
+        return {
+            "task_key": self.task.key,
+            "prompt": self.task.question,
+            "reply": self.reply,
+            "messages": [dict(m) for m in self.messages],
+            "reward": reward.value if reward.judged else None,
+            "components": dict(reward.components),
+            "turn_rewards": list(self.turn_rewards),
+            "advantages": None if advantages is None else list(advantages),
+            "status": reward.status,
+            "detail": reward.detail,
+            "truncated": self.truncated,
+            "tokens": self.sampled_tokens,
+        }
 
 
 @dataclass

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from rlenv.engines.base import Completion, Engine, Request, Sampling
-from rlenv.engines.local import Sampler, evaluating
-from rlenv.engines.stops import Stops
+from rlenv.engines.local import evaluating
+from rlenv.engines.sampling import Sampler, Stops
 
 
 class TransformersEngine(Engine):

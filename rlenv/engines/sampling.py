@@ -1,16 +1,18 @@
-"""Choosing tokens: filters, seeded draws, and the logprobs of the distribution drawn from."""
+"""Sampling: filters, seeded draws, the logprobs of what was drawn from, and when it is over."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from rlenv.engines.base import Sampling
+from rlenv.engines.base import Completion, Request, Sampling
 
+_BLOCK = 64  # positions for which there is room, and random numbers, made at a time
 _RUN = 32  # tokens whose probabilities are added up at a time
 _BELOW_ONE = 1 - 2.0**-23
 _LIKELY = 256  # a nucleus is mostly smaller, and finding so many costs less than sorting all
@@ -129,3 +131,123 @@ def _place(weights: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     place = torch.searchsorted(upto, target, right=True)
     left = target - upto.gather(-1, place) + weights.gather(-1, place)
     return place, left.clamp_(min=0.0)
+
+
+class Stops:
+    """Stop tokens and stop texts.
+
+    Args:
+        ids: tokens that end a completion.
+        texts: texts that end it.
+        tokenizer: to read texts with.
+
+    Raises:
+        ValueError: there are texts but no tokenizer.
+    """
+
+    def __init__(
+        self, ids: Sequence[int], texts: Sequence[str] = (), tokenizer: Any = None
+    ) -> None:
+        if texts and tokenizer is None:
+            raise ValueError("an engine needs a tokenizer to stop at a text")
+        self._ids = np.array(sorted(ids), dtype=np.int64)
+        self._texts = texts
+        self._tokenizer = tokenizer
+        self._closes: dict[int, bool] = {}  # whether a token can be the last of a stop text
+
+    def ended(self, tokens: np.ndarray) -> np.ndarray:
+        """Return which of the newest tokens (B,) are stop tokens."""
+        if len(self._ids) == 1:
+            return tokens == self._ids[0]
+        return np.isin(tokens, self._ids)
+
+    def may_close(self, token: int) -> bool:
+        """Return whether a token may be the last of a stop text."""
+        if not self._texts:
+            return False
+        if token not in self._closes:
+            text = self._tokenizer.decode([token])
+            # a token of a few bytes shows as a replacement character and may be part of anything
+            self._closes[token] = "\ufffd" in text or any(t[-1] in text for t in self._texts)
+        return self._closes[token]
+
+    def said(self, ids: Sequence[int]) -> bool:
+        """Return whether a completion holds a stop text."""
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return any(stop in text for stop in self._texts)
+
+
+class Sampler:
+    """Chooses the tokens of completions, position by position, and takes them down.
+
+    Args:
+        requests: one a row.
+        sampling: how to sample.
+        stops: what ends a completion.
+
+    Attributes:
+        running: (rows,) which completions go on.
+        ended: the requests whose completions ended at the last position.
+    """
+
+    def __init__(self, requests: Sequence[Request], sampling: Sampling, stops: Stops) -> None:
+        count = len(requests)
+        self._sampling, self._stops = sampling, stops
+        self._limits = np.array([request.limit(sampling) for request in requests])
+        self._seeds = np.array([request.seed for request in requests], dtype=np.uint64)
+        self._row = np.arange(count)  # for each row that is decoded, its request
+        self._position = 0
+        # blocks of _BLOCK positions: random numbers to draw with, and by request what was drawn
+        self._draws = torch.empty(count, 0)
+        self._ids: list[np.ndarray] = []
+        self._logprobs: list[np.ndarray] = []
+        self._lengths = np.zeros(count, dtype=np.int64)
+        self._stopped = np.zeros(count, dtype=bool)
+        self.running = np.ones(count, dtype=bool)
+        self.ended: list[int] = []
+
+    def next(self, logits: Tensor) -> Tensor:
+        """Choose the next token of each row (rows,), given the logits (rows, V)."""
+        column = self._position % _BLOCK
+        if column == 0:
+            self._draws = uniforms(self._seeds, _BLOCK, start=self._position)
+            shape = (len(self._seeds), _BLOCK)
+            self._ids.append(np.zeros(shape, dtype=np.int64))
+            self._logprobs.append(np.zeros(shape, dtype=np.float32))
+        uniform = self._draws[:, column][torch.from_numpy(self._row)]
+        tokens, logprobs = choose(logits, self._sampling, uniform.to(logits.device))
+        ids = tokens.cpu().numpy()
+        self._ids[-1][self._row, column] = ids
+        self._logprobs[-1][self._row, column] = logprobs.cpu().numpy()
+        self._position += 1
+        stopped = self._stops.ended(ids)
+        if self._sampling.stop:
+            for n in np.flatnonzero(self.running & ~stopped):
+                stopped[n] = self._stops.may_close(int(ids[n])) and self._stops.said(
+                    _said(self._ids, self._row[n], self._position)
+                )
+        ended = self.running & (stopped | (self._limits[self._row] == self._position))
+        requests = self._row[ended]
+        self._lengths[requests] = self._position
+        self._stopped[requests] = stopped[ended]
+        self.running = self.running & ~ended
+        self.ended = requests.tolist()
+        return tokens
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with some rows only, in the order given."""
+        self._row, self.running = self._row[rows], self.running[rows]
+
+    def completion(self, request: int) -> Completion:
+        """Return what was sampled for a request, which has ended."""
+        length = int(self._lengths[request])
+        return Completion(
+            _said(self._ids, request, length),
+            _said(self._logprobs, request, length),
+            bool(self._stopped[request]),
+        )
+
+
+def _said(blocks: Sequence[np.ndarray], request: int, length: int) -> list[Any]:
+    """Read the first positions of a request out of blocks of (requests, _BLOCK)."""
+    return [value for block in blocks for value in block[request].tolist()][:length]

@@ -17,7 +17,7 @@ import numpy as np
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
 from rlenv.engines.export import Export, exports
-from rlenv.engines.stops import Stops
+from rlenv.engines.sampling import Stops
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import rlenv
 from rlenv.core import registry
-from rlenv.core.step_result import Response
+from rlenv.core.episode import StepResult
 from rlenv.core.task import Message, TaskSet, check_split
 
 _MEMBER = "mix_member"  # in a task's metadata: which environment it comes from
@@ -137,7 +137,7 @@ class Mix(rlenv.TextEnv):
         if self._playing is not None:
             self._playing.announce(reply)
 
-    def respond(self, task: rlenv.Task, reply: str) -> Response:
+    def respond(self, task: rlenv.Task, reply: str) -> StepResult:
         """Play the member's turn; running out of its own turns ends the episode."""
         assert self._playing is not None
         text, _, terminated, truncated, info = self._playing.step(reply)

@@ -8,7 +8,6 @@ Over-optimisation shows how far such a reward can be trusted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,10 +18,12 @@ from rlenv.environments.prompted import Prompted
 if TYPE_CHECKING:
     from rlenv.core.protocols import PolicyChat
     from rlenv.models.reward_model import RewardModel
+    from rlenv.models.shared_backbone import SharedBackbone
 
 Combine = Literal["mean", "lowest", "cautious"]
 
 _REMEMBERED = 20_000  # scores
+_MODELS = 4  # that stay loaded
 _DIGITS = 4  # scores differ beyond them with what else is in a batch
 
 
@@ -105,17 +106,18 @@ class RewardModelEnv(Prompted):
     @property
     def scorer(self) -> Scorer:
         """The reward model, loaded once in a process."""
-        found = _scorer(self.sources, self.device, _changed(self.sources))
-        if not found.model.alive:
-            _scorer.cache_clear()
-            return self.scorer
-        return found
+        return _scorer(self.sources, self.device, backbone=None)
 
     def meet(self, chat: PolicyChat) -> None:
-        """Refuse a policy with another tokenizer than the reward model's."""
+        """Load the reward model on the policy's backbone where the two have the same one.
+
+        Raises:
+            rlenv.UserError: the policy has another tokenizer than the reward model.
+        """
         from rlenv.models.reward_model import check_same_tokenizer
 
-        ours = self.scorer.model.chat
+        backbone = getattr(chat, "backbone", None)
+        ours = _scorer(self.sources, self.device, backbone=backbone).model.chat
         check_same_tokenizer(chat.tokenizer, chat.source, ours.tokenizer, self.sources[0])
 
     def memory(self) -> dict[str, int]:
@@ -178,11 +180,19 @@ def _check_those_there(sources: Sequence[str]) -> None:
             check_checkpoint(source)
 
 
-@lru_cache(maxsize=4)
-def _scorer(sources: tuple[str, ...], device: str, changed: int) -> Scorer:
+_loaded: dict[tuple[Any, ...], Scorer] = {}  # all environments of a process use the same ones
+
+
+def _scorer(sources: tuple[str, ...], device: str, *, backbone: SharedBackbone | None) -> Scorer:
+    """Return a reward model, loaded once in a process; again if it was trained anew."""
     from rlenv.models.reward_model import RewardModel
 
-    return Scorer(RewardModel.load(sources, device=device))
+    key = (sources, device, _changed(sources))
+    if key not in _loaded or not _loaded[key].model.alive:
+        while len(_loaded) >= _MODELS:
+            del _loaded[next(iter(_loaded))]  # the oldest
+        _loaded[key] = Scorer(RewardModel.load(sources, device=device, backbone=backbone))
+    return _loaded[key]
 
 
 def _changed(sources: Sequence[str]) -> int:

@@ -107,7 +107,8 @@ def _places(source: str) -> tuple[str, dict[str, Any]]:
         return source, {}
     if find_spec("gguf") is None:
         raise UserError(
-            f"reading {source} takes the package gguf; install it with: pip install 'verifiable-rl[gguf]'"
+            f"reading {source} takes the package gguf; install it with: "
+            "pip install 'verifiable-rl[gguf]'"
         )
     path = Path(source).expanduser()
     return str(path.parent), {"gguf_file": path.name}

@@ -13,9 +13,10 @@ from torch import Tensor
 from rlenv.common.errors import UserError
 from rlenv.core.task import Message
 from rlenv.engines.local import evaluating
-from rlenv.models import checkpoint, shared_backbone
+from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
 from rlenv.models.checkpoint_folder import local_checkpoint
+from rlenv.models.shared_backbone import AdapterScorer, SharedBackbone
 
 MEMBER = "member-*"  # folders in a checkpoint that hold the other models of its ensemble
 _TOKENS = 16_384  # in a forward pass, padding included
@@ -83,17 +84,29 @@ class RewardModel:
         )
 
     @classmethod
-    def load(cls, sources: str | Sequence[str], *, device: str = "auto") -> RewardModel:
+    def load(
+        cls,
+        sources: str | Sequence[str],
+        *,
+        device: str = "auto",
+        backbone: SharedBackbone | None = None,
+    ) -> RewardModel:
         """Load a checkpoint folder or hub id, or several as an ensemble.
 
         A folder that a reward stage left with several members is an ensemble by itself.
+
+        Args:
+            sources: where they are.
+            device: where to compute, or `auto`.
+            backbone: of a policy that is being trained. Models that were trained with adapters
+                from the same checkpoint share it.
 
         Raises:
             UserError: one of them is no reward model, or their tokenizers differ.
         """
         named = [sources] if isinstance(sources, str) else list(sources)
         every = [one for source in named for one in members_of(source)]
-        loaded = [_shared(source) or load_scorer(source, device) for source in every]
+        loaded = [_on(backbone, source) or load_scorer(source, device) for source in every]
         tokenizer = loaded[0][1]
         for source, (_, other) in zip(every[1:], loaded[1:], strict=True):
             check_same_tokenizer(tokenizer, every[0], other, source)
@@ -133,12 +146,15 @@ class RewardModel:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be used; a policy whose trunk it shares may be gone."""
-        return all(model.alive for model in self.members if _borrowed(model))
+        """Whether it can be used; a policy whose backbone it shares may be gone."""
+        return all(model.alive for model in self.members if isinstance(model, AdapterScorer))
 
     def bytes(self) -> int:
         """Return how much memory the weights take that no policy shares."""
-        own = (m.own_parameters() if _borrowed(m) else m.parameters() for m in self.members)
+        own = (
+            m.own_parameters() if isinstance(m, AdapterScorer) else m.parameters()
+            for m in self.members
+        )
         return sum(p.numel() * p.element_size() for weights in own for p in weights)
 
     @property
@@ -147,15 +163,11 @@ class RewardModel:
         return int(self.members[0].config.pad_token_id)
 
 
-def _shared(source: str) -> tuple[Any, Any] | None:
-    """Return a reward model on the trunk of the policy that is being trained, if they share one."""
+def _on(backbone: SharedBackbone | None, source: str) -> tuple[Any, Any] | None:
+    """Return a reward model on a backbone, and its tokenizer, if the two go together."""
     check_checkpoint(source)
-    borrowed = shared_backbone.borrow(source)
-    return None if borrowed is None else (borrowed, checkpoint.load_tokenizer(source))
-
-
-def _borrowed(model: Any) -> bool:
-    return isinstance(model, shared_backbone.BorrowedTrunk)
+    scorer = None if backbone is None else backbone.acquire(source)
+    return None if scorer is None else (scorer, checkpoint.load_tokenizer(source))
 
 
 def members_of(source: str) -> list[str]:

@@ -1,8 +1,9 @@
-"""One trunk for several models: a reward model's adapter beside that of the policy.
+"""One backbone for several models: a reward model's adapter beside that of the policy.
 
 With LoRA the policy, its reference, its value head and the reward model differ in small matrices
-only. A policy that is trained with adapters offers its model here; a reward model that was trained
-with adapters from the same checkpoint adds its own to it, and is used by switching between them.
+only. A policy that is trained with adapters registers its model as a `SharedBackbone`; a reward
+model that was trained with adapters from the same checkpoint adds its own to it, and is used by
+switching between them.
 """
 
 from __future__ import annotations
@@ -21,58 +22,62 @@ from transformers.utils import ModelOutput
 ADAPTER = "adapter"  # folder in a reward model's checkpoint
 _NAME = "reward"  # of the adapter in the model that is shared
 
-_offered: dict[str, weakref.ref[Any]] = {}
 
+class SharedBackbone:
+    """A policy's backbone, which reward models may share while the policy is trained.
 
-def offer(source: str, model: Any) -> None:
-    """Let reward models share a policy's trunk.
-
-    Args:
-        source: the checkpoint that its trunk was loaded from and stays.
-        model: the policy, wrapped by peft.
-    """
-    _offered[_place(source)] = weakref.ref(model)
-
-
-def withdraw(model: Any) -> None:
-    """End the sharing of a policy's trunk, before its adapters are merged."""
-    for place in [place for place, offered in _offered.items() if offered() is model]:
-        del _offered[place]
-
-
-def borrow(reward_model: str) -> BorrowedTrunk | None:
-    """Return a reward model on the trunk of a policy that is being trained.
+    Whoever trains the policy registers it by making one of these, hands it to what judges the
+    policy's replies, and releases it before the policy's adapters are merged.
 
     Args:
-        reward_model: its checkpoint folder.
-
-    Returns:
-        None where it has no adapter, or no policy with the same trunk was offered.
+        source: the checkpoint that the backbone was loaded from and stays.
+        model: the policy, a causal LM wrapped by peft.
     """
-    folder = Path(reward_model).expanduser() / ADAPTER
-    if not (folder / "adapter_config.json").is_file():
-        return None
-    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    offered = _offered.get(_place(settings["base_model_name_or_path"]), lambda: None)()
-    return None if offered is None else BorrowedTrunk(offered, folder)
+
+    def __init__(self, source: str, model: Any) -> None:
+        self.source = source
+        self.model: Any = model
+
+    def acquire(self, reward_model: str) -> AdapterScorer | None:
+        """Return a reward model on this backbone.
+
+        Args:
+            reward_model: its checkpoint folder.
+
+        Returns:
+            None where it has no adapter, or was trained from another checkpoint, or the backbone
+            was released.
+        """
+        folder = Path(reward_model).expanduser() / ADAPTER
+        if self.model is None or not (folder / "adapter_config.json").is_file():
+            return None
+        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        if _resolved(settings["base_model_name_or_path"]) != _resolved(self.source):
+            return None
+        return AdapterScorer(self, folder)
+
+    def release(self) -> None:
+        """End the sharing; the reward models on it can't be used any more."""
+        self.model = None
 
 
-class BorrowedTrunk(nn.Module):
-    """A reward model that is an adapter and a head on the trunk of a policy.
+class AdapterScorer(nn.Module):
+    """A reward model that is an adapter and a head on the backbone of a policy.
 
     It is called as a sequence classification model of transformers is.
 
     Args:
-        policy: a causal LM wrapped by peft.
+        backbone: the policy's; it must outlive this.
         folder: the reward model's adapter.
     """
 
-    def __init__(self, policy: Any, folder: Path) -> None:
+    def __init__(self, backbone: SharedBackbone, folder: Path) -> None:
         from peft import PeftConfig, set_peft_model_state_dict
         from safetensors.torch import load_file
 
         super().__init__()
-        self._policy: Any = weakref.ref(policy)  # the policy owns it, this only borrows
+        policy = backbone.model
+        self._backbone = weakref.ref(backbone)  # else a cache of scorers would keep the policy
         weights = load_file(folder / "adapter_model.safetensors")
         (name,) = [name for name in weights if name.endswith("score.weight")]
         self.head = nn.Parameter(weights.pop(name).to(policy.device), requires_grad=False)  # (1, H)
@@ -84,26 +89,30 @@ class BorrowedTrunk(nn.Module):
 
     @property
     def alive(self) -> bool:
-        """Whether the policy still shares its trunk."""
-        policy = self._policy()
-        return policy is not None and any(o() is policy for o in _offered.values())
+        """Whether the policy still shares its backbone."""
+        return self._policy is not None
+
+    @property
+    def _policy(self) -> Any:
+        backbone = self._backbone()
+        return None if backbone is None else backbone.model
 
     @property
     def config(self) -> Any:
-        """The trunk's configuration."""
-        return self._policy().config
+        """The backbone's configuration."""
+        return self._policy.config
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self._policy().device
+        return self._policy.device
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, use_cache: bool) -> ModelOutput:
         """Score conversations (B, T), padded on the right; returns logits (B, 1)."""
-        policy = self._policy()
+        policy = self._policy
         with _switched(policy, self.adapter):
-            trunk = policy.get_base_model().base_model
-            hidden = trunk(
+            backbone = policy.get_base_model().base_model
+            hidden = backbone(
                 input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache
             ).last_hidden_state
         last = hidden[torch.arange(len(hidden), device=hidden.device), attention_mask.sum(1) - 1]
@@ -112,7 +121,7 @@ class BorrowedTrunk(nn.Module):
     def own_parameters(self) -> Iterator[Tensor]:
         """Yield the weights that are not the policy's."""
         yield self.head
-        for name, weight in self._policy().named_parameters():
+        for name, weight in self._policy.named_parameters():
             if f".{self.adapter}." in name:
                 yield weight
 
@@ -135,6 +144,6 @@ def _switched(policy: Any, adapter: str) -> Iterator[None]:
             weight.requires_grad = True
 
 
-def _place(source: str) -> str:
+def _resolved(source: str) -> str:
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

@@ -45,8 +45,8 @@ class Processes:
         """Return the main one's value."""
         return value
 
-    def part(self) -> None:
-        """Go separate ways; nothing can be exchanged after it."""
+    def shutdown(self) -> None:
+        """Leave the group of processes; nothing can be exchanged after it."""
 
 
 class LaunchedProcesses(Processes):
@@ -95,8 +95,8 @@ class LaunchedProcesses(Processes):
         broadcast_object_list(holder)
         return holder[0]
 
-    def part(self) -> None:
-        """See `Processes.part`."""
+    def shutdown(self) -> None:
+        """See `Processes.shutdown`."""
         self._state.destroy_process_group()
 
 

@@ -141,7 +141,7 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
                 _run_stage(item, context)
             if item.stage.gives != SIDE_PRODUCT:
                 source = str(folder.checkpoint(item.name))
-        processes.part()
+        processes.shutdown()
         if not processes.main:
             return
         from rlenv.reports.run_report import write_report

@@ -105,7 +105,7 @@ def test_what_was_announced_is_scored_at_once(models, monkeypatch):
     assert sizes[0] > len(envs)  # the references too
     from rlenv.environments import reward_model
 
-    reward_model._scorer.cache_clear()
+    reward_model._loaded.clear()
     for number, (task, value) in enumerate(zip(tasks, together, strict=True)):
         alone.reset(seed=0, options={"task": task})
         assert alone.step(f"batched {number}")[1] == pytest.approx(value, abs=3e-4)

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenv.engines.base import Request, Sampling, mix
-from rlenv.engines.sampling import choose, distribution, uniforms
-from rlenv.engines.stops import Stops
+from rlenv.engines.sampling import Stops, choose, distribution, uniforms
 
 
 def test_draws_follow_the_distribution():

@@ -202,7 +202,7 @@ def test_two_adapters():
 
 
 def test_large_layers_are_called_not_copied(monkeypatch):
-    monkeypatch.setattr("rlenv.engines.native.weights._JOIN_BELOW", 0)
+    monkeypatch.setattr("rlenv.engines.native.model._JOIN_BELOW", 0)
     wrapped = lora(model_of("qwen3"))
     engine = NativeEngine(wrapped, stop_ids=STOP)
     talks = {n: [n + 1, 5] for n in range(3)}

@@ -13,8 +13,8 @@ from rlenv.engines import vllm
 from rlenv.engines.base import Engine, Request, Sampling
 from rlenv.engines.export import exports
 from rlenv.engines.native import NativeEngine
+from rlenv.engines.sampling import Stops
 from rlenv.engines.settings import EngineSettings
-from rlenv.engines.stops import Stops
 from rlenv.engines.vllm import VLLMEngine, completion, connect
 from rlenv.models import checkpoint
 from rlenv.run import config

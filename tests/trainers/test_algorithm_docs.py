@@ -5,7 +5,7 @@ import re
 from rlenv.trainers.common.lora import LoRASettings
 from rlenv.trainers.rl import algorithms
 from rlenv.trainers.rl.kl import KLSettings
-from rlenv.trainers.rl.monitors import SIGNS
+from rlenv.trainers.rl.monitors import ALARMS
 from rlenv.trainers.rl.settings import CriticSettings, OnPolicySettings, OverlongSettings
 from tests.conftest import ROOT
 
@@ -66,9 +66,9 @@ def test_the_defaults_are_those_there_are():
 
 def test_every_warning_is_in_the_table():
     seen_by = {row[0].strip("`"): row[2] for row in rows("What the log says")}
-    assert sorted(seen_by) == sorted(SIGNS)
-    for name, sign in SIGNS.items():
-        metric = "gold" if name == "gold" else sign.metric
+    assert sorted(seen_by) == sorted(ALARMS)
+    for name, alarm in ALARMS.items():
+        metric = "gold_component" if name == "gold" else alarm.metric
         assert f"`{metric}`" in seen_by[name]
 
 

@@ -165,7 +165,7 @@ def test_what_the_user_sets_goes_before_what_the_algorithm_sets():
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"updates": 3, "groups": 2}, "updates"),
+        ({"minibatches": 3, "groups": 2}, "minibatches"),
         ({"group_size": 1}, "group_size is at least 2"),
         ({"critic": {}}, "grpo has no critic"),
         ({"algorithm": "ppo", "max_refills": 1}, "nothing to refill"),

@@ -8,7 +8,7 @@ import pytest
 import rlenv
 from rlenv.models import checkpoint
 from rlenv.run.stage import Context
-from rlenv.trainers.rl.stage import Loop
+from rlenv.trainers.rl.loop import Loop
 from tests.rlenv.engine_models import model_of
 
 from .support import SETTINGS, hash_of

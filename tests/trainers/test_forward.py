@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rlenv.trainers.rl import shared_prompt
+from rlenv.trainers.rl import forward
 from rlenv.trainers.rl.batch import Batch
 from rlenv.trainers.rl.critic import Critic
 from rlenv.trainers.rl.forward import score, score_values
@@ -37,10 +37,10 @@ def test_sharing_the_prompt_changes_neither_logprobs_nor_gradient(nano, tokenize
     monkey = torch.linspace(-1, 1, batch.mask.numel()).view_as(batch.mask)
     results, gradients = [], []
     layouts = (
-        shared_prompt.unshared(batch),
-        shared_prompt.shared(batch),
-        shared_prompt.shared(batch, longest=12),
-        shared_prompt.shared(batch, longest=1),
+        forward.unshared(batch),
+        forward.shared(batch),
+        forward.shared(batch, longest=12),
+        forward.shared(batch, longest=1),
     )
     assert len(layouts[1].input_ids) < len(layouts[3].input_ids) == len(batch)
     for layout in layouts:
@@ -73,20 +73,20 @@ def test_the_values_of_a_critic_do_not_depend_on_the_layout(nano, tokenizer):
 def test_sharing_is_used_where_it_saves_work_and_only_there(tokenizer):
     prompt = list(range(8, 40))
     together = Batch.of([trajectory(prompt, [[50 + i]]) for i in range(8)])
-    layout = shared_prompt.shared(together)
+    layout = forward.shared(together)
     assert layout.input_ids.shape == (1, 40)
-    assert shared_prompt.pays(layout, together, 64)
+    assert forward.pays(layout, together, 64)
     alone = together.rows(torch.tensor([0]))
-    assert not shared_prompt.pays(shared_prompt.shared(alone), alone, 64)
+    assert not forward.pays(forward.shared(alone), alone, 64)
 
 
 def test_a_long_group_is_cut_into_sequences_of_about_one_length():
     prompt = list(range(8, 40))
     group = Batch.of([trajectory(prompt, [[50 + i] * (10 + i % 3)]) for i in range(16)])
-    whole = shared_prompt.shared(group, longest=10_000)
-    assert shared_prompt.pays(whole, group, 10_000)
-    assert not shared_prompt.pays(whole, group, 1)  # where attention is most of the work
-    layout = shared_prompt.shared(group, longest=32 + 60)
+    whole = forward.shared(group, longest=10_000)
+    assert forward.pays(whole, group, 10_000)
+    assert not forward.pays(whole, group, 1)  # where attention is most of the work
+    layout = forward.shared(group, longest=32 + 60)
     owned = [set(row.tolist()) - {-1, -2} for row in layout.owner]
     assert sorted(row for part in owned for row in part) == list(range(16))
     lengths = (layout.owner > -2).sum(1)
@@ -97,10 +97,10 @@ def test_a_long_group_is_cut_into_sequences_of_about_one_length():
 def test_only_models_with_plain_attention_share(nano):
     from transformers import Gemma3TextConfig, GPT2Config, Qwen2Config
 
-    assert shared_prompt.can_share(nano.config)
-    assert not shared_prompt.can_share(Gemma3TextConfig())
-    assert not shared_prompt.can_share(GPT2Config())
-    assert not shared_prompt.can_share(Qwen2Config(use_sliding_window=True))
+    assert forward.can_share(nano.config)
+    assert not forward.can_share(Gemma3TextConfig())
+    assert not forward.can_share(GPT2Config())
+    assert not forward.can_share(Qwen2Config(use_sliding_window=True))
 
 
 def test_environment_tokens_get_no_gradient_and_the_stop_token_does(nano, tokenizer):

@@ -12,12 +12,12 @@ from rlenv.core.task import place_in_split
 from rlenv.rollouts.demonstrations import demonstrate
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Context
-from rlenv.trainers.rl import experience, rollout_worker
+from rlenv.trainers.rl import advantages, worker
+from rlenv.trainers.rl.loop import Loop, check_sharding
 from rlenv.trainers.rl.policy import Policy
 from rlenv.trainers.rl.settings import OnPolicySettings
-from rlenv.trainers.rl.stage import Loop, check_sharding
 from rlenv.trainers.sft import demonstrations
-from rlenv.trainers.sft.validation import HeldOut
+from rlenv.trainers.sft.validation import PolicyEvaluator
 
 from .support import SETTINGS, Varied
 
@@ -32,7 +32,7 @@ def test_rollouts_play_training_tasks_and_held_out_scores_come_from_validation(
         played.setdefault(split, []).extend(tasks)
         return rlenv.rollouts.rollout.play(pool, engine, chat, tasks, **kwargs)
 
-    monkeypatch.setattr(rollout_worker, "play", recorded)
+    monkeypatch.setattr(worker, "play", recorded)
     Loop(SETTINGS, context).run()
     assert len(played["train"]) == SETTINGS.steps * SETTINGS.groups
     assert {task.split for task in played["train"]} == {"train"}
@@ -47,10 +47,10 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
             played.extend(task.key for task in tasks)
         return rlenv.rollouts.rollout.play(pool, engine, chat, tasks, **kwargs)
 
-    monkeypatch.setattr(rollout_worker, "play", recorded)
-    loop = Loop(SETTINGS.model_copy(update={"part": (0.5, 1.0), "groups": 12}), context)
+    monkeypatch.setattr(worker, "play", recorded)
+    loop = Loop(SETTINGS.model_copy(update={"task_range": (0.5, 1.0), "groups": 12}), context)
     for step in range(3):
-        loop.step(step, looking=False)
+        loop.step(step, with_reference_kl=False)
     assert min(map(place_in_split, played)) >= 0.5
     assert len(set(played)) > 10
 
@@ -61,7 +61,7 @@ def test_rollouts_play_the_part_that_demonstrations_left_out(context, monkeypatc
         lambda env, task, **kwargs: shown.append(task.key) or demonstrate(env, task, **kwargs),
     )
     chat = loop.policy.chat
-    demonstrations.demonstrations(env, chat, 30, seed=0, part=(0.0, 0.5))
+    demonstrations.demonstrations(env, chat, 30, seed=0, task_range=(0.0, 0.5))
     assert max(map(place_in_split, shown)) < 0.5
 
 
@@ -70,19 +70,19 @@ def test_the_precision_of_an_earlier_stage_ends_with_it(context):
     AcceleratorState._reset_state()
     Accelerator(mixed_precision="bf16", cpu=True)  # what the trainer of an SFT stage leaves
     loop = Loop(SETTINGS, context)
-    metrics, _ = loop.step(0, looking=False)
+    metrics, _ = loop.step(0, with_reference_kl=False)
     assert metrics["sampling/sampling_logp_difference/max"] < 1e-3
 
 
 def test_a_clip_of_rewards_reaches_what_is_trained_on(context):
     """Between limits that all rewards lie under, groups differ in nothing."""
     loop = Loop(SETTINGS, context)
-    groups = loop.rollouts.collect(0, loop.experience.teaches).groups
-    assert loop.experience.make(groups, looking=False).batch is not None
+    groups = loop.worker.collect(0, loop.advantages.has_signal).groups
+    assert loop.advantages.estimate(groups, with_reference_kl=False).batch is not None
     above = SETTINGS.model_copy(update={"reward_clip": (5.0, 6.0)})
-    clipped = experience.ExperienceMaker(above, loop.learner, loop.policy.pad)
-    assert clipped.make(groups, looking=False).batch is None
-    assert not clipped.teaches(groups).any()
+    clipped = advantages.AdvantageEstimator(above, loop.learner, loop.policy.pad)
+    assert clipped.estimate(groups, with_reference_kl=False).batch is None
+    assert not clipped.has_signal(groups).any()
 
 
 def test_a_clip_that_leaves_nothing_is_refused():
@@ -90,10 +90,10 @@ def test_a_clip_that_leaves_nothing_is_refused():
         parse(OnPolicySettings, {"steps": 1, "reward_clip": [0.3, 0.3]}, "test", "")
 
 
-@pytest.mark.parametrize("part", [(0.5, 0.5), (0.6, 0.4), (-0.1, 1.0), (0.0, 1.5)])
-def test_a_part_that_is_none_is_refused(part):
-    with pytest.raises(UserError, match="part: two rising numbers from 0 to 1"):
-        parse(OnPolicySettings, {"steps": 1, "part": list(part)}, "test", "")
+@pytest.mark.parametrize("ends", [(0.5, 0.5), (0.6, 0.4), (-0.1, 1.0), (0.0, 1.5)])
+def test_a_range_of_no_tasks_is_refused(ends):
+    with pytest.raises(UserError, match="task_range: two rising numbers from 0 to 1"):
+        parse(OnPolicySettings, {"steps": 1, "task_range": list(ends)}, "test", "")
 
 
 def test_sft_scores_validation_tasks(context):
@@ -101,7 +101,7 @@ def test_sft_scores_validation_tasks(context):
 
     model, tokenizer = checkpoint.load(context.source, device="cpu")
     chat = rlenv.models.chat_format.ChatFormat(tokenizer)
-    held_out = HeldOut(context, model, chat, tasks=20, max_tokens=8)
+    held_out = PolicyEvaluator(context, model, chat, tasks=20, max_tokens=8)
     assert {task.split for task in held_out.tasks} == {"validation"}
 
 
@@ -131,14 +131,14 @@ def test_unjudged_rollouts_are_counted_and_leave_the_batch(context, monkeypatch)
     monkeypatch.setattr(Context, "make_env", lambda self, split, **_: Flaky(split=split))
     loop = Loop(SETTINGS.model_copy(update={"max_grader_errors": 1.0, "groups": 12}), context)
     seen = []
-    real = experience.Batch.of
+    real = advantages.Batch.of
 
     def recorded(trajectories, *args, **kwargs):
         seen.extend(trajectories)
         return real(trajectories, *args, **kwargs)
 
-    monkeypatch.setattr(experience.Batch, "of", recorded)
-    metrics, _ = loop.step(0, looking=True)
+    monkeypatch.setattr(advantages.Batch, "of", recorded)
+    metrics, _ = loop.step(0, with_reference_kl=True)
     assert 0 < metrics["grader_errors"] < 1
     assert 0 < len(seen) <= 48 * (1 - metrics["grader_errors"])
     assert all(t.reward.judged for t in seen)
@@ -149,7 +149,7 @@ def test_too_many_unjudged_rollouts_stop_the_run(context, monkeypatch):
     monkeypatch.setattr(Flaky, "share", 0.9)
     loop = Loop(SETTINGS.model_copy(update={"groups": 12}), context)
     with pytest.raises(RunFailed, match="the judge did not answer"):
-        loop.step(0, looking=False)
+        loop.step(0, with_reference_kl=False)
 
 
 def test_sampled_episodes_are_kept_with_reward_and_advantages(context, monkeypatch):

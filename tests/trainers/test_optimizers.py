@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rlenv.trainers.common import optimizers
-from rlenv.trainers.common.schedule import cosine, warmup_stable_decay
+from rlenv.trainers.common.optimizers import cosine, warmup_stable_decay
 
 
 def a_step(name, model, **changes):

@@ -15,7 +15,8 @@ COMMON = (
     "learning_rate: 1e-3"
 )
 # batches that neither two processes nor the micro-batches divide evenly
-GROUPS = f"{COMMON}, groups: 5, group_size: 3, micro_batch: 4, updates: 2, kl: {{coefficient: 0.1}}"
+GROUPS = f"{COMMON}, groups: 5, group_size: 3, micro_batch: 4, minibatches: 2"
+GROUPS += ", kl: {coefficient: 0.1}"
 CRITIC = f"{COMMON}, groups: 7, micro_batch: 3, kl: {{coefficient: 0.1, place: reward}}"
 STAGES = {
     "grpo": f"grpo: {{{GROUPS}}}",

@@ -13,7 +13,7 @@ from .forks import DieAtCall
 
 # four optimizer steps on each of four rollout batches
 SETTINGS = (
-    "{steps: 4, groups: 4, group_size: 4, updates: 2, epochs: 2, max_tokens: 4, eval_every: 2, "
+    "{steps: 4, groups: 4, group_size: 4, minibatches: 2, epochs: 2, max_tokens: 4, eval_every: 2, "
     "eval_tasks: 4, save_every: 1, learning_rate: 1e-2, kl: {coefficient: 0.1, target: 0.01}}"
 )
 PPO = SETTINGS.replace("kl:", "group_size: 1, groups: 16, critic: {shared: SHARED}, kl:").replace(
@@ -73,7 +73,7 @@ MOMENTS = {
     "before the first step": DieAtCall(OPTIMIZER, "step", 1),
     "between two steps on one batch": DieAtCall(OPTIMIZER, "step", 6, after=True),
     "with gradients but no step": DieAtCall("accelerate:Accelerator", "clip_grad_norm_", 7),
-    "in the middle of a rollout": DieAtCall("rlenv.trainers.rl.rollout_worker", "play", 4),
+    "in the middle of a rollout": DieAtCall("rlenv.trainers.rl.worker", "play", 4),
     "in the middle of a save": DieAtCall("torch", "save", 5),
     "before a save is sealed": DieAtCall("rlenv.trainers.common.checkpointing", "_digests", 2),
     "before a save takes its name": DieAtCall(FOLDER, "rename", 2),

@@ -8,8 +8,8 @@ import torch
 from rlenv.common.errors import RunFailed
 from rlenv.run.stage import Context
 from rlenv.trainers.rl import algorithms
+from rlenv.trainers.rl.loop import Loop
 from rlenv.trainers.rl.settings import OnPolicySettings
-from rlenv.trainers.rl.stage import Loop
 
 from .support import SETTINGS, Numbers, Varied, hash_of
 
@@ -44,33 +44,33 @@ def loop(context, monkeypatch):
 
 
 def test_groups_of_equal_rewards_are_counted_and_left_out(loop):
-    metrics, _ = loop(SometimesEqual, groups=20).step(0, looking=False)
+    metrics, _ = loop(SometimesEqual, groups=20).step(0, with_reference_kl=False)
     assert 0.2 < metrics["frac_reward_zero_std"] < 0.8
     assert metrics["groups/trained"] == pytest.approx(20 * (1 - metrics["frac_reward_zero_std"]))
     assert metrics["groups/refills"] == 0
 
 
 def test_groups_of_equal_rewards_are_refilled_up_to_the_limit(loop):
-    filled, _ = loop(SometimesEqual, groups=10, max_refills=20).step(0, looking=False)
+    filled, _ = loop(SometimesEqual, groups=10, max_refills=20).step(0, with_reference_kl=False)
     assert filled["groups/trained"] == 10
     assert 1 <= filled["groups/refills"] < 20
-    short, _ = loop(SometimesEqual, groups=10, max_refills=1).step(0, looking=False)
+    short, _ = loop(SometimesEqual, groups=10, max_refills=1).step(0, with_reference_kl=False)
     assert short["groups/refills"] == 1
     assert short["groups/trained"] < filled["groups/trained"]
 
 
 def test_a_critic_needs_no_difference_within_a_group(loop):
-    varied, _ = loop(Varied, algorithm="ppo", group_size=1).step(0, looking=False)
+    varied, _ = loop(Varied, algorithm="ppo", group_size=1).step(0, with_reference_kl=False)
     assert varied["frac_reward_zero_std"] == 0
     assert varied["groups/trained"] == SETTINGS.groups
-    equal, _ = loop(Numbers, algorithm="ppo", group_size=1).step(0, looking=False)
+    equal, _ = loop(Numbers, algorithm="ppo", group_size=1).step(0, with_reference_kl=False)
     assert equal["frac_reward_zero_std"] == 1
 
 
 def test_a_step_without_a_difference_changes_nothing(loop):
     made = loop(Numbers, max_refills=2)
     before = {k: v.clone() for k, v in made.policy.model.state_dict().items()}
-    metrics, _ = made.step(0, looking=True)
+    metrics, _ = made.step(0, with_reference_kl=True)
     assert metrics["groups/trained"] == 0
     assert metrics["groups/refills"] == 2
     after = made.policy.model.state_dict()
@@ -78,7 +78,7 @@ def test_a_step_without_a_difference_changes_nothing(loop):
 
 
 def test_a_failed_environment_costs_its_rollout_and_not_the_step(loop):
-    metrics, _ = loop(Crashing, groups=20, max_grader_errors=0.5).step(0, looking=False)
+    metrics, _ = loop(Crashing, groups=20, max_grader_errors=0.5).step(0, with_reference_kl=False)
     assert 0 < metrics["grader_errors"] < 0.4
     assert metrics["groups/trained"] == 20
 
@@ -104,6 +104,6 @@ def test_a_run_that_learns_nothing_says_so_in_words(loop, context, capsys):
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.3])
 def test_the_engines_logprobs_are_the_trainers(loop, temperature):
-    metrics, _ = loop(SometimesEqual, temperature=temperature).step(0, looking=True)
+    metrics, _ = loop(SometimesEqual, temperature=temperature).step(0, with_reference_kl=True)
     assert metrics["sampling/sampling_logp_difference/max"] < 1e-4
     assert metrics["kl"] == pytest.approx(0, abs=1e-6)

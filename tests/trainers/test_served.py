@@ -11,8 +11,9 @@ from rlenv.engines.native import NativeEngine
 from rlenv.engines.settings import EngineSettings
 from rlenv.run.stage import Context
 from rlenv.trainers.rl import policy
+from rlenv.trainers.rl.loop import Loop
 from rlenv.trainers.rl.settings import OnPolicySettings, PPOSettings
-from rlenv.trainers.rl.stage import GRPOStage, Loop, PPOStage
+from rlenv.trainers.rl.stage import GRPOStage, PPOStage
 
 from .support import SETTINGS, Varied
 

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlenv.engines.native.attention import additive
-from rlenv.engines.native.cache import Groups, Own, Segment, exchange, swaps
+from rlenv.engines.native.attention import Prompt, ReadPrompts, ReadToken, ReadTurn, additive
+from rlenv.engines.native.cache import Own, PromptGroups, Segment, exchange, swaps
 from rlenv.engines.native.model import Attend, Decoder
-from rlenv.engines.native.passes import Prompt, ReadPrompts, ReadToken, ReadTurn
 
 _TOKENS = 8192  # in one pass over prompts or turns: bounds what its activations take
 
 
-class Batch:
+class DecodingBatch:
     """Rows that continue prompts, several a prompt.
 
     Rows that run come first: one that has finished changes places with the last that runs, and
@@ -146,7 +145,9 @@ class Batch:
 
     def _prompt_of(self, group: np.ndarray) -> Prompt:
         lengths = self._put(self._lengths[: self._seen])
-        return Prompt(self._prompts, lengths, Groups.of(group, self._seen, self.decoder.device))
+        return Prompt(
+            self._prompts, lengths, PromptGroups.of(group, self._seen, self.decoder.device)
+        )
 
     def _read_prompts(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """Compute the prompts' keys and values; return the logits after each."""

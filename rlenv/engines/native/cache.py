@@ -148,7 +148,7 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Groups:
+class PromptGroups:
     """Where the rows of each group are, so that they attend to their prompt together.
 
     Attributes:
@@ -165,7 +165,7 @@ class Groups:
     places: Tensor
 
     @classmethod
-    def of(cls, group: np.ndarray, count: int, device: torch.device) -> Groups:
+    def of(cls, group: np.ndarray, count: int, device: torch.device) -> PromptGroups:
         """Arrange rows, given the group of each."""
         sizes = np.bincount(group, minlength=count)
         size = int(sizes.max())

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
-from rlenv.engines.local import Sampler, decode, evaluating
-from rlenv.engines.native.batch import Batch
+from rlenv.engines.local import evaluating
+from rlenv.engines.native.batch import DecodingBatch
 from rlenv.engines.native.model import Decoder, unsupported
-from rlenv.engines.stops import Stops
+from rlenv.engines.sampling import Sampler, Stops
 
 
 class NativeEngine(Engine):
@@ -143,7 +143,7 @@ class Talks:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._batch: Batch | None = None
+        self._batch: DecodingBatch | None = None
         self._row: dict[Hashable, int] = {}  # by the conversation's name
         self._read: list[list[int]] = []  # by row; all but the last token that was sampled
 
@@ -160,7 +160,7 @@ class Talks:
         """Read prompts and reply."""
         number: dict[tuple[int, ...], int] = {}
         group = [number.setdefault(tuple(r.token_ids), len(number)) for r in requests]
-        self._batch = Batch(
+        self._batch = DecodingBatch(
             self._decoder,
             list(number),
             np.array(group),
@@ -180,7 +180,7 @@ class Talks:
         return self._reply(self._batch, requests, sampling, stops)
 
     def _reply(
-        self, batch: Batch, requests: Sequence[Request], sampling: Sampling, stops: Stops
+        self, batch: DecodingBatch, requests: Sequence[Request], sampling: Sampling, stops: Stops
     ) -> Iterator[tuple[int, Completion]]:
         read: dict[int, list[int]] = {}
         for n, completion in decode(batch, Sampler(requests, sampling, stops)):
@@ -198,6 +198,23 @@ class Talks:
         """Return what the cache may take after another turn, the prompts counted with each."""
         longest = max(len(r.token_ids) + r.limit(sampling) for r in requests)
         return self._decoder.shape.bytes(longest * len(requests))
+
+
+def decode(batch: DecodingBatch, sampler: Sampler) -> Iterator[tuple[int, Completion]]:
+    """Sample until every row has ended; yield requests' numbers and completions as they do."""
+    logits = batch.logits
+    while True:
+        tokens = sampler.next(logits)
+        for request in sampler.ended:
+            yield request, sampler.completion(request)
+        left = int(sampler.running.sum())
+        if left == 0:
+            return
+        if left < batch.shrink_below * len(sampler.running):
+            kept = batch.keep(sampler.running)
+            sampler.keep(kept)
+            tokens = tokens[torch.from_numpy(kept).to(tokens.device)]
+        logits = batch.step(tokens)
 
 
 def memory(device: torch.device) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 import rlenv
 from rlenv import parsing
+from rlenv.core.episode import StepResult
 from rlenv.core.rows import Rows, column
-from rlenv.core.step_result import Response
 from rlenv.core.task import Message
 from rlenv.environments.code import family
 from rlenv.environments.code.grader import Grader, Judgement, shared_grader
@@ -266,7 +266,7 @@ class CodeRepair(Code):
         """Count the tries."""
         self.tried = 0
 
-    def respond(self, task: rlenv.Task, reply: str) -> Response:
+    def respond(self, task: rlenv.Task, reply: str) -> StepResult:
         """Judge a program, or say what is wrong with it."""
         self.tried += 1
         reward, judgement = self._judge(task, reply)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 import rlenv
 from rlenv import parsing
-from rlenv.core.step_result import Response
+from rlenv.core.episode import StepResult
 from rlenv.core.task import Message, RowTasks, TaskSet
 from rlenv.environments.wordle import words as wordle_words
 from rlenv.environments.wordle.feedback import GREEN, YELLOW, feedback
@@ -161,7 +161,7 @@ class Wordle(rlenv.TextEnv):
         self._used = 0
         self._luck = None
 
-    def respond(self, task: rlenv.Task, reply: str) -> Response:
+    def respond(self, task: rlenv.Task, reply: str) -> StepResult:
         """Mark a guess."""
         guess = read_guess(reply, self.length)
         self._used += 1
@@ -185,7 +185,7 @@ class Wordle(rlenv.TextEnv):
             return as_tiles(guess, marks)
         return marks if self.told == "marks" else with_letters(guess, marks)
 
-    def _refuse(self, task: rlenv.Task, guess: str | None) -> Response:
+    def _refuse(self, task: rlenv.Task, guess: str | None) -> StepResult:
         reward = self._reward(
             solved=False, agrees=False, valid=False, status="ok" if guess else "unparseable"
         )
@@ -211,7 +211,9 @@ class Wordle(rlenv.TextEnv):
         }
         return self.rubric({name: measured[name] for name in self.rubric.weights}, status=status)
 
-    def _answer(self, task: rlenv.Task, text: str, reward: rlenv.Reward, *, over: bool) -> Response:
+    def _answer(
+        self, task: rlenv.Task, text: str, reward: rlenv.Reward, *, over: bool
+    ) -> StepResult:
         left = self.guesses - self._used
         if reward.components.get("solved"):
             return rlenv.done(text, reward)

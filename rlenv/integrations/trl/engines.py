@@ -9,8 +9,8 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.engines.base import Completion, Engine, Request, Sampling, mix
+from rlenv.engines.sampling import Stops
 from rlenv.engines.settings import EngineSettings
-from rlenv.engines.stops import Stops
 from rlenv.models.chat_format import ChatFormat
 
 MakeEngine = Callable[[Any, ChatFormat], Engine]

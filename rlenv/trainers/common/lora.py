@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from pydantic import Field
@@ -9,7 +12,6 @@ from pydantic import Field
 from rlenv.common.errors import UserError, did_you_mean
 from rlenv.common.settings import Settings
 from rlenv.trainers.common.freezing import is_named
-from rlenv.trainers.common.warned import without_renaming
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"]
 
@@ -26,6 +28,19 @@ class LoRASettings(Settings):
     rank: int = Field(16, ge=1)
     alpha: float | None = Field(None, gt=0)
     targets: list[str] | Literal["all-linear"] = "all-linear"
+
+
+@contextmanager
+def without_renaming() -> Iterator[None]:
+    """Hide that `is_gradient_checkpointing` was renamed in transformers.
+
+    peft reads the old name when it wraps a model, and TRL at each step of DPO and KTO.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
+        )
+        yield
 
 
 def check_targets(model: Any, settings: LoRASettings, *, but: Any = None) -> None:

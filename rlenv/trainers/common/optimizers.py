@@ -1,7 +1,8 @@
-"""Optimizers, and one step with them."""
+"""Optimizers, one step with them, and the schedules of their learning rates."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -150,3 +151,37 @@ class Joined(Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def warmup_stable_decay(step: int, total: int, warmup: float, decay: float) -> float:
+    """Return a share of the highest learning rate that rises, stays, and falls in a straight line.
+
+    As in MiniCPM (Hu et al. 2024, section 4).
+
+    Args:
+        step: from 0 to total - 1.
+        total: number of steps.
+        warmup: share of the steps in which the rate rises to 1.
+        decay: share of the steps at the end in which it falls towards 0.
+    """
+    rising = (step + 1) / max(1.0, warmup * total)
+    falling = (total - step) / max(1.0, decay * total)
+    return min(1.0, rising, falling)
+
+
+def cosine(step: int, total: int, warmup: float, floor: float) -> float:
+    """Return a share of the highest learning rate that rises, and falls along half a cosine.
+
+    As in SGDR (Loshchilov and Hutter 2017, eq. 5).
+
+    Args:
+        step: from 0 to total - 1.
+        total: number of steps.
+        warmup: share of the steps in which the rate rises to 1.
+        floor: what it falls to.
+    """
+    first = warmup * total
+    if step + 1 <= first:
+        return (step + 1) / first
+    along = (step - first) / max(1.0, total - first)
+    return floor + (1 - floor) * (1 + math.cos(math.pi * max(0.0, along))) / 2

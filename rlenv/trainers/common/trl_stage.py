@@ -19,8 +19,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from rlenv.common.settings import Settings
 from rlenv.models import checkpoint
 from rlenv.run.stage import Context
-from rlenv.trainers.common.validation import Best
-from rlenv.trainers.common.warned import without_renaming
+from rlenv.trainers.common.lora import without_renaming
+from rlenv.trainers.common.validation import BestCheckpoint
 
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
@@ -109,7 +109,7 @@ def fit(
     look: Callable[[], Mapping[str, float]] | None = None,
     every: int = 1,
     enough: Callable[[Mapping[str, float]], bool] | None = None,
-    best: Best | None = None,
+    best: BestCheckpoint | None = None,
 ) -> None:
     """Train, from where the stage was interrupted if it was.
 
@@ -138,7 +138,7 @@ def fit(
     if best is not None:
         if (weights := best.load()) is not None:
             trainer.model.load_state_dict(weights)
-        context.display.say(best.told(context.stage))
+        context.display.say(best.summary(context.stage))
 
 
 def last_save(context: Context) -> tuple[int, str | None]:
@@ -159,7 +159,7 @@ class _Reporter(TrainerCallback):
         look: Callable[[], Mapping[str, float]] | None,
         every: int,
         enough: Callable[[Mapping[str, float]], bool] | None,
-        best: Best | None,
+        best: BestCheckpoint | None,
     ) -> None:
         self._context, self._look, self._every, self._enough = context, look, every, enough
         self._best = best

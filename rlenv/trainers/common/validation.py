@@ -96,7 +96,7 @@ def check_measured(setting: str, metric: str, metrics: Mapping[str, float]) -> N
     )
 
 
-class Best:
+class BestCheckpoint:
     """The weights with the highest held-out reward so far, on the disk.
 
     A stage that goes on from an earlier step finds them again as it gets there, so that they need
@@ -151,8 +151,8 @@ class Best:
         found: dict[str, Any] = torch.load(self._weights, map_location="cpu", weights_only=True)
         return found
 
-    def told(self, stage: str) -> str:
-        """Say which weights a stage leaves."""
+    def summary(self, stage: str) -> str:
+        """Return in a sentence which weights a stage leaves."""
         if self.step is None:
             return f"{stage:<9} leaves the last weights: no held-out task could be judged"
         return (
@@ -160,8 +160,8 @@ class Best:
             f"{self.reward:.3f} was the highest"
         )
 
-    def sign(self, folder: Path) -> None:
-        """Say in a checkpoint's folder of which step its weights are, if they are kept ones."""
+    def write_metadata(self, folder: Path) -> None:
+        """Note in a checkpoint's folder of which step its weights are, if they are kept ones."""
         if self.step is not None:
             (folder / KEPT).write_text(self._record.read_text())
 

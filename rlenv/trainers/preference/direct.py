@@ -22,14 +22,13 @@ from rlenv.models.chat_format import ChatFormat
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import lora, trl_stage
-from rlenv.trainers.common.lora import LoRASettings
+from rlenv.trainers.common.lora import LoRASettings, without_renaming
 from rlenv.trainers.common.trl_stage import Part, TRLSettings
 from rlenv.trainers.common.validation import EvalSampling
-from rlenv.trainers.common.warned import without_renaming
 from rlenv.trainers.preference import data
 from rlenv.trainers.preference.data import Gathered, PreferenceData
 from rlenv.trainers.rl.critic import frozen
-from rlenv.trainers.sft.validation import HeldOut
+from rlenv.trainers.sft.validation import PolicyEvaluator
 
 _HELD_OUT_METRICS = ("loss", "rewards/accuracies", "rewards/margins")
 _PREFERENCES = "preferences.json"
@@ -75,6 +74,24 @@ class DirectSettings(TRLSettings):
                 "set reference: round"
             )
         return self
+
+
+def on_tokens(trainer: Any) -> Any:
+    """Return a trainer class of TRL that takes rows of tokens as they are, and tokenizes nothing.
+
+    They are the tokens of our `ChatFormat`, where TRL would render and tokenize text. DPO's rows
+    hold `prompt_ids`, `chosen_ids` and `rejected_ids`, KTO's `prompt_ids`, `completion_ids`,
+    `label` and `KL_completion_ids`.
+
+    Args:
+        trainer: `DPOTrainer` or `KTOTrainer`.
+    """
+
+    class OnTokens(trainer):
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+    return OnTokens
 
 
 SettingsType = TypeVar("SettingsType", bound=DirectSettings)
@@ -147,7 +164,7 @@ class DirectStage(Stage[SettingsType]):
             trainer = self.make_trainer(context, model, reference, tokenizer, pairs)
         played = None
         if s.eval_tasks and context.env is not None:
-            played = HeldOut(
+            played = PolicyEvaluator(
                 context,
                 trainer.model,
                 chat,

@@ -16,7 +16,7 @@ from rlenv.trainers.common import trl_stage
 from rlenv.trainers.common.trl_stage import Part
 from rlenv.trainers.preference import tokens
 from rlenv.trainers.preference.data import Gathered
-from rlenv.trainers.preference.direct import DirectSettings, DirectStage
+from rlenv.trainers.preference.direct import DirectSettings, DirectStage, on_tokens
 
 # name in TRL -> where it comes from
 LOSSES = {
@@ -84,16 +84,14 @@ class DPOStage(DirectStage[DPOSettings]):
     ) -> Any:
         """See `DirectStage.make_trainer`."""
         from datasets import Dataset
-        from trl import DPOConfig
-
-        from rlenv.trainers.preference.tokenized import TokenDPOTrainer
+        from trl import DPOConfig, DPOTrainer
 
         s = self.settings
         made = [
             Dataset.from_list([tokens.for_dpo(one) for _, one in some]) if some else None
             for some in (pairs.train, pairs.held_out)
         ]
-        return TokenDPOTrainer(
+        return on_tokens(DPOTrainer)(
             model=model,
             ref_model=reference,
             args=trl_stage.arguments(

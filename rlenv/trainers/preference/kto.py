@@ -18,7 +18,7 @@ from rlenv.trainers.common import trl_stage
 from rlenv.trainers.common.trl_stage import Part
 from rlenv.trainers.preference import data
 from rlenv.trainers.preference.data import Gathered, ReplyData
-from rlenv.trainers.preference.direct import DirectSettings, DirectStage
+from rlenv.trainers.preference.direct import DirectSettings, DirectStage, on_tokens
 from rlenv.trainers.preference.tokens import Row, TokenReply, apart
 
 # good n_good : bad n_bad, the smallest and the largest advised (Ethayarajh et al. 2024)
@@ -68,9 +68,7 @@ class KTOStage(DirectStage[KTOSettings]):
     ) -> Any:
         """See `DirectStage.make_trainer`."""
         from datasets import Dataset
-        from trl import KTOConfig
-
-        from rlenv.trainers.preference.tokenized import TokenKTOTrainer
+        from trl import KTOConfig, KTOTrainer
 
         s = self.settings
         arguments = trl_stage.arguments(
@@ -92,7 +90,7 @@ class KTOStage(DirectStage[KTOSettings]):
             None,
             spare=train[0].reply,
         )
-        return TokenKTOTrainer(
+        return on_tokens(KTOTrainer)(
             model=model,
             ref_model=reference,
             args=arguments,

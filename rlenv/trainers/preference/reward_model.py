@@ -30,9 +30,8 @@ from rlenv.models.reward_model import RewardModel, load_scorer
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import lora, trl_stage
-from rlenv.trainers.common.lora import LoRASettings
+from rlenv.trainers.common.lora import LoRASettings, without_renaming
 from rlenv.trainers.common.trl_stage import Part, TRLSettings
-from rlenv.trainers.common.warned import without_renaming
 from rlenv.trainers.preference import data, report, tokens
 from rlenv.trainers.preference.data import Gathered, PreferenceData
 from rlenv.trainers.preference.tokens import TokenPair

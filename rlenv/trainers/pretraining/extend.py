@@ -11,17 +11,19 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 
+from rlenv.common.errors import UserError
 from rlenv.data.pipeline import corpus
 from rlenv.models import checkpoint
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
-from rlenv.trainers.pretraining import rope
 from rlenv.trainers.pretraining.documents import Documents
 from rlenv.trainers.pretraining.forward import row_loss
 from rlenv.trainers.pretraining.measure import all_rows
-from rlenv.trainers.pretraining.rows import NO_LABEL, Rows
+from rlenv.trainers.pretraining.rows import NO_LABEL, PackedRows
 from rlenv.trainers.pretraining.settings import TrainingSettings
 from rlenv.trainers.pretraining.training import read_texts, short_names, train
+
+Method = Literal["base", "yarn"]
 
 _MEASURED = 64  # rows of the new length
 
@@ -32,14 +34,14 @@ class ExtendSettings(TrainingSettings):
     Attributes:
         length: the new length, in tokens.
         first: the length that the model was trained on; what its configuration says if left out.
-        method: how positions are stretched, see `rope.extended`.
+        method: how positions are stretched, see `extended`.
         base: the new rotary base for `method: base`.
         steps: optimizer steps.
     """
 
     length: int = Field(512, ge=2)
     first: int | None = Field(None, ge=2)
-    method: rope.Method = "yarn"
+    method: Method = "yarn"
     base: float | None = Field(None, gt=1)
     steps: int = Field(ge=1)
     learning_rate: float = Field(3e-4, gt=0)
@@ -79,7 +81,7 @@ class ExtendStage(Stage[ExtendSettings]):
         assert context.source is not None
         before, tokenizer = checkpoint.load(context.source, device=context.device)
         first = s.first or int(before.config.max_position_embeddings)
-        model = rope.extended(before, s.length, first=first, method=s.method, base=s.base)
+        model = extended(before, s.length, first=first, method=s.method, base=s.base)
         tokenizer.model_max_length = s.length
         texts = read_texts(s, context, tokenizer)
         rows = long_rows(texts.held_out.texts, tokenizer, s.length)
@@ -95,7 +97,7 @@ class ExtendStage(Stage[ExtendSettings]):
         checkpoint.save(model, tokenizer, context.out)
 
 
-def long_rows(texts: Mapping[str, Sequence[str]], tokenizer: Any, length: int) -> Rows | None:
+def long_rows(texts: Mapping[str, Sequence[str]], tokenizer: Any, length: int) -> PackedRows | None:
     """Return rows (B, length) each of which is one piece of a text, or None where none is so long.
 
     Args:
@@ -111,7 +113,7 @@ def long_rows(texts: Mapping[str, Sequence[str]], tokenizer: Any, length: int) -
     kept = [rows for rows in found if len(rows)]
     if not kept:
         return None
-    return Rows(
+    return PackedRows(
         torch.cat([rows.input_ids for rows in kept]),
         torch.cat([rows.labels for rows in kept]),
         torch.cat([rows.positions for rows in kept]),
@@ -120,7 +122,7 @@ def long_rows(texts: Mapping[str, Sequence[str]], tokenizer: Any, length: int) -
 
 
 @torch.no_grad()
-def perplexity_by_place(model: Any, rows: Rows | None, first: int) -> dict[str, float]:
+def perplexity_by_place(model: Any, rows: PackedRows | None, first: int) -> dict[str, float]:
     """Return the perplexity of tokens by their place in the text.
 
     Args:
@@ -146,3 +148,50 @@ def perplexity_by_place(model: Any, rows: Rows | None, first: int) -> dict[str, 
         nats = sum(float(row_loss(model, some)) for some in asked.split(8))
         found[f"{start + 1}-{stop}"] = math.exp(nats / asked.asked)
     return found
+
+
+def extended(
+    model: Any, length: int, *, first: int, method: Method, base: float | None = None
+) -> Any:
+    """Return a model of the same weights that takes longer texts.
+
+    Args:
+        model: a causal LM of transformers with rotary positions.
+        length: that it is to take, in tokens.
+        first: that it was trained on.
+        method: `base` turns slower at all frequencies but the highest, by a larger base
+            (Xiong et al. 2023, section 4.1); `yarn` slows down only the frequencies that have not
+            come round within the first length, and sharpens attention (Peng et al. 2023,
+            section 3).
+        base: the new base of `base`; by default so much larger that the lowest frequency slows
+            down by length / first.
+
+    Raises:
+        UserError: it has no such positions, or was extended before, or nothing is to be done.
+    """
+    config = model.config
+    if length <= first:
+        raise UserError(f"the model takes {first} tokens already; give a length beyond that")
+    rope = dict(getattr(config, "rope_parameters", None) or {})
+    if rope.get("rope_type") != "default":
+        raise UserError(
+            f"the positions of this model are {rope.get('rope_type', 'not rotary')}; only plain "
+            "rotary ones can be extended"
+        )
+    factor = length / first
+    if method == "yarn":
+        rope |= {
+            "rope_type": "yarn",
+            "factor": factor,
+            "original_max_position_embeddings": first,
+        }
+    else:
+        width = getattr(config, "head_dim", None)
+        width = width or config.hidden_size // config.num_attention_heads
+        rope["rope_theta"] = base or rope["rope_theta"] * factor ** (width / (width - 2))
+    made = type(config).from_dict(
+        {**config.to_dict(), "rope_parameters": rope, "max_position_embeddings": length}
+    )
+    longer = type(model)(made).to(next(model.parameters()).device)
+    longer.load_state_dict(model.state_dict())
+    return longer

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from rlenv.common.errors import UserError
 from rlenv.trainers.pretraining.cross_entropy import linear_cross_entropy
-from rlenv.trainers.pretraining.rows import NO_LABEL, Rows
+from rlenv.trainers.pretraining.rows import NO_LABEL, PackedRows
 
 _FEW = 0.75  # share of labels
 
 
-def row_loss(model: Any, rows: Rows, *, bf16: bool = False) -> Tensor:
+def row_loss(model: Any, rows: PackedRows, *, bf16: bool = False) -> Tensor:
     """Return the sum of the cross-entropies of all labels, in nats.
 
     Args:
@@ -48,7 +48,7 @@ def check(model: Any) -> None:
         )
 
 
-def hidden_states(model: Any, rows: Rows) -> Tensor:
+def hidden_states(model: Any, rows: PackedRows) -> Tensor:
     """Return the last hidden states, (B, T, width), after the last norm."""
     if _is_plain_llama(model):
         return _llama(model, rows)
@@ -72,7 +72,7 @@ def _is_plain_llama(model: Any) -> bool:
     )
 
 
-def _llama(model: Any, rows: Rows) -> Tensor:
+def _llama(model: Any, rows: PackedRows) -> Tensor:
     """Run a decoder (Touvron et al. 2023, section 2.2)."""
     body, config = model.model, model.config
     turn = config.num_attention_heads + config.num_key_value_heads  # the heads that are rotated

@@ -15,12 +15,12 @@ from rlenv.engines.native import NativeEngine, unsupported
 from rlenv.trainers.pretraining.documents import Documents
 from rlenv.trainers.pretraining.forward import row_loss
 from rlenv.trainers.pretraining.objectives import Objective, Owners, Tokens
-from rlenv.trainers.pretraining.rows import Rows, next_token
+from rlenv.trainers.pretraining.rows import PackedRows, next_token
 
 _TEMPERATURE = 0.8  # a little below 1, so that small models stay readable
 
 
-class HeldOut:
+class HeldOutLoss:
     """Held-out texts of several sources, cut into rows once.
 
     Args:
@@ -109,7 +109,7 @@ def cut_all(documents: Documents, length: int) -> tuple[Tokens, Owners]:
     return np.pad(tokens, (0, filled))[places], owners[places]
 
 
-def all_rows(documents: Documents, length: int) -> Rows:
+def all_rows(documents: Documents, length: int) -> PackedRows:
     """Return the rows of documents, in which every token but the first of each is asked for."""
     return next_token(*cut_all(documents, length))
 

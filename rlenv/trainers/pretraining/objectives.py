@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 
 from rlenv.trainers.pretraining import spans
-from rlenv.trainers.pretraining.rows import NO_LABEL, Rows, next_token, pieces_of
+from rlenv.trainers.pretraining.rows import NO_LABEL, PackedRows, next_token, pieces_of
 
 ObjectiveName = Literal["causal", "masked", "spans"]
 Tokens = NDArray[np.int32]
@@ -33,7 +33,7 @@ class Objective(Protocol):
     def draws(self, length: int) -> int:
         """Return how many tokens to cut for a row of so many."""
 
-    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> Rows:
+    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> PackedRows:
         """Make rows.
 
         Args:
@@ -79,7 +79,7 @@ class Causal:
         """See `Objective.draws`."""
         return length + 1
 
-    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> Rows:
+    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> PackedRows:
         """See `Objective.rows`."""
         return next_token(tokens, documents)
 
@@ -106,7 +106,7 @@ class Masked:
         """See `Objective.draws`."""
         return length + 1
 
-    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> Rows:
+    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> PackedRows:
         """See `Objective.rows`."""
         ids = tokens[:, :-1].astype(np.int64)
         pieces, positions = pieces_of(torch.from_numpy(documents[:, :-1]))
@@ -118,7 +118,7 @@ class Masked:
         shown = np.where(asked & (fate < 0.8), self.mask, ids)
         shown = np.where(asked & (fate >= 0.8) & (fate < 0.9), others, shown)
         labels = np.where(asked, ids, NO_LABEL)
-        return Rows(
+        return PackedRows(
             torch.from_numpy(shown), torch.from_numpy(labels), positions, pieces, causal=False
         )
 
@@ -138,7 +138,7 @@ class Spans:
         """See `Objective.draws`: as many as fit when they are one piece, with all that is added."""
         return self.form.noise.longest(length) + 1
 
-    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> Rows:
+    def rows(self, tokens: Tokens, documents: Owners, rng: np.random.Generator) -> PackedRows:
         """See `Objective.rows`. What does not fit into a row of several pieces is left out."""
         packed = [
             spans.pack(ids[:-1], owners[:-1], self.form, rng)
@@ -148,4 +148,4 @@ class Spans:
             torch.from_numpy(np.stack(part)) for part in zip(*packed, strict=True)
         )
         pieces, positions = pieces_of(owners)
-        return Rows(ids, labels, positions, pieces, prefix=prefix)
+        return PackedRows(ids, labels, positions, pieces, prefix=prefix)

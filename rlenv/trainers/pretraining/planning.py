@@ -15,7 +15,7 @@ _GUESS = 1e14  # FLOP, to begin the search with
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A budget spent.
 
     Attributes:
@@ -46,7 +46,7 @@ class Plan:
 
 def make_plan(
     law: ScalingLaw, setting: Setting, *, flops: float | None = None, hours: float | None = None
-) -> Plan:
+) -> TrainingPlan:
     """Plan for a number of operations, or for a time on this machine.
 
     Args:
@@ -65,7 +65,7 @@ def make_plan(
     parameters = shape.parameters(setting.vocabulary)
     speed = _speed(shape, setting, 5.0)
     tokens = round(optimum.tokens)
-    return Plan(
+    return TrainingPlan(
         flops=flops,
         optimum=optimum,
         shape=shape,

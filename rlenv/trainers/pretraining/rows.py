@@ -15,7 +15,7 @@ NO_LABEL = -100
 
 
 @dataclass(frozen=True)
-class Rows:
+class PackedRows:
     """What a forward pass gets, and what it is asked.
 
     A row holds pieces of documents one after another. A piece is what stands of one document in
@@ -46,20 +46,20 @@ class Rows:
         """How many labels there are."""
         return int((self.labels != NO_LABEL).sum())
 
-    def take(self, index: slice | Tensor) -> Rows:
+    def take(self, index: slice | Tensor) -> PackedRows:
         """Return some of the rows."""
         return self._each(lambda values: values[index])
 
-    def to(self, device: str) -> Rows:
+    def to(self, device: str) -> PackedRows:
         """Return the rows on a device."""
         return self._each(lambda values: values.to(device))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Rows:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> PackedRows:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         changed: dict[str, Any] = {k: change(v) for k, v in values.items() if torch.is_tensor(v)}
         return replace(self, **changed)
 
-    def split(self, size: int) -> Iterator[Rows]:
+    def split(self, size: int) -> Iterator[PackedRows]:
         """Yield the rows, so many at a time."""
         for first in range(0, len(self), size):
             yield self.take(slice(first, first + size))
@@ -80,7 +80,7 @@ class Rows:
         return (self.pieces == 0).all(1)
 
 
-def next_token(tokens: NDArray[np.int32], documents: NDArray[np.int64]) -> Rows:
+def next_token(tokens: NDArray[np.int32], documents: NDArray[np.int64]) -> PackedRows:
     """Return rows in which each token is asked for the next one of its document.
 
     Args:
@@ -93,7 +93,7 @@ def next_token(tokens: NDArray[np.int32], documents: NDArray[np.int64]) -> Rows:
     ids = torch.from_numpy(tokens.astype(np.int64))
     numbers, positions = pieces_of(torch.from_numpy(documents))
     same = numbers[:, 1:] == numbers[:, :-1]
-    return Rows(
+    return PackedRows(
         ids[:, :-1],
         ids[:, 1:].masked_fill(~same, NO_LABEL),
         positions[:, :-1],

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from rlenv.common.settings import Settings
 from rlenv.models.presets import Preset, preset
-from rlenv.trainers.common.optimizers import OptimizerName
-from rlenv.trainers.common.schedule import cosine, warmup_stable_decay
+from rlenv.trainers.common.optimizers import OptimizerName, cosine, warmup_stable_decay
 from rlenv.trainers.pretraining.objectives import ObjectiveName
 from rlenv.trainers.pretraining.scaling import LAWS, LawName, Optimum
 

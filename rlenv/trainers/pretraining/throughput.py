@@ -13,7 +13,7 @@ import torch
 from rlenv.models import presets
 from rlenv.models.presets import Preset
 from rlenv.trainers.common import optimizers
-from rlenv.trainers.pretraining.rows import Rows
+from rlenv.trainers.pretraining.rows import PackedRows
 from rlenv.trainers.pretraining.training import accumulate
 
 _SIDE = 1024  # of the matrices multiplied for the peak
@@ -53,7 +53,9 @@ def tokens_per_second(shape: Preset, setting: Setting, seconds: float = 5.0) -> 
     optimizer = optimizers.make("adamw", model, 1e-3, 0.1)
     size = (setting.rows, setting.length)
     ids = torch.randint(0, setting.vocabulary, size)
-    rows = Rows(ids, ids.roll(-1, 1), torch.arange(size[1]).expand(size), torch.zeros_like(ids))
+    rows = PackedRows(
+        ids, ids.roll(-1, 1), torch.arange(size[1]).expand(size), torch.zeros_like(ids)
+    )
     rows = rows.to(setting.device)
 
     def step() -> None:

@@ -18,10 +18,10 @@ from rlenv.trainers.common import optimizers
 from rlenv.trainers.common.checkpointing import Parts, resumable_steps
 from rlenv.trainers.pretraining import forward, objectives
 from rlenv.trainers.pretraining.documents import Documents, Stream, hold_out
-from rlenv.trainers.pretraining.measure import HeldOut, continuations
+from rlenv.trainers.pretraining.measure import HeldOutLoss, continuations
 from rlenv.trainers.pretraining.mixture import Mixture
 from rlenv.trainers.pretraining.objectives import Objective
-from rlenv.trainers.pretraining.rows import Rows
+from rlenv.trainers.pretraining.rows import PackedRows
 from rlenv.trainers.pretraining.settings import TrainingSettings
 
 _PAGE = 16  # solved tasks that stand together in a document
@@ -84,7 +84,7 @@ def train(
         context.log(step + 1, metrics)
 
 
-def accumulate(model: Any, rows: Rows, size: int, *, bf16: bool = False) -> float:
+def accumulate(model: Any, rows: PackedRows, size: int, *, bf16: bool = False) -> float:
     """Leave the gradient of the mean loss of a label on the parameters.
 
     Each part counts by its labels, so that the gradient does not depend on how rows are split.
@@ -117,7 +117,7 @@ class Texts:
     """
 
     streams: dict[str, Stream]
-    held_out: HeldOut
+    held_out: HeldOutLoss
     objective: Objective
 
 
@@ -145,7 +145,7 @@ def read_texts(s: TrainingSettings, context: Context, tokenizer: Any) -> Texts:
             texts = ["\n".join(texts[i : i + _PAGE]) + "\n" for i in range(0, len(texts), _PAGE)]
         learn, held_out[short] = hold_out(texts, s.held_out)
         streams[short] = Stream(Documents.of(learn, tokenizer), mix(context.seed, number))
-    measured = HeldOut(
+    measured = HeldOutLoss(
         held_out,
         tokenizer,
         objective,

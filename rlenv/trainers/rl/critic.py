@@ -80,3 +80,17 @@ def without_dropout(model: nn.Module) -> nn.Module:
 def frozen(model: nn.Module) -> nn.Module:
     """Return the model without gradients, in evaluation mode."""
     return model.requires_grad_(requires_grad=False).eval()
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
+    """Return the share of the returns' variance that the values account for; at most 1.
+
+    Args:
+        values: (B, T).
+        returns: (B, T), what they should have been.
+        mask: (B, T), where they were asked.
+    """
+    on = mask > 0
+    total = returns[on].var(unbiased=False)
+    left = (returns[on] - values[on]).var(unbiased=False)
+    return float(1 - left / total) if total > 0 else 0.0

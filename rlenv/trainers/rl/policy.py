@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from rlenv.engines.settings import EngineSettings
-from rlenv.models import checkpoint, shared_backbone
+from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
+from rlenv.models.shared_backbone import SharedBackbone
 from rlenv.trainers.common import lora
 from rlenv.trainers.common.freezing import train_only
 from rlenv.trainers.rl.critic import ActorCritic, Critic, frozen, without_dropout
+from rlenv.trainers.rl.forward import can_share
 from rlenv.trainers.rl.settings import OnPolicySettings
-from rlenv.trainers.rl.shared_prompt import can_share
 
 
 class Policy:
@@ -35,6 +36,8 @@ class Policy:
         model: the causal LM, with its adapter if there is one; the engine reads it live.
         trained: the module whose forward pass is trained: the model, or model and value head.
         critic: a value function with a trunk of its own, if there is one.
+        backbone: what a reward model may share; there is one with an adapter only.
+        source: the checkpoint it began as.
         tokenizer, chat, engine: how it is talked to.
         width: of the model, if the prompt of a group may be computed once; else None.
         max_length: the longest episode, in tokens.
@@ -51,6 +54,7 @@ class Policy:
         pushes: bool = True,
     ) -> None:
         torch.manual_seed(seed)
+        self.source = source
         causal, self.tokenizer = checkpoint.load(source, device=device)
         without_dropout(causal)
         if settings.lora is not None:
@@ -71,9 +75,10 @@ class Policy:
             causal.gradient_checkpointing_enable({"use_reentrant": False})
         self._adapted = settings.lora is not None
         self.model: Any = causal
+        self.backbone: SharedBackbone | None = None
         if settings.lora is not None:
             self.model = lora.with_adapter(causal, settings.lora)
-            shared_backbone.offer(source, self.model)  # a reward model may share it
+            self.backbone = SharedBackbone(source, self.model)
         self.trained: Any = ActorCritic(self.model) if s is not None and s.shared else self.model
         self.width: int | None = causal.config.hidden_size if can_share(causal.config) else None
         self.chat = ChatFormat(self.tokenizer, source)
@@ -143,7 +148,8 @@ class Policy:
             checkpoint.save(self.model, self.tokenizer, folder, state=ours)
             return
         self.model.load_state_dict(ours)
-        shared_backbone.withdraw(self.model)
+        assert self.backbone is not None
+        self.backbone.release()
         checkpoint.save(self.model.merge_and_unload(), self.tokenizer, folder)
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rlenv.common.errors import UserError, did_you_mean
-from rlenv.common.settings import Settings, TaskPart
+from rlenv.common.settings import Settings, TaskRange, suggestion
 from rlenv.rollouts.curriculum import CurriculumSettings
 from rlenv.trainers.common.lora import LoRASettings
 from rlenv.trainers.common.validation import EvalSampling
 from rlenv.trainers.rl import algorithms
 from rlenv.trainers.rl.algorithms import Aggregate
 from rlenv.trainers.rl.kl import KLSettings
-from rlenv.trainers.rl.monitors import SIGNS, Action
+from rlenv.trainers.rl.monitors import ALARMS, Action
 
 
 class CriticSettings(Settings):
@@ -63,8 +63,8 @@ class OnPolicySettings(Settings):
         steps: rollout batches.
         groups: tasks a step.
         group_size: rollouts a task.
-        part: of the training tasks that is played, by their content. Where `sft` was shown `[0,
-            0.5]`, `[0.5, 1]` are tasks that the policy can't know by heart.
+        task_range: the part of the training tasks that is played, by their content. Where `sft`
+            was shown `[0, 0.5]`, `[0.5, 1]` are tasks that the policy can't know by heart.
         max_refills: how many times a step may sample new groups in place of those whose rewards
             are all equal; 0 goes on with what there is.
         learning_rate: the highest.
@@ -73,7 +73,8 @@ class OnPolicySettings(Settings):
         warmup_steps: in which the learning rate rises.
         temperature: to sample with.
         max_tokens: of a reply.
-        updates: optimizer steps in a pass over a rollout batch, on different parts of it.
+        minibatches: how many a rollout batch is cut into, whole groups in each; a pass over it
+            takes an optimizer step on each of them.
         epochs: passes over a rollout batch.
         micro_batch: rows in a forward pass; the result does not depend on it.
         clip_low, clip_high: the ratio is clipped to [1 - clip_low, 1 + clip_high].
@@ -105,10 +106,11 @@ class OnPolicySettings(Settings):
         eval_sampling: how they play, by default once each, at `temperature`.
         keep_best: leave the weights with the highest held-out reward in place of the last ones; or
             the name of a component of the reward to go by.
-        gold: a component of the reward, such as one of weight 0, that says how good the policy is
-            where the reward itself is learned; see `health.Health.gold`.
-        signs: what is done on a sign of `health.SIGNS`: `warn`, which is what is done on those left
-            out, `stop` to end the stage there, or `raise` to double the coefficient of the KL.
+        gold_component: a component of the reward, such as one of weight 0, that says how good the
+            policy is where the reward itself is learned; see `monitors.Monitor.gold_lost`.
+        alarms: what is done on an alarm of `monitors.ALARMS`: `warn`, which is what is done on
+            those left out, `stop` to end the stage there, or `raise` to double the coefficient of
+            the KL.
         keep_episodes: how many sampled episodes are kept at each of them.
         save_every: steps between saves of the state.
         max_grader_errors: a run stops when a larger share of a step's rollouts can't be judged.
@@ -116,18 +118,25 @@ class OnPolicySettings(Settings):
             `rlenv.rollouts.curriculum`.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "gold": "gold_component",
+        "part": "task_range",
+        "signs": "alarms",
+        "updates": "minibatches",
+    }
+
     algorithm: str = "grpo"
     steps: int = Field(ge=1)
     groups: int = Field(64, ge=1)
     group_size: int = Field(16, ge=1)
-    part: TaskPart = (0.0, 1.0)
+    task_range: TaskRange = (0.0, 1.0)
     max_refills: int = Field(0, ge=0)
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "linear"] = "constant"
     warmup_steps: int = Field(5, ge=0)
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(256, ge=1)
-    updates: int = Field(1, ge=1)
+    minibatches: int = Field(1, ge=1)
     epochs: int = Field(1, ge=1)
     micro_batch: int = Field(512, ge=1)
     clip_low: float = Field(0.2, gt=0, le=1)
@@ -152,8 +161,8 @@ class OnPolicySettings(Settings):
     eval_tasks: int = Field(200, ge=1)
     eval_sampling: EvalSampling = EvalSampling()
     keep_best: bool | str = False
-    gold: str | None = None
-    signs: dict[str, Action] = Field(default_factory=dict)
+    gold_component: str | None = None
+    alarms: dict[str, Action] = Field(default_factory=dict)
     keep_episodes: int = Field(4, ge=0)
     save_every: int = Field(25, ge=1)
     max_grader_errors: float = Field(0.2, ge=0, le=1)
@@ -173,7 +182,7 @@ class OnPolicySettings(Settings):
             if setting not in cls.model_fields:
                 raise UserError(
                     f"the algorithm {name} sets {setting!r}, which is not a setting of the stage."
-                    f"{did_you_mean(setting, cls.model_fields)}"
+                    f"{suggestion(cls, setting)}"
                 )
         defaults = {"critic": {}, **found.defaults} if found.critic else found.defaults
         return _under(defaults, values)
@@ -181,8 +190,8 @@ class OnPolicySettings(Settings):
     @model_validator(mode="after")
     def _fit(self) -> OnPolicySettings:
         critic = algorithms.find(self.algorithm).critic
-        if self.updates > self.groups:
-            raise ValueError("updates can't be more than groups")
+        if self.minibatches > self.groups:
+            raise ValueError("minibatches can't be more than groups")
         if self.group_size < 2 and not critic:
             raise ValueError(
                 f"{self.algorithm} compares the rollouts of a task, so group_size is at least 2"
@@ -193,13 +202,13 @@ class OnPolicySettings(Settings):
             raise ValueError("a critic learns from every rollout, so there is nothing to refill")
         if self.kl.coefficient and self.lora is None and not self.kl.reference:
             raise ValueError("kl.coefficient needs kl.reference: true")
-        if unknown := next((name for name in self.signs if name not in SIGNS), None):
-            hint = did_you_mean(unknown, SIGNS)
-            raise ValueError(f"{unknown!r} is no sign; there are {', '.join(SIGNS)}.{hint}")
-        if "raise" in self.signs.values() and not self.kl.coefficient:
+        if unknown := next((name for name in self.alarms if name not in ALARMS), None):
+            hint = did_you_mean(unknown, ALARMS)
+            raise ValueError(f"{unknown!r} is no alarm; there are {', '.join(ALARMS)}.{hint}")
+        if "raise" in self.alarms.values() and not self.kl.coefficient:
             raise ValueError("to raise the coefficient of the KL, kl.coefficient must be above 0")
-        if "gold" in self.signs and self.gold is None:
-            raise ValueError("the sign gold needs gold, the component of the reward to watch")
+        if "gold" in self.alarms and self.gold_component is None:
+            raise ValueError("the alarm gold needs gold_component, the component to watch")
         if self.reward_clip is not None and not self.reward_clip[0] < self.reward_clip[1]:
             raise ValueError("reward_clip is [low, high], low below high")
         if self.lora is not None and self.train_only is not None:

@@ -23,7 +23,7 @@ def demonstrations(
     count: int,
     seed: int,
     progress: Callable[[int], None] | None = None,
-    part: tuple[float, float] = (0.0, 1.0),
+    task_range: tuple[float, float] = (0.0, 1.0),
     *,
     soft: bool = False,
 ) -> list[TokenRow]:
@@ -35,7 +35,7 @@ def demonstrations(
         count: how many.
         seed: of the tasks, and of the episodes.
         progress: told now and then how many there are.
-        part: of the tasks, see `rlenv.core.task.TaskSet.part`.
+        task_range: the part of the tasks to draw from, see `rlenv.core.task.TaskSet.part`.
         soft: add the targets that `rlenv.trainers.sft.soft` makes of all the expert might have
             said.
 
@@ -47,7 +47,7 @@ def demonstrations(
         UserError: the environment demonstrates nothing.
     """
     rng = random.Random(f"demonstrations/{seed}")
-    tasks = env.tasks.for_training().part(*part)
+    tasks = env.tasks.for_training().part(*task_range)
     rows = []
     targets = SoftTargets(chat.reply)
     unknown = 0

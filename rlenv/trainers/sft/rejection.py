@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -24,16 +25,14 @@ from rlenv.evaluation import mean_reward
 from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
 from rlenv.rollouts.rollout import EnvPool, play
-from rlenv.rollouts.verified import verified
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import trl_stage
-from rlenv.trainers.common.metrics import describe
 from rlenv.trainers.common.trl_stage import Part
 from rlenv.trainers.sft import fit
 from rlenv.trainers.sft.rows import IGNORED, TokenRow
 from rlenv.trainers.sft.settings import FitSettings
-from rlenv.trainers.sft.validation import HeldOut
+from rlenv.trainers.sft.validation import PolicyEvaluator
 
 
 class RejectionSettings(FitSettings):
@@ -191,7 +190,7 @@ def _kept(groups: list[Group], s: RejectionSettings, solved_at: float) -> Round:
             f"the grader failed on {len(failed) / len(samples):.0%} of the rollouts, more than "
             f"max_grader_errors={s.max_grader_errors:g}: {failed[0]}"
         )
-    right = verified(groups, solved_at=solved_at, keep=s.keep)
+    right = solved_episodes(groups, solved_at=solved_at, keep=s.keep)
     if not right:
         raise RunFailed(
             f"none of {len(samples):,} replies was right, so there is nothing to learn from; begin "
@@ -203,8 +202,33 @@ def _kept(groups: list[Group], s: RejectionSettings, solved_at: float) -> Round:
         solved=len({t.task.key for t in right}) / len({group.task.key for group in groups}),
         kept=len(right) / len(samples),
         sampled=sum(t.sampled_tokens for t in samples),
-        episodes=[describe(group.trajectories[0], None) for group in groups[: s.keep_episodes]],
+        episodes=[group.trajectories[0].record() for group in groups[: s.keep_episodes]],
     )
+
+
+def solved_episodes(groups: Sequence[Group], *, solved_at: float, keep: int) -> list[Trajectory]:
+    """Return the episodes that solved their task, the same tokens once.
+
+    Args:
+        groups: one or several a task.
+        solved_at: the reward from which on a task is solved.
+        keep: the most episodes of one task, so that easy tasks don't crowd out hard ones (Singh et
+            al. 2024, section 3, takes 10).
+
+    Returns:
+        In order. Never one that was cut off: its policy would not learn to stop.
+    """
+    kept: list[Trajectory] = []
+    said: dict[str, set[tuple[int, ...]]] = {}  # key of a task -> token ids
+    for group in groups:
+        seen = said.setdefault(group.task.key, set())
+        for t in group.trajectories:
+            right = t.reward.judged and t.reward.value >= solved_at and not t.truncated
+            ids = tuple(t.token_ids)
+            if right and len(seen) < keep and ids not in seen:
+                seen.add(ids)
+                kept.append(t)
+    return kept
 
 
 def as_row(trajectory: Trajectory) -> TokenRow:
@@ -227,7 +251,7 @@ def _fitted(
     model, tokenizer = checkpoint.load(source, device=part.device)
     chat = ChatFormat(tokenizer, source)
     model = fit.prepare(model, chat, s, part.seed)
-    player = HeldOut(part, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
+    player = PolicyEvaluator(part, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
     trainer = fit.make_trainer(s, part, model, tokenizer, rows)
     steps = s.steps(len(trainer.train_dataset))
     part.display.expect(part.before + steps * rounds_left)

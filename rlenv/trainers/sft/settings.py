@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rlenv.common.settings import Settings, TaskPart
+from rlenv.common.settings import Settings, TaskRange
 from rlenv.trainers.common.lora import LoRASettings
 from rlenv.trainers.common.optimizers import OptimizerName
 from rlenv.trainers.common.trl_stage import TRLSettings
@@ -82,8 +83,9 @@ class SFTSettings(FitSettings):
     Attributes:
         data: where conversations come from.
         demonstrations: how many to draw from the environment's train split.
-        part: of its tasks that they are drawn from, by their content, such as `[0, 0.5]`. A later
-            stage may play the rest, of which the policy then knows nothing by heart.
+        task_range: the part of its tasks that they are drawn from, by their content, such as
+            `[0, 0.5]`. A later stage may play the rest, of which the policy then knows nothing by
+            heart.
         soft_targets: learn from each reply of the environment's expert all that it might have said,
             where the environment's `choices` tells how likely each is; see
             `rlenv.trainers.sft.soft`.
@@ -102,11 +104,13 @@ class SFTSettings(FitSettings):
         stop_at: stop once the held-out reward reaches this; None trains to the end.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"part": "task_range"}
+
     data: Annotated[list[DataSettings], BeforeValidator(_sources)] = Field(
         default=[DEMONSTRATIONS], min_length=1, validate_default=True
     )
     demonstrations: int = Field(10_000, ge=1)
-    part: TaskPart = (0.0, 1.0)
+    task_range: TaskRange = (0.0, 1.0)
     soft_targets: bool = False
     held_out: float = Field(0.05, ge=0, lt=1)
     max_bad: float = Field(0.1, ge=0, le=1)

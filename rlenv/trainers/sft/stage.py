@@ -20,7 +20,7 @@ from rlenv.rollouts.demonstrations import demonstrate
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import trl_stage
-from rlenv.trainers.common.validation import Best
+from rlenv.trainers.common.validation import BestCheckpoint
 from rlenv.trainers.sft import fit, rows, validation
 from rlenv.trainers.sft.demonstrations import demonstrations
 from rlenv.trainers.sft.rows import Conversations, SourceReport, TokenRow
@@ -97,7 +97,7 @@ class SFTStage(Stage[SFTSettings]):
         texts = _texts(s, context, tokenizer, made.rows)
         trainer = fit.make_trainer(s, context, model, tokenizer, [*made.rows, *texts])
         context.display.expect(s.steps(len(trainer.train_dataset)))
-        best = Best(context.state) if s.keep_best else None
+        best = BestCheckpoint(context.state) if s.keep_best else None
         look = _look(s, context, model, chat, made.held_out)
         trl_stage.fit(
             trainer,
@@ -109,7 +109,7 @@ class SFTStage(Stage[SFTSettings]):
         )
         fit.save(model, tokenizer, s, context.out)
         if best is not None:
-            best.sign(context.out)
+            best.write_metadata(context.out)
         _write_report(made.reports, context)
         clear(context.state)
 
@@ -138,7 +138,7 @@ def _conversations(s: SFTSettings, context: Context, chat: ChatFormat) -> Conver
                 s.demonstrations,
                 context.seed,
                 lambda done: context.display.prepare(DEMONSTRATIONS, done, s.demonstrations),
-                s.part,
+                s.task_range,
                 soft=s.soft_targets,
             )
             made.rows += rows.weighted(shown, source.weight, f"{DEMONSTRATIONS}/{context.seed}")
@@ -173,7 +173,7 @@ def _look(
     """Return what measures the model as it is fitted."""
     player = None
     if context.env is not None:
-        player = validation.HeldOut(
+        player = validation.PolicyEvaluator(
             context,
             model,
             chat,

@@ -18,7 +18,7 @@ from rlenv.trainers.sft.batches import collate
 from rlenv.trainers.sft.rows import IGNORED, TokenRow
 
 
-class HeldOut:
+class PolicyEvaluator:
     """Plays validation tasks with the model as it is.
 
     Args:

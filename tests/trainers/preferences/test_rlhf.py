@@ -5,8 +5,9 @@ import json
 import torch
 
 from rlenv.common.files import read_lines
-from rlenv.models import checkpoint, shared_backbone
+from rlenv.models import checkpoint
 from rlenv.models.reward_model import RewardModel
+from rlenv.models.shared_backbone import SharedBackbone
 from rlenv.trainers.common import lora
 from rlenv.trainers.common.lora import LoRASettings
 
@@ -88,13 +89,16 @@ def test_a_shared_trunk_scores_as_the_reward_model_alone(run_stages, polite, cha
     ids = torch.tensor([sequences[0]])
     before = policy(ids).logits.detach()
     trained = {name for name, w in policy.named_parameters() if w.requires_grad}
-    shared_backbone.offer(str(chat_model), policy)
-    shared = RewardModel.load(str(run / "reward"), device="cpu")
+    backbone = SharedBackbone(str(chat_model), policy)
+    shared = RewardModel.load(str(run / "reward"), device="cpu", backbone=backbone)
     torch.testing.assert_close(shared.scores(sequences), expected, rtol=1e-4, atol=1e-4)
     assert shared.bytes() < 0.2 * alone.bytes()
     # and the policy is as it was
     torch.testing.assert_close(policy(ids).logits, before)
     assert {name for name, w in policy.named_parameters() if w.requires_grad} == trained
-    shared_backbone.withdraw(policy)
+    stranger = SharedBackbone(str(run), policy)  # of another checkpoint
+    assert stranger.acquire(str(run / "reward")) is None
+    backbone.release()
     assert not shared.alive
-    assert RewardModel.load(str(run / "reward"), device="cpu").bytes() == alone.bytes()
+    again = RewardModel.load(str(run / "reward"), device="cpu", backbone=backbone)
+    assert again.bytes() == alone.bytes()

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from rlenv.common.errors import UserError
-from rlenv.trainers.pretraining.extend import perplexity_by_place
+from rlenv.trainers.pretraining.extend import extended, perplexity_by_place
 from rlenv.trainers.pretraining.forward import row_loss
 from rlenv.trainers.pretraining.measure import all_rows
-from rlenv.trainers.pretraining.rope import extended
 from tests.conftest import DIGITS
 
 from .support import random_documents, small_llama

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rlenv.trainers.pretraining import objectives, spans
 from rlenv.trainers.pretraining.forward import hidden_states, row_loss
 from rlenv.trainers.pretraining.measure import cut_all
-from rlenv.trainers.pretraining.rows import NO_LABEL, Rows
+from rlenv.trainers.pretraining.rows import NO_LABEL, PackedRows
 
 from .support import VOCABULARY, random_documents, small_llama
 
@@ -63,7 +63,7 @@ def test_a_masked_model_sees_both_ways_but_no_other_document():
         before = hidden_states(model, rows)
         changed = rows.input_ids.clone()
         changed[0, 31] = 9  # the last token of the second document
-        after = hidden_states(model, Rows(changed, *_rest(rows), causal=False))
+        after = hidden_states(model, PackedRows(changed, *_rest(rows), causal=False))
     moved = (before != after).any(-1)
     assert moved[0].tolist() == [False] * 12 + [True] * 20 + [False] * 8
     assert not bool(moved[1:].any())
@@ -155,14 +155,14 @@ def test_what_is_asked_for_is_not_seen_by_what_is_shown():
     documents = random_documents([27] * 3)
     tokens, owners = cut_all(documents, form.draws(32) - 1)
     rows = form.rows(tokens, owners, np.random.default_rng(0))
-    rows = Rows(rows.input_ids % VOCABULARY, *_rest(rows), prefix=rows.prefix)
+    rows = PackedRows(rows.input_ids % VOCABULARY, *_rest(rows), prefix=rows.prefix)
     model = small_llama()
     with torch.no_grad():
         before = hidden_states(model, rows)
         last = int((rows.pieces[0] == 0).sum()) - 1
         changed = rows.input_ids.clone()
         changed[0, last - 1] = (changed[0, last - 1] + 1) % VOCABULARY
-        after = hidden_states(model, Rows(changed, *_rest(rows), prefix=rows.prefix))
+        after = hidden_states(model, PackedRows(changed, *_rest(rows), prefix=rows.prefix))
     moved = (before != after).any(-1)[0]
     assert moved.nonzero().flatten().tolist() == [last - 1, last]
 

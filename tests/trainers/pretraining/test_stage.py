@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rlenv.trainers.pretraining.measure import HeldOut
+from rlenv.trainers.pretraining.measure import HeldOutLoss
 from rlenv.trainers.pretraining.objectives import Causal
 from tests.conftest import DIGITS
 from tests.trainers import forks
@@ -105,7 +105,9 @@ def test_bits_per_byte_is_what_transformers_says(undisturbed, make_config):
     with torch.no_grad():
         logprobs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
     nats = -sum(float(logprobs[n, token]) for n, token in enumerate(ids[1:]))
-    held_out = HeldOut({"x": [text]}, tokenizer, Causal(), length=64, characters=100, batch_size=4)
+    held_out = HeldOutLoss(
+        {"x": [text]}, tokenizer, Causal(), length=64, characters=100, batch_size=4
+    )
     found = held_out.losses(model)
     assert found["held_out/loss/x"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
     assert found["held_out/bits_per_byte"] == pytest.approx(nats / 0.6931472 / len(text), rel=1e-5)

@@ -9,8 +9,7 @@ from rlenv.cli import main, train
 from rlenv.core.task import Task
 from rlenv.core.trajectory import Group
 from rlenv.models import checkpoint
-from rlenv.rollouts.verified import verified
-from rlenv.trainers.sft.rejection import as_row
+from rlenv.trainers.sft.rejection import as_row, solved_episodes
 from rlenv.trainers.sft.rows import IGNORED
 from rlenv.trainers.sft.stage import SFTStage
 from tests.conftest import DIGITS
@@ -25,8 +24,8 @@ def test_right_whole_replies_are_kept_and_each_once():
     unjudged = trajectory([1, 2], [[6]], [1.0], judged=False)
     more = [trajectory([1, 2], [[n]], [1.0]) for n in (7, 8)]
     group = Group(Task("x"), [wrong, right, again, cut, unjudged, *more])
-    assert verified([group], solved_at=1.0, keep=9) == [right, *more]
-    assert verified([group, group], solved_at=1.0, keep=2) == [right, more[0]]
+    assert solved_episodes([group], solved_at=1.0, keep=9) == [right, *more]
+    assert solved_episodes([group, group], solved_at=1.0, keep=2) == [right, more[0]]
 
 
 def test_a_row_is_what_was_sampled():

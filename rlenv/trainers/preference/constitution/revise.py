@@ -34,7 +34,7 @@ from rlenv.trainers.preference.data import draw
 from rlenv.trainers.sft import fit
 from rlenv.trainers.sft.rows import IGNORED, TokenRow
 from rlenv.trainers.sft.settings import FitSettings
-from rlenv.trainers.sft.validation import HeldOut
+from rlenv.trainers.sft.validation import PolicyEvaluator
 
 _KEPT = "revisions.jsonl"
 
@@ -123,7 +123,9 @@ class ReviseStage(Stage[ReviseSettings]):
         model = fit.prepare(model, chat, s, context.seed)
         player = None
         if s.eval_tasks:
-            player = HeldOut(context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens)
+            player = PolicyEvaluator(
+                context, model, chat, tasks=s.eval_tasks, max_tokens=s.max_tokens
+            )
 
         def measure() -> dict[str, float]:
             return {} if player is None else player.metrics()

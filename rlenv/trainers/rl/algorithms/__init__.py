@@ -1,7 +1,7 @@
 """Algorithms by name: how rewards become advantages, what the loss of a token is, and the settings
 that its paper chose.
 
-The loop in `rlenv.trainers.rl.stage` does not know which algorithm it runs. A new one is one
+The loop in `rlenv.trainers.rl.loop` does not know which algorithm it runs. A new one is one
 decorated function, of either kind; what it leaves out is GRPO's.
 """
 

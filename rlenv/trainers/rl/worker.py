@@ -1,17 +1,22 @@
-"""The rollouts of a step: which tasks are played, where, and which of them teach something."""
+"""The rollouts of a step: which tasks are played, where, and what is measured of them.
+
+Metrics have TRL's names where it has one.
+"""
 
 from __future__ import annotations
 
 import random
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from torch import Tensor
 
 from rlenv.common.errors import RunFailed
 from rlenv.core.task import Task, TaskSet
-from rlenv.core.trajectory import Group
+from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Sampling, mix
 from rlenv.rollouts.curriculum import Curriculum
 from rlenv.rollouts.rollout import EnvPool, play
@@ -22,7 +27,7 @@ from rlenv.trainers.rl.settings import OnPolicySettings
 
 
 @dataclass(frozen=True)
-class Collected:
+class RolloutBatch:
     """The groups of a step.
 
     Attributes:
@@ -35,8 +40,36 @@ class Collected:
     tokens: int
     metrics: dict[str, float]
 
+    def describe(self, has_signal: Tensor) -> dict[str, float]:
+        """Return what is measured of the rollouts themselves.
 
-class Rollouts:
+        Args:
+            has_signal: (P,) of bool, False where all rewards of a group are equal.
+        """
+        played = [t for g in self.groups for t in g.trajectories]
+        judged = [t for t in played if t.reward.judged]
+        lengths = [float(t.sampled_tokens) for t in played]
+        ended = [float(t.sampled_tokens) for t in played if not t.truncated]
+        values = [t.reward.value for t in judged]
+        metrics = {
+            "reward": mean(values),
+            "reward_std": statistics.stdev(values) if len(values) > 1 else 0.0,
+            **component_metrics(judged),
+            "frac_reward_zero_std": 1 - float(has_signal.float().mean()),
+            **_spread("completions", lengths, "length"),
+            **(_spread("completions", ended, "terminated_length") if ended else {}),
+            "completions/clipped_ratio": 1 - len(ended) / len(played),
+            "completions/repetition": mean([repetition(g.trajectories[0]) for g in self.groups]),
+            "unparseable": sum(t.reward.status == "unparseable" for t in played) / len(played),
+            "grader_errors": 1 - len(judged) / len(played),
+        }
+        turns = [float(len(t.turn_ends)) for t in played]
+        if max(turns) > 1:
+            metrics["turns"] = mean(turns)
+        return metrics
+
+
+class RolloutWorker:
     """Samples tasks and plays them, by as many processes as there are.
 
     What is played and sampled follows from the seed, the step, the task and the number of the
@@ -65,9 +98,9 @@ class Rollouts:
             temperature=settings.temperature, max_tokens=settings.max_tokens
         )
         policy.chat.check_covers(self.training()[1][0].question)
-        own = policy.memory()  # before an environment may add an adapter to the policy's trunk
+        own = policy.memory()  # before an environment may add an adapter to the policy's backbone
         env = self.training()[0].take(1)[0]
-        env.meet(policy.chat)
+        env.meet(policy)
         self.memory = {**own, **env.memory()}
 
     def _pool(self, split: str, level: int | None) -> EnvPool:
@@ -81,14 +114,14 @@ class Rollouts:
         if level not in self._pools:
             self._pools[level] = self._pool("train", level)
         pool = self._pools[level]
-        return pool, pool.take(1)[0].tasks.for_training().part(*self.s.part)
+        return pool, pool.take(1)[0].tasks.for_training().part(*self.s.task_range)
 
-    def collect(self, step: int, teaches: Callable[[list[Group]], Tensor]) -> Collected:
+    def collect(self, step: int, has_signal: Callable[[list[Group]], Tensor]) -> RolloutBatch:
         """Play the groups of a step.
 
         Args:
             step: decides, with the seed, which tasks are played and what is sampled.
-            teaches: says which groups hold a difference to learn from, (P,) of bool; new ones
+            has_signal: says which groups hold a difference to learn from, (P,) of bool; new ones
                 are sampled in place of the others, `max_refills` times at most.
 
         Raises:
@@ -106,7 +139,7 @@ class Rollouts:
             self._check_graders(groups)
             if refills == self.s.max_refills:
                 break
-            missing = self.s.groups - int(teaches(groups).sum())
+            missing = self.s.groups - int(has_signal(groups).sum())
             if missing == 0:
                 break
             refills += 1
@@ -122,9 +155,9 @@ class Rollouts:
             solved_at = pool.take(1)[0].solved_at
             judged = [t.reward for g in groups for t in g.trajectories if t.reward.judged]
             self.curriculum.record(reward.value >= solved_at for reward in judged)
-        return Collected(groups, tokens, metrics)
+        return RolloutBatch(groups, tokens, metrics)
 
-    def held_out(self) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         """Play validation tasks, and return `rlenv.trainers.common.validation.figures`."""
         env = self._held_out.take(1)[0]
         groups = self._play(
@@ -181,3 +214,48 @@ class Rollouts:
         self.sampled = int(state["sampled"])
         if self.curriculum:
             self.curriculum.load_state_dict(state["curriculum"])
+
+
+def _spread(prefix: str, values: Sequence[float], name: str) -> dict[str, float]:
+    return {
+        f"{prefix}/mean_{name}": mean(values),
+        f"{prefix}/min_{name}": min(values),
+        f"{prefix}/max_{name}": max(values),
+    }
+
+
+def repetition(trajectory: Trajectory, run: int = 4) -> float:
+    """Return the share of a trajectory's runs of tokens that stood in the same turn before.
+
+    With runs of four tokens this is seq-rep-4 (Welleck et al. 2019), of each turn.
+    """
+    runs = distinct = 0
+    mask = trajectory.loss_mask
+    turns = (
+        [token for _, token in part]
+        for sampled, part in groupby(zip(mask, trajectory.token_ids, strict=True), lambda p: p[0])
+        if sampled
+    )
+    for ids in turns:
+        found = list(zip(*(ids[n:] for n in range(run)), strict=False))
+        runs += len(found)
+        distinct += len(set(found))
+    return 1 - distinct / runs if runs else 0.0
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0
+
+
+def component_metrics(judged: Sequence[Trajectory]) -> dict[str, float]:
+    """Return mean and standard deviation of each reward component, over those that have it."""
+    found: dict[str, list[float]] = {}
+    for trajectory in judged:
+        for name, value in trajectory.reward.components.items():
+            found.setdefault(name, []).append(value)
+    metrics = {}
+    for name, values in found.items():
+        metrics[f"rewards/{name}/mean"] = mean(values)
+        metrics[f"rewards/{name}/std"] = statistics.stdev(values) if len(values) > 1 else 0.0
+    return metrics

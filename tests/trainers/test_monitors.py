@@ -1,8 +1,8 @@
-"""What a run says of itself in words."""
+"""The alarms that a run raises about itself."""
 
 import pytest
 
-from rlenv.trainers.rl.monitors import SIGNS, Health
+from rlenv.trainers.rl.monitors import ALARMS, Monitor
 
 WELL = {
     "reward": 0.4,
@@ -29,27 +29,27 @@ TROUBLE = {
 }
 
 
-def said(health, steps, metrics):
-    return [told.words for step in steps for told in health.look(step, {**WELL, **metrics})]
+def said(monitor, steps, metrics):
+    return [alert.message for step in steps for alert in monitor.check(step, {**WELL, **metrics})]
 
 
 def test_a_run_that_goes_well_says_nothing():
-    assert said(Health(), range(300), {}) == []
+    assert said(Monitor(), range(300), {}) == []
 
 
-def test_every_sign_has_its_trouble():
-    assert TROUBLE.keys() | {"gold"} == SIGNS.keys()
+def test_every_alarm_has_its_trouble():
+    assert TROUBLE.keys() | {"gold"} == ALARMS.keys()
 
 
 @pytest.mark.parametrize("name", TROUBLE)
 def test_trouble_is_told_once_it_lasts_and_again_after_a_while(name):
-    health = Health()
-    health.look(1, WELL)
-    patience = SIGNS[name].patience
-    assert said(health, range(2, 1 + patience), TROUBLE[name]) == []
-    (words,) = said(health, range(1 + patience, 101 + patience), TROUBLE[name])
+    monitor = Monitor()
+    monitor.check(1, WELL)
+    patience = ALARMS[name].patience
+    assert said(monitor, range(2, 1 + patience), TROUBLE[name]) == []
+    (words,) = said(monitor, range(1 + patience, 101 + patience), TROUBLE[name])
     assert "{" not in words
-    assert len(said(health, range(101 + patience, 201 + patience), TROUBLE[name])) == 1
+    assert len(said(monitor, range(101 + patience, 201 + patience), TROUBLE[name])) == 1
 
 
 @pytest.mark.parametrize(
@@ -64,29 +64,32 @@ def test_trouble_is_told_once_it_lasts_and_again_after_a_while(name):
     ],
 )
 def test_the_words_name_the_setting_that_helps(name, word):
-    health = Health()
-    health.look(1, WELL)
-    words = said(health, range(2, 10), TROUBLE[name])
+    monitor = Monitor()
+    monitor.check(1, WELL)
+    words = said(monitor, range(2, 10), TROUBLE[name])
     assert word in words[0]
 
 
 def test_a_policy_that_is_sure_and_right_has_not_collapsed():
-    health = Health()
-    health.look(1, WELL)
-    assert said(health, range(2, 10), {"entropy": 0.001, "frac_reward_zero_std": 0.4}) == []
+    monitor = Monitor()
+    monitor.check(1, WELL)
+    assert said(monitor, range(2, 10), {"entropy": 0.001, "frac_reward_zero_std": 0.4}) == []
 
 
 def test_what_is_measured_now_and_then_counts_each_time():
-    health = Health()
+    monitor = Monitor()
     without = {k: v for k, v in WELL.items() if k != "kl"}
-    assert health.look(1, without) == []
-    assert len(health.look(2, {**without, "kl": 3.0})) == 1
+    assert monitor.check(1, without) == []
+    assert len(monitor.check(2, {**without, "kl": 3.0})) == 1
 
 
-def over_time(gold, rewards, health=None):
-    health = health or Health("held_out/rewards/rule")
+def over_time(gold, rewards, monitor=None):
+    monitor = monitor or Monitor("held_out/rewards/rule")
     return [
-        [t.sign for t in health.look(n, {**WELL, "held_out/reward": r, "held_out/rewards/rule": g})]
+        [
+            t.alarm
+            for t in monitor.check(n, {**WELL, "held_out/reward": r, "held_out/rewards/rule": g})
+        ]
         for n, (g, r) in enumerate(zip(gold, rewards, strict=True))
     ]
 
@@ -101,24 +104,24 @@ def test_a_gold_reward_that_falls_while_the_reward_rises_is_told():
     # nothing was gained that could be lost
     assert not any(over_time([0.6, 0.5, 0.4, 0.3, 0.2, 0.1], rising))
     # it was not measured at every step
-    without = Health("held_out/rewards/rule")
-    assert not any(without.look(n, WELL) for n in range(5))
+    without = Monitor("held_out/rewards/rule")
+    assert not any(without.check(n, WELL) for n in range(5))
 
 
 def test_an_interruption_forgets_nothing_of_the_gold_reward():
     gold, rising = [0.2, 0.6, 0.3, 0.3], [0.0, 1.0, 2.0, 3.0]
-    first, second = Health("held_out/rewards/rule"), Health("held_out/rewards/rule")
+    first, second = Monitor("held_out/rewards/rule"), Monitor("held_out/rewards/rule")
     over_time(gold[:3], rising[:3], first)
     second.load_state_dict(first.state_dict())
     assert over_time(gold[3:], rising[3:], second) == [["gold"]]
 
 
 def test_an_interruption_changes_nothing():
-    whole, first = Health(), Health()
-    expected = [whole.look(n, {**WELL, **TROUBLE["equal"]}) for n in range(6)]
-    found = [first.look(n, {**WELL, **TROUBLE["equal"]}) for n in range(2)]
-    second = Health()
+    whole, first = Monitor(), Monitor()
+    expected = [whole.check(n, {**WELL, **TROUBLE["equal"]}) for n in range(6)]
+    found = [first.check(n, {**WELL, **TROUBLE["equal"]}) for n in range(2)]
+    second = Monitor()
     second.load_state_dict(first.state_dict())
-    found += [second.look(n, {**WELL, **TROUBLE["equal"]}) for n in range(2, 6)]
+    found += [second.check(n, {**WELL, **TROUBLE["equal"]}) for n in range(2, 6)]
     assert found == expected
     assert any(expected)

@@ -11,10 +11,10 @@ import rlenv
 from rlenv.common.errors import UserError
 from rlenv.core.reward import Reward
 from rlenv.core.trajectory import Group
-from rlenv.trainers.common.validation import Best, figures
-from rlenv.trainers.rl import rollout_worker
+from rlenv.trainers.common.validation import BestCheckpoint, figures
+from rlenv.trainers.rl import worker
+from rlenv.trainers.rl.loop import Loop
 from rlenv.trainers.rl.settings import OnPolicySettings
-from rlenv.trainers.rl.stage import Loop
 
 from . import forks
 from .support import SETTINGS, trajectory
@@ -45,7 +45,7 @@ def test_it_samples_its_own_way(context, monkeypatch):
         asked.append((tasks[0].split, kwargs["samples"], kwargs["sampling"]))
         return rlenv.rollouts.rollout.play(pool, engine, chat, tasks, **kwargs)
 
-    monkeypatch.setattr(rollout_worker, "play", recorded)
+    monkeypatch.setattr(worker, "play", recorded)
     how = {"samples": 2, "temperature": 0.5, "top_p": 0.9}
     settings = {**SETTINGS.model_dump(exclude_unset=True), "steps": 1, "eval_sampling": how}
     Loop(OnPolicySettings.model_validate(settings), context).run()
@@ -58,13 +58,13 @@ def test_it_samples_its_own_way(context, monkeypatch):
 
 @pytest.mark.parametrize("first", [3, 1])
 def test_the_best_weights_survive_worse_ones_and_a_restart(tmp_path, first):
-    best = Best(tmp_path / "state")
+    best = BestCheckpoint(tmp_path / "state")
     assert best.step is None
     weights = {step: {"w": torch.full((2,), float(step))} for step in (1, 2, 3, 4)}
     for step, reward in {1: 0.2, 2: 0.5, 3: 0.5, 4: 0.1}.items():
         best.offer(step, {"held_out/reward": reward}, weights[step])
     assert best.step == 2  # the first of equal ones
-    again = Best(tmp_path / "state")
+    again = BestCheckpoint(tmp_path / "state")
     again.rewind(first)
     assert again.step == (2 if first >= 2 else None)
     again.offer(4, {"held_out/reward": 0.4}, weights[4])
@@ -74,11 +74,11 @@ def test_the_best_weights_survive_worse_ones_and_a_restart(tmp_path, first):
 
 @pytest.mark.parametrize("metric", ["held_out/reward", "held_out/rewards/rule"])
 def test_where_nothing_could_be_judged_there_is_no_best(tmp_path, metric):
-    best = Best(tmp_path / "state", metric)
+    best = BestCheckpoint(tmp_path / "state", metric)
     assert not best.offer(1, {"held_out/reward": float("nan")}, {"w": torch.zeros(1)})
     assert best.load() is None
-    assert "the last weights" in best.told("grpo")
-    best.sign(tmp_path)
+    assert "the last weights" in best.summary("grpo")
+    best.write_metadata(tmp_path)
     assert not (tmp_path / "kept.json").exists()
 
 
@@ -123,7 +123,7 @@ def test_a_stage_leaves_the_weights_that_did_best(finished_run, tmp_path, stage)
     assert not (tmp_path / "last" / stage / "kept.json").exists()
 
 
-def signed(context, **changes):
+def trained_with(context, **changes):
     settings = {**SETTINGS.model_dump(exclude_unset=True), "steps": 6, "eval_every": 100, **changes}
     loop = Loop(OnPolicySettings.model_validate(settings), context)
     loop.run()
@@ -131,20 +131,20 @@ def signed(context, **changes):
     return logged, [record["text"] for record in context.run.read_log("warnings")], loop
 
 
-def test_a_sign_may_end_the_stage(context):
+def test_an_alarm_may_end_the_stage(context):
     ruinous = {"learning_rate": 0.5, "warmup_steps": 0}  # no reply ends any more
-    logged, warnings, _ = signed(context, **ruinous, signs={"truncated": "stop"})
+    logged, warnings, _ = trained_with(context, **ruinous, alarms={"truncated": "stop"})
     assert len(logged) < 6
     assert "the stage ends here: truncated" in warnings[-1]
     assert (context.out / "model.safetensors").exists()
 
 
-def test_a_sign_may_raise_what_the_divergence_costs(context):
-    logged, warnings, loop = signed(
+def test_an_alarm_may_raise_what_the_divergence_costs(context):
+    logged, warnings, loop = trained_with(
         context,
         learning_rate=0.5,
         warmup_steps=0,
-        signs={"truncated": "raise"},
+        alarms={"truncated": "raise"},
         kl={"coefficient": 0.01},
     )
     assert len(logged) == 6
@@ -155,17 +155,17 @@ def test_a_sign_may_raise_what_the_divergence_costs(context):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"signs": {"klm": "stop"}}, "Did you mean kl?"),
-        ({"signs": {"kl": "raise"}}, "kl.coefficient must be above 0"),
-        ({"signs": {"gold": "stop"}}, "needs gold"),
+        ({"alarms": {"klm": "stop"}}, "Did you mean kl?"),
+        ({"alarms": {"kl": "raise"}}, "kl.coefficient must be above 0"),
+        ({"alarms": {"gold": "stop"}}, "needs gold_component"),
     ],
 )
-def test_signs_that_can_not_be_acted_on_are_refused(changes, says):
+def test_alarms_that_can_not_be_acted_on_are_refused(changes, says):
     with pytest.raises(ValueError, match=says.replace("?", r"\?")):
         OnPolicySettings.model_validate({"steps": 1, **changes})
 
 
-@pytest.mark.parametrize("setting", ["gold", "keep_best"])
+@pytest.mark.parametrize("setting", ["gold_component", "keep_best"])
 def test_a_component_that_is_not_measured_is_named(context, setting):
     with pytest.raises(UserError, match=f"{setting} names 'rule', but the components"):
-        signed(context, **{setting: "rule"})
+        trained_with(context, **{setting: "rule"})

@@ -1,4 +1,4 @@
-"""Whose doing a reward was: GAE, whitening and turns against brute force."""
+"""Advantages: GAE, whitening and turns against brute force."""
 
 import itertools
 from dataclasses import replace
@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenv.core.trajectory import Group
-from rlenv.trainers.rl import algorithms, returns
+from rlenv.trainers.rl import algorithms
+from rlenv.trainers.rl.advantages import (
+    critic_advantages,
+    group_advantages,
+    has_signal,
+    overlong_penalties,
+    rewards_to_go,
+    turn_rewards,
+)
 from rlenv.trainers.rl.algorithms.ppo import gae, value_loss, whitened
 from rlenv.trainers.rl.batch import Batch
 from rlenv.trainers.rl.settings import CriticSettings, OverlongSettings
@@ -84,13 +92,13 @@ def two_turns():
 
 
 def test_a_turns_reward_reaches_the_turns_before_it_and_not_those_after():
-    rewards, played = returns.turn_grid([two_turns()], by_turn=True)
+    rewards, played = turn_rewards([two_turns()], by_turn=True)
     assert rewards.tolist() == [[[1, 0], [0, 1], [0, 0]]]
     assert played.tolist() == [[[1, 1], [1, 1], [1, 0]]]
-    to_go = returns.to_go(rewards, gamma=0.5)
+    to_go = rewards_to_go(rewards, gamma=0.5)
     assert to_go.tolist() == [[[1, 0], [0.5, 1], [0, 0]]]
     centred = algorithms.find("dr_grpo").advantages
-    found = returns.group_advantages(centred, to_go, played)
+    found = group_advantages(centred, to_go, played)
     assert found[0, :, 0].tolist() == pytest.approx([0.5, 0.0, -0.5])
     # the second turns of the two that had one are compared with each other alone
     assert found[0, :, 1].tolist() == pytest.approx([-0.5, 0.5, 0.0])
@@ -101,21 +109,21 @@ def test_a_turns_reward_reaches_the_turns_before_it_and_not_those_after():
 
 
 def test_a_clipped_reward_counts_for_no_more_and_a_turn_may_be_judged_alone():
-    rewards, played = returns.turn_grid([two_turns()], by_turn=True, clip=(0.1, 0.4))
+    rewards, played = turn_rewards([two_turns()], by_turn=True, clip=(0.1, 0.4))
     # what was not played has no reward, whatever the least is
     assert rewards[0].flatten().tolist() == pytest.approx([0.4, 0.1, 0.1, 0.4, 0.1, 0.0])
-    assert returns.to_go(rewards, gamma=0.0).tolist() == rewards.tolist()
-    whole, _ = returns.turn_grid([two_turns()], by_turn=False, clip=(0.1, 0.4))
+    assert rewards_to_go(rewards, gamma=0.0).tolist() == rewards.tolist()
+    whole, _ = turn_rewards([two_turns()], by_turn=False, clip=(0.1, 0.4))
     assert whole.flatten().tolist() == pytest.approx([0.4, 0.4, 0.1])
-    unclipped, same = returns.turn_grid([two_turns()], by_turn=True)
+    unclipped, same = turn_rewards([two_turns()], by_turn=True)
     assert unclipped.max() == 1
     assert torch.equal(same, played)
 
 
 def test_by_episode_every_turn_gets_the_total():
-    rewards, played = returns.turn_grid([two_turns()], by_turn=False)
+    rewards, played = turn_rewards([two_turns()], by_turn=False)
     assert rewards.tolist() == [[[1], [1], [0]]]
-    found = returns.group_advantages(algorithms.find("dr_grpo").advantages, rewards, played)
+    found = group_advantages(algorithms.find("dr_grpo").advantages, rewards, played)
     batch = Batch.of(two_turns().trajectories, found[0])
     assert batch.advantages[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 0, 1 / 3])
 
@@ -129,21 +137,21 @@ def test_an_unjudged_rollout_moves_no_other(name, by_turn):
     task = judged[0].task
     function = algorithms.find(name).advantages
     with_it, without = (
-        returns.group_advantages(function, *returns.turn_grid([Group(task, rows)], by_turn))
+        group_advantages(function, *turn_rewards([Group(task, rows)], by_turn))
         for rows in ([*judged, failed], judged)
     )
     assert with_it[0, :3].tolist() == without[0].tolist()
     assert with_it[0, 3].tolist() == [0]
 
 
-def test_a_group_teaches_where_its_rollouts_fared_differently():
+def test_a_group_has_a_signal_where_its_rollouts_fared_differently():
     alike = Group(two_turns().task, [trajectory([1], [[2]], [0.3]) for _ in range(3)])
     unjudged = Group(
         two_turns().task,
         [trajectory([1], [[2]], [r], judged=r < 0.5) for r in (0.3, 0.9, 0.3)],
     )
-    grids = returns.turn_grid([two_turns(), alike, unjudged], by_turn=True)
-    assert returns.teaches(*grids).tolist() == [True, False, False]
+    grids = turn_rewards([two_turns(), alike, unjudged], by_turn=True)
+    assert has_signal(*grids).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("unit", ["token", "turn"])
@@ -152,7 +160,7 @@ def test_what_a_critic_sees_of_two_turns(unit):
     batch = Batch.of([trajectory([1], [[2, 3], [4, 5]], [1.0, 2.0], said=[[9]])])
     values = torch.arange(1.0, 7).mul(0.1)[None] * batch.mask
     costs = 0.01 * batch.mask
-    made = returns.with_critic(
+    made = critic_advantages(
         replace(batch, values=values),
         torch.tensor([[1.0, 2.0]]),
         costs,
@@ -179,8 +187,8 @@ def test_length_costs_each_turn_what_eq_13_says():
         [trajectory([1], [[2] * 10, [3] * 6]), trajectory([1], [[2] * 5])],
     )
     s = OverlongSettings(buffer=4, penalty=0.5)
-    by_turn = returns.overlong_grid([group], by_turn=True, longest=8, s=s)
+    by_turn = overlong_penalties([group], by_turn=True, longest=8, s=s)
     assert by_turn.tolist() == [[[-0.5, -0.25], [-0.125, 0.0]]]
-    assert returns.overlong_grid([group], False, 8, s).tolist() == [[[-0.75], [-0.125]]]
-    of_the_paper = returns.overlong_grid([group], True, 10, OverlongSettings())  # the last two
+    assert overlong_penalties([group], False, 8, s).tolist() == [[[-0.75], [-0.125]]]
+    of_the_paper = overlong_penalties([group], True, 10, OverlongSettings())  # the last two
     assert of_the_paper.tolist() == [[[-1.0, 0.0], [0.0, 0.0]]]

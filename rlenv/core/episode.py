@@ -1,14 +1,94 @@
-"""The generators of an environment, seeded when they are first asked for."""
+"""What an episode is made of: the space of its texts, its random numbers, its steps' results."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import numpy as np
+from gymnasium import spaces
+from gymnasium.error import CustomSpaceError
 from gymnasium.utils import seeding
+from gymnasium.vector.utils import create_shared_memory
+
+from rlenv.core.reward import Reward
+from rlenv.core.task import Message
 
 
-class Generators:
+@dataclass(frozen=True)
+class StepResult:
+    """What an environment answers to a reply; made by `turn` and `done`."""
+
+    text: str
+    reward: Reward | None
+    final: bool
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """The chat messages that the answer adds to the conversation."""
+        if self.messages or (self.final and not self.text):
+            return self.messages
+        return ({"role": "user", "content": self.text},)
+
+
+def turn(
+    text: str,
+    reward: Reward | float | bool | None = None,
+    *,
+    messages: Sequence[Message] = (),
+) -> StepResult:
+    """Go on with the episode.
+
+    Args:
+        text: what the policy reads next, and the observation.
+        reward: what this turn earned; None for nothing.
+        messages: the same as chat messages, where it is not one message of the user, such as the
+            results of tools.
+    """
+    earned = None if reward is None else Reward.of(reward)
+    return StepResult(text, earned, final=False, messages=tuple(messages))
+
+
+def done(text: str = "", reward: Reward | float | bool = 0.0) -> StepResult:
+    """End the episode.
+
+    Args:
+        text: the last thing the policy is told.
+        reward: what the last turn earned.
+    """
+    return StepResult(text, Reward.of(reward), final=True)
+
+
+class UnicodeText(spaces.Text):
+    """The space of every Unicode string, for observations and actions.
+
+    Sampling draws short printable strings; membership admits any `str`.
+    """
+
+    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length=64, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Return whether x is a string."""
+        return isinstance(x, str)
+
+    def __repr__(self) -> str:
+        return "UnicodeText()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnicodeText)
+
+
+@create_shared_memory.register
+def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> Any:
+    # a fixed block of memory can't hold strings of any length
+    raise CustomSpaceError(f"{space} needs AsyncVectorEnv(..., shared_memory=False)")
+
+
+class EpisodeRNGs:
     """An environment's own NumPy generator, and one for each episode that is seeded from it.
 
     Seeding the two takes longer than the rest of a `reset`, and an episode whose task is handed
