@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rlenv.common.errors import did_you_mean
+from rlenv.common.errors import did_you_mean, main_guard
 
 COMMANDS = {
     "train": ("rlenv.cli.train:main", "carry out the run that a YAML file describes"),
@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     module, _, function = COMMANDS[words[0]][0].partition(":")
-    return getattr(importlib.import_module(module), function)(words[1:])
+    # a command whose module can't be imported without an extra says so like any other
+    return main_guard(lambda: getattr(importlib.import_module(module), function)(words[1:]))
 
 
 if __name__ == "__main__":

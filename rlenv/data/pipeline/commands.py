@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.common.display import Display
+from rlenv.common.extras import pip_install
 from rlenv.data.pipeline import pipeline, settings
 from rlenv.data.pipeline.inspection import Inspection, inspect
 from rlenv.data.pipeline.sources import InputSettings
@@ -96,7 +97,7 @@ def _show(found: Inspection, display: Display) -> None:
     display.table(
         ["language", "documents", "share"],
         [[name, f"{n:,}", f"{n / count:.1%}"] for name, n in list(found.languages.items())[:8]]
-        or [["not looked at: pip install 'verifiable-rl[language]'", "", ""]],
+        or [[f"not looked at: {pip_install('language')}", "", ""]],
     )
     display.say("")
     rows = []

@@ -107,7 +107,9 @@ def start(settings: Settings) -> Worker:
     try:
         import docker
     except ImportError as error:
-        raise SandboxError("docker-py is not installed (pip install 'verifiable-rl[docker]')") from error
+        raise SandboxError(
+            "docker-py is not installed (pip install 'verifiable-rl[docker]')"
+        ) from error
     try:
         client = docker.APIClient(timeout=120, **docker.utils.kwargs_from_env())
         client.ping()
