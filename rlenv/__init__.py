@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rlenv.common.extras import explained
 from rlenv.common.version import __version__ as __version__
 from rlenv.core import registry
 
@@ -85,7 +86,8 @@ def __getattr__(name: str) -> Any:
         return registry.spec(_BUNDLED[name]).load()
     if name not in _PUBLIC:
         raise AttributeError(f"module 'rlenv' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    with explained(f"rlenv.{name}"):
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
     globals()[name] = value  # the next look-up is a plain attribute
     return value
 

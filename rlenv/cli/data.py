@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.errors import main_guard
+from rlenv.common.extras import pip_install
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -142,7 +143,7 @@ def _show(found: Inspection, display: Display) -> None:
     display.table(
         ["language", "documents", "share"],
         [[name, f"{n:,}", f"{n / count:.1%}"] for name, n in list(found.languages.items())[:8]]
-        or [["not looked at: pip install 'verifiable-rl[language]'", "", ""]],
+        or [[f"not looked at: {pip_install('language')}", "", ""]],
     )
     display.say("")
     rows = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.version import DISTRIBUTION
 
 # template -> where it goes, with $module filled in
 FILES = {
@@ -68,7 +69,7 @@ def create(name: str, into: Path) -> Path:
     if not into.is_dir():
         raise UserError(f"{into} does not exist")
     title = "".join(part.capitalize() for part in module.split("_"))
-    filled = {"name": name, "module": module, "title": title}
+    filled = {"name": name, "module": module, "title": title, "distribution": DISTRIBUTION}
     templates = resources.files("rlenv.cli").joinpath("templates")
     for template, place in FILES.items():
         text = templates.joinpath(f"{template}.txt").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from rlenv.common.errors import did_you_mean
+from rlenv.common.errors import did_you_mean, main_guard
 from rlenv.common.version import __version__
 
 # command -> the module that carries it out, and what it does
@@ -59,8 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    code: int = importlib.import_module(COMMANDS[words[0]][0]).main(words[1:])
-    return code
+    module = COMMANDS[words[0]][0]
+    # a command whose module can't be imported without an extra says so like any other
+    return main_guard(lambda: importlib.import_module(module).main(words[1:]))
 
 
 if __name__ == "__main__":

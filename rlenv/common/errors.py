@@ -44,8 +44,11 @@ def main_guard(command: Callable[[], int | None]) -> int:
     Returns:
         0 on success, 2 for bad input, 1 for a failed run, 130 after Ctrl-C.
     """
+    from rlenv.common.extras import explained  # its error is a UserError, so it stands on this
+
     try:
-        return command() or 0
+        with explained("this command"):
+            return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

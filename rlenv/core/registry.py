@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gymnasium.envs import registration
 
 from rlenv.common.errors import UserError
+from rlenv.common.extras import explained
 
 if TYPE_CHECKING:
     from rlenv.core.env import TextEnv
@@ -56,7 +57,8 @@ class EnvSpec:
         if not isinstance(self.entry_point, str):
             return self.entry_point
         module, _, name = self.entry_point.partition(":")
-        return getattr(importlib.import_module(module), name)
+        with explained(self.id):
+            return getattr(importlib.import_module(module), name)
 
     def make(self, *, split: str = "train", **options: Any) -> TextEnv:
         """Make the environment.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.common.errors import UserError
+from rlenv.common.extras import require
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -97,6 +98,7 @@ def _csv(path: Path) -> Rows:
 
 
 def _parquet(path: Path) -> Rows:
+    require("pyarrow", f"reading {path}")
     from pyarrow import parquet
 
     return parquet.read_table(path).to_pylist()
@@ -134,6 +136,7 @@ def load_dataset(name: str, part: str | None) -> Any:
     Raises:
         UserError: it could not be loaded.
     """
+    require("datasets", f"loading the data set {name!r}", otherwise="give a file of rows")
     import datasets
 
     name, _, configuration = name.partition(":")

@@ -13,6 +13,7 @@ from rlenv.common.errors import UserError
 from rlenv.core.env import TextEnv
 from rlenv.core.episode import StepResult, done, turn
 from rlenv.core.task import Message, Task
+from rlenv.core.tool_schema import NotDescribed, describe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "_rlenv_tool"
@@ -49,12 +50,9 @@ class Tool:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The tool in the JSON form of transformers' chat templates."""
-        from transformers.utils import DocstringParsingException, TypeHintParsingException
-        from transformers.utils import get_json_schema as describe
-
         try:
             return describe(self.function)
-        except (DocstringParsingException, TypeHintParsingException) as error:
+        except NotDescribed as error:
             raise UserError(
                 f"the tool {self.name} needs a type hint and a line under Args for each argument: "
                 f"{error}"

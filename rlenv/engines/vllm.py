@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rlenv.common.errors import RunFailed, UserError
+from rlenv.common.extras import require
 from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
 from rlenv.engines.export import Export, exports
 from rlenv.engines.sampling import Stops
@@ -32,11 +32,7 @@ SERVE = (
 
 def check_installed() -> None:
     """Raise a `UserError` where vLLM is not installed."""
-    if find_spec("vllm") is None:
-        raise UserError(
-            "engine is vllm but vLLM is not installed; install it with: pip install 'verifiable-rl[vllm]', "
-            "or set engine=auto"
-        )
+    require("vllm", "engine=vllm", otherwise="set engine=auto")
 
 
 @functools.cache

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import jinja2
-
 from rlenv.common.errors import UserError
 from rlenv.core.task import Message
 
@@ -79,6 +77,8 @@ class ChatTemplate:
             plain = _results_of_user(plain)
         if not self.knows_system:
             plain = _without_system(plain)
+        import jinja2
+
         try:
             return self._apply(plain, ask=ask, tools=tools or None)
         except jinja2.TemplateError as error:
@@ -137,6 +137,8 @@ class ChatTemplate:
         )
 
     def _shows(self, messages: Sequence[Message], tools: Any = None) -> bool:
+        import jinja2
+
         try:
             return _PROBE in self._apply(messages, ask=True, tools=tools)
         except jinja2.TemplateError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from rlenv.common.errors import UserError
+from rlenv.common.extras import require
 from rlenv.common.files import folder_atomically
 from rlenv.engines.base import Engine
 from rlenv.engines.hf import TransformersEngine
@@ -84,13 +84,9 @@ def _load_model(source: str, dtype: str) -> Any:
 
 
 def _with_adapter(model: Any, source: str) -> Any:
-    try:
-        from peft import PeftModel
-    except ImportError:
-        raise UserError(
-            f"{source} is a LoRA adapter, which needs peft; install it with: "
-            "pip install 'verifiable-rl[lora]'"
-        ) from None
+    require("peft", f"the LoRA adapter {source}")
+    from peft import PeftModel
+
     try:
         return PeftModel.from_pretrained(model, source).merge_and_unload()
     except (OSError, ValueError, RuntimeError) as error:
@@ -105,11 +101,7 @@ def _places(source: str) -> tuple[str, dict[str, Any]]:
     """
     if not source.endswith(".gguf"):
         return source, {}
-    if find_spec("gguf") is None:
-        raise UserError(
-            f"reading {source} takes the package gguf; install it with: "
-            "pip install 'verifiable-rl[gguf]'"
-        )
+    require("gguf", f"reading {source}")
     path = Path(source).expanduser()
     return str(path.parent), {"gguf_file": path.name}
 

@@ -14,11 +14,11 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 from rlenv.common.errors import UserError
+from rlenv.common.extras import require
 from rlenv.common.files import write_atomically
 
 _PROJECT = "rlenv"
@@ -129,12 +129,7 @@ TRACKERS: dict[str, type[Any]] = {"tensorboard": TensorBoard, "wandb": WandB, "t
 def check_installed(names: Sequence[str]) -> None:
     """Raise a `UserError` where the package of a tracker is not installed."""
     for name in names:
-        found = find_spec(name)
-        if found is None or found.origin is None:  # a folder such as ./wandb is no package
-            raise UserError(
-                f"report_to is {name} but {name} is not installed; install it with: "
-                f"pip install 'verifiable-rl[{name}]', or leave it out of report_to"
-            )
+        require(name, f"report_to: {name}", otherwise="leave it out of report_to")
 
 
 @contextlib.contextmanager

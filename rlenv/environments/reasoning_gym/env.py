@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import rlenv
+from rlenv.common.extras import require
 from rlenv.core.task import Message
 from rlenv.environments.reasoning_gym import judge
 from rlenv.environments.reasoning_gym.families import no_level
-from rlenv.environments.reasoning_gym.source import Source, _library
+from rlenv.environments.reasoning_gym.source import Source
 
 _source = lru_cache(maxsize=256)(Source)  # instances of one family and level share it
 
@@ -44,8 +44,7 @@ class ReasoningGym(rlenv.SingleTurnEnv):
             raise rlenv.UserError(f"answer is {', '.join(judge.EXTRACT)}, not {answer!r}")
         if problem := no_level(family, level):
             raise rlenv.UserError(problem)
-        if importlib.util.find_spec("reasoning_gym") is None:
-            _library()
+        require("reasoning_gym", f"rlenv/reasoning_gym/{family}-v0")
         self.family, self.level, self.answer = family, level, answer
         super().__init__(**kwargs)
 

