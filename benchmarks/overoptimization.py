@@ -5,7 +5,7 @@
 
 As in Gao et al. 2022, a gold reward that is known labels the comparisons, a proxy reward model
 learns from them, and a policy is trained on the proxy while the gold reward is only measured. Here
-the gold reward is a program (`bouquet.py`). For each number of comparisons GRPO runs twice: on and
+the gold reward is a program (`gold_reward_env.py`). For each number of comparisons GRPO runs twice: on and
 on, and with `signs: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md` and
 `.svg`: the proxy's and the gold reward on held-out tasks over the root of the KL from the policy
 that was fine-tuned. A run that is finished is read and not trained again.
@@ -28,7 +28,7 @@ import yaml
 from rlenv.cli import train
 from rlenv.reports.charts import chart
 
-ENV = f"{Path(__file__).with_name('bouquet.py')}:bench/Bouquet-v0"
+ENV = f"{Path(__file__).with_name('gold_reward_env.py')}:bench/Bouquet-v0"
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3")
 MOST_TOKENS = 40
 LOWEST = -4.0  # gold reward in the chart
@@ -221,7 +221,7 @@ def page(curves: Sequence[Curve], steps: int) -> str:
         "# Over-optimisation",
         "",
         "`python benchmarks/overoptimization.py` wrote this page. A program knows what a reply is",
-        "worth (the gold reward, `benchmarks/bouquet.py`), and labels pairs of replies of a small",
+        "worth (the gold reward, `benchmarks/gold_reward_env.py`), and labels pairs of replies of a small",
         "fine-tuned policy. A reward model of 0.1 million parameters, the proxy, learns from some",
         f"of the pairs, and GRPO follows it for {steps} steps without a KL term. The gold reward",
         "is a component of weight 0 and only measured, on 200 held-out tasks (Gao et al. 2022).",

@@ -5,7 +5,7 @@ PPO, GRPO, DPO, rounds of DPO and best-of-n.
     python benchmarks/preference_methods.py [--seeds 0 1 2] [--runs runs/preference_methods]
                                             [--out docs/results]
 
-A gold reward that a program knows (`bouquet.py`) labels pairs of replies of a small fine-tuned
+A gold reward that a program knows (`gold_reward_env.py`) labels pairs of replies of a small fine-tuned
 policy. A reward model learns from the pairs, and PPO, GRPO, rounds of DPO and best-of-n follow it;
 DPO learns from the same pairs. Every policy is then judged by the gold reward on tasks of the test
 split. Writes `OUT/preference_methods.md`. Each stage is a command of its own, whose time and memory
@@ -67,7 +67,7 @@ INTRODUCTION = f"""\
 # Ways to learn from comparisons
 
 `python benchmarks/preference_methods.py` wrote this page. A program knows what a reply is worth
-(`benchmarks/bouquet.py`) and labels pairs of replies that a fine-tuned policy of 0.13 million
+(`benchmarks/gold_reward_env.py`) and labels pairs of replies that a fine-tuned policy of 0.13 million
 parameters samples to {PAIRS:,} training tasks. The reward model and DPO learn from these pairs;
 PPO, GRPO, the rounds of DPO and best-of-n follow the reward model.
 

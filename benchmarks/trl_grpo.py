@@ -31,7 +31,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-GUESS = f"{HERE / 'guess.py'}:bench/Guess-v0"
+GUESS = f"{HERE / 'guessing_env.py'}:bench/Guess-v0"
 WANTED = {"arithmetic": 2.0, "turns": 4.0, "step": 1.5}  # times faster
 SIDES = ("rlenv", "trl")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -159,15 +159,15 @@ def child(name: str, side: str, work: Path, arguments: argparse.Namespace) -> No
         take = {"rlenv": trl_step.rlenv_step, "trl": trl_step.trl_step}[side]
         run = lambda: take(work / "step", CLOCKS[arguments.clock])  # noqa: E731
     else:
-        import trl_sides
+        import trl_contestants
 
-        contest = trl_sides.Contest(
+        contest = trl_contestants.Contest(
             name=name,
             checkpoint=str(work / f"{name}-start" / "sft"),
             now=CLOCKS[arguments.clock],
             **CONTESTS[name],
         )
-        take_side = {"rlenv": trl_sides.rlenv_side, "trl": trl_sides.trl_side}[side]
+        take_side = {"rlenv": trl_contestants.rlenv_side, "trl": trl_contestants.trl_side}[side]
         folder = Path(tempfile.mkdtemp(dir=work))
         run = lambda: take_side(contest, folder)  # noqa: E731
     load()
