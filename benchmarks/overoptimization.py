@@ -6,9 +6,9 @@
 As in Gao et al. 2022, a gold reward that is known labels the comparisons, a proxy reward model
 learns from them, and a policy is trained on the proxy while the gold reward is only measured. Here
 the gold reward is a program (`gold_reward_env.py`). For each number of comparisons GRPO runs twice:
-on and on, and with `signs: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md` and
-`.svg`: the proxy's and the gold reward on held-out tasks over the root of the KL from the policy
-that was fine-tuned. A run that is finished is read and not trained again.
+on and on, and with `signs: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md`
+and `.svg`: the proxy's and the gold reward on held-out tasks over the root of the KL from the
+policy that was fine-tuned. A run that is finished is read and not trained again.
 """
 
 from __future__ import annotations
@@ -205,10 +205,10 @@ def page(curves: Sequence[Curve], steps: int) -> list[str]:
         "",
         "`python benchmarks/overoptimization.py` wrote this page. A program knows what a reply is",
         "worth (the gold reward, `benchmarks/gold_reward_env.py`), and labels pairs of replies of",
-        "a small fine-tuned policy. A reward model of 0.1 million parameters, the proxy, learns from",
-        f"some of the pairs, and GRPO follows it for {steps} steps without a KL term. The gold",
-        "reward is a component of weight 0 and only measured, on 200 held-out tasks (Gao et al.",
-        "2022).",
+        "a small fine-tuned policy. A reward model of 0.1 million parameters, the proxy, learns",
+        f"from some of the pairs, and GRPO follows it for {steps} steps without a KL term. The",
+        "gold reward is a component of weight 0 and only measured, on 200 held-out tasks (Gao et",
+        "al. 2022).",
         "",
         "![gold and proxy over the distance](overoptimization.svg)",
         "",

@@ -6,10 +6,11 @@ PPO, GRPO, DPO, rounds of DPO and best-of-n.
                                             [--out docs/results]
 
 A gold reward that a program knows (`gold_reward_env.py`) labels pairs of replies of a small
-fine-tuned policy. A reward model learns from the pairs, and PPO, GRPO, rounds of DPO and best-of-n follow it;
-DPO learns from the same pairs. Every policy is then judged by the gold reward on tasks of the test
-split. Writes `OUT/preference_methods.md`. Each stage is a command of its own, whose time and memory
-are measured; one that is finished is read and not carried out again.
+fine-tuned policy. A reward model learns from the pairs, and PPO, GRPO, rounds of DPO and
+best-of-n follow it; DPO learns from the same pairs. Every policy is then judged by the gold
+reward on tasks of the test split. Writes `OUT/preference_methods.md`. Each stage is a command of
+its own, whose time and memory are measured; one that is finished is read and not carried out
+again.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ INTRODUCTION = f"""\
 
 `python benchmarks/preference_methods.py` wrote this page. A program knows what a reply is worth
 (`benchmarks/gold_reward_env.py`) and labels pairs of replies that a fine-tuned policy of 0.13
-million parameters samples to {PAIRS:,} training tasks. The reward model and DPO learn from these pairs;
-PPO, GRPO, the rounds of DPO and best-of-n follow the reward model.
+million parameters samples to {PAIRS:,} training tasks. The reward model and DPO learn from these
+pairs; PPO, GRPO, the rounds of DPO and best-of-n follow the reward model.
 
 Gold reward with its 95% interval on {TASKS} tasks of the test split, {SAMPLES} samples each,
 temperature 1; the score of the reward model; the KL of a reply from the fine-tuned policy, which
