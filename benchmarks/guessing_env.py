@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import rlenv
-from rlenv.core.step_result import StepResult
 from rlenv.core.task import Message
 
 
@@ -43,7 +42,7 @@ class Guess(rlenv.TextEnv):
         """Return what changes the tasks."""
         return {"history": self.history}
 
-    def respond(self, task: rlenv.Task, reply: str) -> str | StepResult:
+    def respond(self, task: rlenv.Task, reply: str) -> Any:
         """Say where the number lies."""
         guess = rlenv.parsing.integer(reply)
         if guess is None:
