@@ -1,6 +1,6 @@
 """From raw text to a small assistant, measured: what docs/results/assistant.md shows.
 
-python benchmarks/assistant.py [--threads N]
+python benchmarks/assistant.py
 
 Cleans ../shared/data/pretrain with configs/text.yaml, keeps 2% of the documents back, carries out
 configs/assistant.yaml, and measures bits per byte of the documents kept back beside byte n-grams
@@ -9,13 +9,18 @@ and gzip, before and after fine-tuning, and once more after fine-tuning without 
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
+import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from rlenv.cli import data, train
+import harness
+import runs
+import yaml
+
+from rlenv.cli import data
 from rlenv.cli.bits_per_byte import baselines, model_bits
 from rlenv.core.rows import load_rows
 from rlenv.engines.base import Sampling
@@ -42,25 +47,21 @@ PROMPTS = [
 
 def main() -> None:
     """Run everything that is not done yet, and write the page."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    harness.parser(__doc__).parse_args()
     began = time.monotonic()
-    done(data.main(["run", "configs/text.yaml"]))
+    if code := data.main(["run", "configs/text.yaml"]):
+        raise SystemExit(code)
     kept, held = split()
-    done(train.main(["configs/assistant.yaml"]))
+    command = [sys.executable, "-m", "rlenv.train", "configs/assistant.yaml"]
+    harness.carry_out(command, RUN / "usage.json")
     seconds = {k: v["seconds"] for k, v in json.loads((RUN / "stages.json").read_text()).items()}
     without_text()
     sources = {"base": RUN / "pretrain", "sft": RUN / "sft", "sft without text": PLAIN / "sft"}
     found = baselines(kept, held, [1, 5, 8])
     for name, source in sources.items():
         found[name] = model_bits(*checkpoint.load(str(source), device="cpu"), held)
-    PAGE.write_text(page(found, kept, held, seconds, sources), encoding="utf-8")
-    print(f"{PAGE}, after {time.monotonic() - began:.0f} s")
-
-
-def done(code: int) -> None:
-    """Stop where a command failed."""
-    if code:
-        raise SystemExit(code)
+    harness.write_page(PAGE, page(found, kept, held, seconds, sources).splitlines())
+    print(f"after {time.monotonic() - began:.0f} s")
 
 
 def split() -> tuple[list[str], list[str]]:
@@ -79,15 +80,10 @@ def split() -> tuple[list[str], list[str]]:
 
 def without_text() -> None:
     """Fine-tune once more, on the instructions alone."""
-    import yaml
-
     plain = yaml.safe_load(Path("configs/assistant.yaml").read_text(encoding="utf-8"))
-    sft = plain["stages"]["sft"]
-    del sft["text"], sft["text_share"]
-    plain |= {"run_dir": str(PLAIN), "model": str(RUN / "pretrain"), "stages": {"sft": sft}}
-    path = SPLIT / "without-text.yaml"
-    path.write_text(yaml.safe_dump(plain), encoding="utf-8")
-    done(train.main([str(path)]))
+    sft = plain.pop("stages")["sft"]
+    del sft["text"], sft["text_share"], plain["run_dir"]
+    runs.train(PLAIN, {"sft": sft}, **{**plain, "model": str(RUN / "pretrain")})
 
 
 def page(
@@ -100,12 +96,14 @@ def page(
     """Return the page of results."""
     model, _ = checkpoint.load(str(RUN / "sft"), device="cpu")
     size = sum(p.numel() for p in model.parameters())
-    logged = [json.loads(line) for line in (RUN / "metrics.jsonl").open()]
-    tokens = max(m.get("num_tokens", 0) for m in logged if m["stage"] == "pretrain")
-    losses = {name: sft_losses(path.parent) for name, path in sources.items() if name != "base"}
-    bits = "".join(f"| {name} | {value:.3f} |\n" for name, value in found.items())
+    tokens = max(m.get("num_tokens", 0) for m in runs.metrics(RUN, "pretrain"))
     times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
-    said = "".join(f"| {k} | {v[0]:.3f} | {v[-1]:.3f} |\n" for k, v in losses.items())
+    bits = [(name, f"{value:.3f}") for name, value in found.items()]
+    losses = []
+    for name in ("sft", "sft without text"):
+        logged = runs.metrics(sources[name].parent, "sft")
+        looked = [m["held_out/loss"] for m in logged if "held_out/loss" in m]
+        losses.append((name, f"{looked[0]:.3f}", f"{looked[-1]:.3f}"))
     return f"""# From raw text to a small assistant
 
 `python benchmarks/assistant.py` wrote this page, with configs/text.yaml and configs/assistant.yaml:
@@ -118,9 +116,8 @@ wall-clock: {times}.
 {len(held)} documents, {mega(held):.2f} MB; pieces of a book may have neighbours in the training
 text. A model reads 256 tokens at a time, in windows that overlap by half.
 
-| | bits per byte |
-| --- | --- |
-{bits}
+{table(["", "bits per byte"], bits)}
+
 n-grams are interpolated Kneser-Ney on bytes, counted on all of the training text. gzip learns
 nothing in advance: it packs all documents in one stream, and is given the last 32 kB of the
 training text, which is as far back as it looks. "sft without text" was fine-tuned on the
@@ -130,9 +127,8 @@ instructions alone.
 
 Mean loss of reply tokens in nats, at the first look and at the end:
 
-| | first | last |
-| --- | --- | --- |
-{said}
+{table(["", "first", "last"], losses)}
+
 ## Answers, greedy
 
 {markdown(answers(sources))}
@@ -141,10 +137,9 @@ true.
 """
 
 
-def sft_losses(run: Path) -> list[float]:
-    """Return the held-out losses of a run's SFT stage, in order."""
-    logged = [json.loads(line) for line in (run / "metrics.jsonl").open()]
-    return [m["held_out/loss"] for m in logged if m["stage"] == "sft" and "held_out/loss" in m]
+def table(head: list[str], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join(harness.table(head, rows))
 
 
 def answers(sources: dict[str, Path]) -> SideBySide:

@@ -9,11 +9,13 @@ heart, or gaps in them that are made use of, show as samples that pass the one a
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import harness
+import runs
 
 from rlenv.core import registry
 from rlenv.evaluation import Estimate, pass_at_1, read_evaluation
@@ -48,38 +50,28 @@ def audit_run(folder: Path, stages: int = 2) -> list[Audit]:
     env = registry.make(chosen.id, split=evaluated.split, **chosen.options)
     tasks = {task.key: task for task in env.tasks.distinct(evaluated.tasks)}
     found = []
-    for result in json.loads((folder / "results.json").read_text())[-stages:]:
+    for result in runs.results(folder)[-stages:]:
         _, kept = read_evaluation(folder / "evaluations" / result["stage"])
         samples = [sample for sample in kept if sample.judged and not sample.greedy]
         with ThreadPoolExecutor() as threads:
             passed = threads.map(lambda s: env.audit(tasks[s.task_key], s.reply), samples)
-            judged = [
-                (s, right) for s, right in zip(samples, passed, strict=True) if right is not None
-            ]
+            judged = [p for p in zip(samples, passed, strict=True) if p[1] is not None]
         if not judged:
             return []
-        reward: dict[str, list[bool]] = {}
-        audit: dict[str, list[bool]] = {}
+        reward, audit = defaultdict(list), defaultdict(list)
         for sample, right in judged:
-            reward.setdefault(sample.task_key, []).append(sample.solved)
-            audit.setdefault(sample.task_key, []).append(right)
-        both = sum(sample.solved and right for sample, right in judged)
-        solved = sum(sample.solved for sample, _ in judged)
-        found.append(
-            Audit(
-                result["label"],
-                pass_at_1([*reward.values()]),
-                pass_at_1([*audit.values()]),
-                only_reward=solved - both,
-                solved=solved,
-            )
-        )
+            reward[sample.task_key].append(sample.solved)
+            audit[sample.task_key].append(right)
+        solved = [right for sample, right in judged if sample.solved]
+        by_reward, by_audit = (pass_at_1([*rows.values()]) for rows in (reward, audit))
+        label, alone = result["label"], solved.count(False)
+        found.append(Audit(label, by_reward, by_audit, alone, len(solved)))
     return found
 
 
 def main() -> None:
     """Print a line a stage."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = harness.parser(__doc__)
     parser.add_argument("run", type=Path)
     for a in audit_run(parser.parse_args().run):
         print(

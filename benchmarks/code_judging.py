@@ -12,7 +12,6 @@ busy machine distorts less, is that of all processes of a contender.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -22,6 +21,8 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+
+import harness
 
 import rlenv
 from rlenv.environments.code import Grader, Problem
@@ -65,8 +66,7 @@ if __name__ == "__main__":
 
 def main() -> None:
     """Run the comparison and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = harness.parser(__doc__, rounds=5)
     parser.add_argument("--environments", type=Path, help="keep the throw-away ones here")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -95,25 +95,23 @@ def main() -> None:
                 evalplus, scratch / "evalplus_run.py", str(scratch / "tasks.json"), str(cores)
             ),
         }
-        found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in contenders}
         grader = Grader(workers=cores)
         _ours(grader, problems)  # the workers start, and the trusted checker learns its calls
-        for _ in range(arguments.rounds):
-            for name, contender in contenders.items():
-                found[name].append(contender())
+        found = harness.take_turns(contenders, arguments.rounds)
         grader.close()
     counts = dict.fromkeys(contenders, len(problems)) | {[*contenders][-1]: len(plain)}
     ours = [min(part) / len(problems) for part in list(zip(*found["rlenv"], strict=True))[:2]]
-    print(f"load average {os.getloadavg()[0]:.1f}, {cores} cores, {arguments.rounds} rounds")
-    print("| | programs | passed | s | ms each | times ours | processor ms each | times ours |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print(f"{harness.conditions(libraries=[])}, {arguments.rounds} rounds\n")
+    times = "times ours"
+    head = ["", "programs", "passed", "s", "ms each", times, "processor ms each", times]
+    rows = []
     for name, rounds in found.items():
         seconds, used, _ = (min(part) for part in zip(*rounds, strict=True))
         each, used_each = seconds / counts[name], used / counts[name]
-        print(
-            f"| {name} | {counts[name]} | {rounds[0][2]} | {seconds:.2f} | {1e3 * each:.2f} "
-            f"| {each / ours[0]:.1f} | {1e3 * used_each:.2f} | {used_each / ours[1]:.1f} |"
-        )
+        shown = (f"{seconds:.2f}", f"{1e3 * each:.2f}", f"{each / ours[0]:.1f}")
+        processor = (f"{1e3 * used_each:.2f}", f"{used_each / ours[1]:.1f}")
+        rows.append((name, counts[name], rounds[0][2], *shown, *processor))
+    print("\n".join(harness.table(head, rows)))
 
 
 def _ours(grader: Grader, problems: list[Problem]) -> tuple[float, float, int]:

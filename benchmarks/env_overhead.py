@@ -1,6 +1,6 @@
 """What the environment layer costs a step, beside Gymnasium's bare Env, gem and TextArena.
 
-    python benchmarks/env_overhead.py
+    python benchmarks/env_overhead.py [--rounds 9]
 
 Three measurements, each side by side in one run, every contender in turn and the rounds repeated:
 
@@ -15,20 +15,19 @@ Three measurements, each side by side in one run, every contender in turn and th
 
 from __future__ import annotations
 
-import gc
 import random
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import gymnasium
+import harness
 
 import rlenv
 from rlenv import parsing
 
-ROUNDS = 9
 EPISODES = 3000
+Contenders = dict[str, Callable[[], int]]
 TASK = rlenv.Task("Say anything.", answer="x")
 
 
@@ -44,18 +43,18 @@ class Trivial(rlenv.SingleTurnEnv):
         return True
 
 
-class Bare(gymnasium.Env):
+class Bare(gymnasium.Env[str, str]):
     """The same, on Gymnasium's interface with nothing in between."""
 
     observation_space = rlenv.UnicodeText()
     action_space = rlenv.UnicodeText()
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode."""
         super().reset(seed=seed)
         return TASK.question, {}
 
-    def step(self, action):
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Play a reply."""
         return "", 1.0, True, False, {}
 
@@ -67,7 +66,7 @@ class GuessTheNumber(rlenv.TextEnv):
         """Draw the number."""
         return rlenv.Task("Guess a number from 1 to 20.", answer=rng.randint(1, 20))
 
-    def respond(self, task: rlenv.Task, reply: str):
+    def respond(self, task: rlenv.Task, reply: str) -> Any:
         """Say higher or lower."""
         box = parsing.boxed(reply)
         guess = parsing.integer(box) if box is not None else None
@@ -78,7 +77,7 @@ class GuessTheNumber(rlenv.TextEnv):
         return f"The number is {'higher' if guess < task.answer else 'lower'} than {guess}."
 
 
-def trivial(env: gymnasium.Env) -> int:
+def trivial(env: gymnasium.Env[str, str]) -> int:
     """Play single-turn episodes; return the number of steps."""
     for _ in range(EPISODES):
         env.reset()
@@ -86,7 +85,7 @@ def trivial(env: gymnasium.Env) -> int:
     return EPISODES
 
 
-def handed(env: gymnasium.Env) -> int:
+def handed(env: gymnasium.Env[str, str]) -> int:
     """Play single-turn episodes of a given task and seed; return the number of steps."""
     for seed in range(EPISODES):
         env.reset(seed=seed, options={"task": TASK})
@@ -111,7 +110,7 @@ def bisect(reset: Callable[[int], object], step: Callable[[str], tuple[str, bool
     return steps
 
 
-def games() -> dict[str, Callable[[], int]]:
+def games() -> Contenders:
     """Return the contenders that are installed."""
     ours = GuessTheNumber(max_turns=20)
 
@@ -152,41 +151,35 @@ def games() -> dict[str, Callable[[], int]]:
     return found
 
 
-def measure(contenders: dict[str, Callable[[], int]]) -> dict[str, list[float]]:
-    """Return microseconds a step, one figure a round, every contender in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, play in contenders.items():
-            gc.collect()
-            began = time.perf_counter()
-            steps = play()
-            seconds[name].append((time.perf_counter() - began) / steps * 1e6)
-    return seconds
-
-
-def show(title: str, figures: dict[str, list[float]]) -> None:
-    """Print medians, ranges, and the ratio to rlenv round by round."""
-    print(f"\n{title} ({ROUNDS} rounds)")
-    first = next(iter(figures))
-    for name, values in figures.items():
-        ratios = [v / f for v, f in zip(values, figures[first], strict=True)]
-        print(
-            f"  {name:<16} {statistics.median(values):8.1f} us a step "
-            f"[{min(values):.1f}, {max(values):.1f}]   x{statistics.median(ratios):.2f}"
-        )
+def show(title: str, contenders: Contenders, rounds: int) -> None:
+    """Let contenders take turns; print microseconds a step, and the ratio to rlenv's."""
+    runs = {name: harness.timed(play) for name, play in contenders.items()}
+    seconds = harness.take_turns(runs, rounds)
+    print(f"\n{title} ({rounds} rounds)")
+    for name, values in seconds.items():
+        each = harness.Spread.of(1e6 * value for value in values)
+        times = harness.ratio(values, to=seconds["rlenv"]).median
+        print(f"  {name:<16} {each:8.1f} us a step   x{times:.2f}")
+    if "gymnasium.Env" in seconds:
+        pairs = zip(seconds["rlenv"], seconds["gymnasium.Env"], strict=True)
+        gap = harness.Spread.of(1e6 * (a - b) for a, b in pairs).median
+        print(f"  overhead of the layer: {gap:.1f} us an episode")
 
 
 def main() -> None:
     """Run the measurements."""
+    rounds = harness.parser(__doc__, rounds=9).parse_args().rounds
+    print(harness.conditions(libraries=["gymnasium"]))
     for title, play in (
         ("one single-turn episode: reset and step", trivial),
         ("the same with a given seed and task", handed),
     ):
-        layer = measure({"rlenv": partial(play, Trivial()), "gymnasium.Env": partial(play, Bare())})
-        show(title, layer)
-        gaps = [a - b for a, b in zip(layer["rlenv"], layer["gymnasium.Env"], strict=True)]
-        print(f"  overhead of the layer: {statistics.median(gaps):.1f} us an episode")
-    show("Guess The Number, played by bisection", measure(games()))
+        both: Contenders = {
+            "rlenv": partial(play, Trivial()),
+            "gymnasium.Env": partial(play, Bare()),
+        }
+        show(title, both, rounds)
+    show("Guess The Number, played by bisection", games(), rounds)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ Loading the model comes before and is shown on its own.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
+import harness
 import torch
 
 from rlenv.common.display import Display
@@ -31,14 +30,12 @@ from rlenv.evaluation.players import LocalPlayer, Player
 from rlenv.evaluation.suite import make_plan
 from rlenv.run.config import read_options
 
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-
 
 @dataclass
 class Stopwatch:
     """Time spent in one place, in seconds."""
 
-    clock: Callable[[], float]
+    clock: harness.Clock
     seconds: float = 0.0
 
     @contextmanager
@@ -82,7 +79,7 @@ class Timed(Engine):
 
 
 def measure(
-    plan: EvaluationPlan, model: ModelUnderTest, clock: Callable[[], float], folder: Path
+    plan: EvaluationPlan, model: ModelUnderTest, clock: harness.Clock, folder: Path
 ) -> dict[str, float]:
     """Evaluate once; returns seconds in all and in the engine, and tokens sampled."""
     watch = Stopwatch(clock)
@@ -101,52 +98,44 @@ def measure(
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = harness.parser(__doc__, rounds=5, clock="wall", threads=1, json=None)
     parser.add_argument("model", help="a checkpoint folder")
     parser.add_argument("--env", default="rlenv/Arithmetic-v0")
     parser.add_argument("--option", action="append", default=[], metavar="key=value")
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--max-tokens", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clock", choices=CLOCKS, default="wall")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", metavar="FILE", help="write the figures here too")
-    arguments = parser.parse_args()
-    clock = CLOCKS[arguments.clock]
-    torch.set_num_threads(arguments.threads)
-    names = ("tasks", "samples", "max_tokens")
-    env = {"id": arguments.env, **read_options(arguments.option)}
-    given = {name: getattr(arguments, name) for name in names}
+    asked = parser.parse_args()
+    clock = harness.CLOCKS[asked.clock]
+    torch.set_num_threads(asked.threads)
+    given = {name: getattr(asked, name) for name in ("tasks", "samples", "max_tokens")}
+    env = {"id": asked.env, **read_options(asked.option)}
     plan = make_plan({"env": env, **given}, "the command line")
     began = clock()
-    model = load_model(arguments.model)
+    model = load_model(asked.model)
     loading = clock() - began
-    rounds = []
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(arguments.rounds + 1):
-            rounds.append(measure(plan, model, clock, Path(folder) / str(number)))
-    first, *rounds = rounds  # the first one also imports and fills caches
+        folders = (Path(folder) / str(number) for number in count())
+        evaluation = {"all": lambda: measure(plan, model, clock, next(folders))}
+        # the first one also imports and fills caches
+        first, *rounds = harness.take_turns(evaluation, asked.rounds + 1)["all"]
     shares = [1 - r["engine"] / r["all"] for r in rounds]
     middle = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
+    episodes = asked.tasks * (asked.samples + 1)
+    each = 1e6 * (middle["all"] - middle["engine"]) / episodes
+    print(harness.conditions(threads=asked.threads, clock=asked.clock))
     print(
-        f"{arguments.tasks} tasks x {arguments.samples} samples and a greedy one, "
-        f"{middle['tokens']:,.0f} tokens, {arguments.clock} clock, median of {arguments.rounds}"
+        f"{asked.tasks} tasks x {asked.samples} samples and a greedy one, "
+        f"{middle['tokens']:,.0f} tokens, median of {asked.rounds}"
     )
     print(f"loading the model   {loading:.2f} s")
-    print(f"first evaluation    {first['all']:.2f} s, {first['engine']:.2f} s of it in the engine")
+    for name, r in {"first evaluation": first, "evaluation": middle}.items():
+        print(f"{name:<19} {r['all']:.2f} s, {r['engine']:.2f} s of it in the engine")
     print(
-        f"evaluation          {middle['all']:.2f} s, {middle['engine']:.2f} s of it in the engine"
+        f"the rest            {harness.Spread.of(shares):.1%}, {each:.0f} microseconds an episode"
     )
-    episodes = arguments.tasks * (arguments.samples + 1)
-    each = 1e6 * (middle["all"] - middle["engine"]) / episodes
-    print(
-        f"the rest            {statistics.median(shares):.1%} "
-        f"({min(shares):.1%} to {max(shares):.1%}), {each:.0f} microseconds an episode"
-    )
-    if arguments.json:
-        figures = {"loading": loading, "first": first, "rounds": rounds, "shares": shares}
-        Path(arguments.json).write_text(json.dumps(figures, indent=1))
+    figures = {"loading": loading, "first": first, "rounds": rounds, "shares": shares}
+    harness.write_json(asked.json, figures)
 
 
 if __name__ == "__main__":

@@ -17,27 +17,19 @@ else runs, and stays nearly the same where something does.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
+import itertools
 import random
-import re
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import harness
+import runs
 import torch
-from torch.profiler import ProfilerActivity, profile
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from rlenv.engines.base import Engine, Request, Sampling
 from rlenv.engines.native import NativeEngine
-from rlenv.models.presets import preset
 
 GROUP = 16
 PROMPT = (80, 120)  # tokens, from and to
@@ -46,7 +38,6 @@ SAID = 20  # tokens that the environment says between two turns
 PRESETS = {"1M": "micro", "6M": "small"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 VOCABULARY = 1024
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass
@@ -78,21 +69,14 @@ class Work:
 
 def build(size: str, dtype: str) -> LlamaForCausalLM:
     """Make a model with random weights."""
-    shape = preset(PRESETS[size])
-    torch.manual_seed(0)
-    config = LlamaConfig(
+    model = runs.llama(
+        PRESETS[size],
         vocab_size=VOCABULARY,
-        hidden_size=shape.width,
-        intermediate_size=shape.mlp,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.heads,
         max_position_embeddings=2048,
-        tie_word_embeddings=True,
         eos_token_id=None,
         pad_token_id=0,
     )
-    return LlamaForCausalLM(config).to(DTYPES[dtype]).eval()
+    return model.to(DTYPES[dtype]).eval()
 
 
 def with_engine(engine: Engine, work: Work) -> None:
@@ -130,15 +114,10 @@ def with_transformers(model: LlamaForCausalLM, work: Work) -> None:
             talk += said[:length] + [1] * SAID
 
 
-def bandwidth(clock: Callable[[], float]) -> float:
+def bandwidth(clock: harness.Clock) -> float:
     """Return bytes a second that a plain sum reads from memory."""
     block = torch.ones(2**26)
-    times = []
-    for _ in range(5):
-        began = clock()
-        block.sum()
-        times.append(clock() - began)
-    return block.nbytes / min(times)
+    return block.nbytes / min(harness.timed(block.sum, clock)() for _ in range(5))
 
 
 @torch.inference_mode()
@@ -183,7 +162,7 @@ def cache_bytes(model: LlamaForCausalLM, work: Work) -> int:
             read += own[row] if turn else 0
             read += sum(own[row] + n for n in range(1, length))
             own[row] += length - 1
-    return read * token
+    return int(read * token)
 
 
 def contenders(size: str, dtype: str, groups: int, turns: int) -> dict[str, Callable[[], object]]:
@@ -198,108 +177,61 @@ def contenders(size: str, dtype: str, groups: int, turns: int) -> dict[str, Call
     }
 
 
-def memory_of(name: str, *case: Any) -> float:
-    """Return what generating takes at its peak beyond what the process held before, in MB."""
-    run = contenders(*case)[name]
-    Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
-    before = resident("VmHWM")
-    run()
-    return resident("VmHWM") - before
-
-
-def resident(field: str) -> float:
-    """Return a figure of this process's memory, in MB."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 1024
-
-
-def peak(*case: object) -> float:
-    """Return `memory_of` in a process of its own."""
-    command = [sys.executable, __file__, "--peak", json.dumps(case)]
-    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-
-
-def profiled(*case: Any) -> None:
-    """Print the operations that the native engine spends most of a case's time in."""
-    run = contenders(*case)["native"]
-    run()
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        run()
-    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15), flush=True)
-
-
-def compare(
-    size: str, dtype: str, groups: int, turns: int, *, rounds: int, clock: str, memory: bool
-) -> None:
-    """Measure one case and print it."""
-    runs, now = contenders(size, dtype, groups, turns), CLOCKS[clock]
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    speeds = []
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            began = now()
-            run()
-            if number:  # the first round warms up
-                seconds[name].append(now() - began)
-        speeds.append(bandwidth(now))
-    work, model = Work.draw(groups, turns), build(size, dtype)
-    read = cache_bytes(model, work) / statistics.median(speeds)
-    ratios = [t / n for t, n in zip(seconds["transformers"], seconds["native"], strict=True)]
-    shares = [(p + read) / n for p, n in zip(seconds["products"], seconds["native"], strict=True)]
-    times = {name: statistics.median(values) for name, values in seconds.items()}
+def compare(case: tuple[str, str, int, int], asked: Any) -> dict[str, Any]:
+    """Measure one case and print it; return its figures."""
+    clock = harness.CLOCKS[asked.clock]
+    measured = {name: harness.timed(run, clock) for name, run in contenders(*case).items()}
+    measured["bandwidth"] = lambda: bandwidth(clock)
+    found = harness.take_turns(measured, asked.rounds, warm_up=1)
+    size, dtype, groups, turns = case
+    work = Work.draw(groups, turns)
+    times = {name: harness.Spread.of(values).median for name, values in found.items()}
+    read = cache_bytes(build(size, dtype), work) / times["bandwidth"]
+    bounds = [seconds + read for seconds in found["products"]]
+    share = harness.ratio(bounds, to=found["native"]).median
     print(
         f"{size} {dtype}, {groups} groups of {GROUP}, {turns} turn(s), {work.tokens:,} tokens: "
         f"native {work.tokens / times['native']:,.0f} tokens/s, "
         f"transformers {work.tokens / times['transformers']:,.0f} tokens/s: "
-        f"x{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]; "
-        f"bound {times['products']:.3f} + {read:.3f} s of {times['native']:.3f} s: "
-        f"{statistics.median(shares):.0%}",
+        f"x{harness.ratio(found['transformers'], to=found['native']):.2f}; "
+        f"bound {times['products']:.3f} + {read:.3f} s of {times['native']:.3f} s: {share:.0%}",
         flush=True,
     )
-    if memory:
-        case = (size, dtype, groups, turns)
-        ours, theirs = peak("native", *case), peak("transformers", *case)
-        print(f"    memory added: native {ours:,.0f} MB, transformers {theirs:,.0f} MB", flush=True)
+    figures: dict[str, Any] = {"case": case, "tokens": work.tokens, **found}
+    if asked.memory:
+        figures["memory"] = {
+            name: harness.in_child(__file__, [name, *case], "--threads", str(asked.threads))[0]
+            for name in ("native", "transformers")
+        }
+        added = ", ".join(f"{name} {mib:,.0f} MiB" for name, mib in figures["memory"].items())
+        print(f"    memory added: {added}", flush=True)
+    if asked.profile:
+        run = contenders(*case)["native"]
+        run()
+        harness.profiled(run)
+    return figures
 
 
 def main() -> None:
     """Run all cases."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = harness.parser(__doc__, rounds=5, threads=1, clock="wall", json=None, child=None)
     parser.add_argument("--sizes", nargs="+", default=list(PRESETS), choices=list(PRESETS))
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES))
     parser.add_argument("--groups", nargs="+", type=int, default=[4, 32])
     parser.add_argument("--turns", nargs="+", type=int, default=[1, 6])
-    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
     parser.add_argument("--memory", action="store_true", help="measure peak memory too")
     parser.add_argument("--profile", action="store_true", help="show where the engine's time goes")
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    if arguments.peak:
-        print(memory_of(*json.loads(arguments.peak)))
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.child:
+        name, *case = asked.child
+        print(harness.memory_added(contenders(*case)[name]))
         return
-    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
-    print(
-        f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.clock} clock, "
-        f"load average {load}"
-    )
-    for turns in arguments.turns:
-        for dtype in arguments.dtypes:
-            for size in arguments.sizes:
-                for groups in arguments.groups:
-                    compare(
-                        size,
-                        dtype,
-                        groups,
-                        turns,
-                        rounds=arguments.rounds,
-                        clock=arguments.clock,
-                        memory=arguments.memory,
-                    )
-                    if arguments.profile:
-                        profiled(size, dtype, groups, turns)
+    libraries = ("torch", "transformers")
+    print(harness.conditions(libraries=libraries, threads=asked.threads, clock=asked.clock))
+    cases = itertools.product(asked.turns, asked.dtypes, asked.sizes, asked.groups)
+    figures = [compare((size, dtype, groups, turns), asked) for turns, dtype, size, groups in cases]
+    harness.write_json(asked.json, figures)
 
 
 if __name__ == "__main__":

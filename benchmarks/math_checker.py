@@ -10,12 +10,13 @@ its own limit of five seconds.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import harness
 
 from rlenv.environments.math import check_answer
 
@@ -39,9 +40,8 @@ def ours(reply: str, gold: str) -> bool:
 
 def main() -> None:
     """Judge all cases with both, and print what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = harness.parser(__doc__, json=None)
     parser.add_argument("cases", type=Path)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     cases = [json.loads(line) for line in arguments.cases.read_text().splitlines()]
     judges = {"rlenv": ours, "math-verify": theirs()}
@@ -84,8 +84,7 @@ def main() -> None:
     print(
         f"\nmedian {ratio:.1f} times faster; plain numbers: {plain:,.0f} checks a second, one core"
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps({**results, "plain_per_second": plain}, indent=1))
+    harness.write_json(arguments.json, {**results, "plain_per_second": plain})
 
 
 if __name__ == "__main__":

@@ -5,31 +5,28 @@
 
 As in Gao et al. 2022, a gold reward that is known labels the comparisons, a proxy reward model
 learns from them, and a policy is trained on the proxy while the gold reward is only measured. Here
-the gold reward is a program (`bouquet.py`). For each number of comparisons GRPO runs twice: on and
-on, and with `alarms: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md` and
-`.svg`: the proxy's and the gold reward on held-out tasks over the root of the KL from the policy
-that was fine-tuned. A run that is finished is read and not trained again.
+the gold reward is a program (`gold_reward_env.py`). For each number of comparisons GRPO runs twice:
+on and on, and with `alarms: {gold: stop}` and `keep_best: rule`. Writes `OUT/overoptimization.md`
+and `.svg`: the proxy's and the gold reward on held-out tasks over the root of the KL from the
+policy that was fine-tuned. A run that is finished is read and not trained again.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import harness
+import runs
 
-from rlenv.cli import train
-from rlenv.reports.charts import chart
+from rlenv.reports.charts import COLOURS, chart
 
-ENV = f"{Path(__file__).with_name('bouquet.py')}:bench/Bouquet-v0"
-COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3")
+ENV = f"{Path(__file__).with_name('gold_reward_env.py')}:bench/Bouquet-v0"
 MOST_TOKENS = 40
 LOWEST = -4.0  # gold reward in the chart
 POLICY = {
@@ -54,7 +51,7 @@ POLICY = {
 }
 SAMPLE = {"tasks": 4000, "held_out": 400, "samples": 2, "max_tokens": MOST_TOKENS}
 REWARD = {"epochs": 6, "batch_size": 16, "learning_rate": 1e-3, "weight_decay": 0.1}
-GRPO = {
+GRPO: dict[str, Any] = {
     "groups": 32,
     "group_size": 8,
     "learning_rate": 1e-3,
@@ -63,6 +60,16 @@ GRPO = {
     "eval_tasks": 200,
     "gold_component": "rule",
 }
+HEAD = [
+    "comparisons",
+    "seed",
+    "proxy's accuracy, held out",
+    "gold at first",
+    "at its peak (step, root of KL)",
+    "in the end",
+    "proxy at first, at the gold peak, in the end",
+    "with `alarms: {gold: stop}`: kept, stopped at",
+]
 STOPPING = {"alarms": {"gold": "stop"}, "keep_best": "rule"}
 
 
@@ -101,41 +108,31 @@ class Curve:
 
 def main() -> None:
     """Run what is not done yet, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    folder, out = Path("runs/overoptimization"), Path("docs/results")
+    parser = harness.parser(__doc__, seeds=[0, 1, 2], runs=folder, out=out)
     parser.add_argument("--pairs", type=int, nargs="+", default=[50, 400, 3200])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--runs", type=Path, default=Path("runs/overoptimization"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
     asked = parser.parse_args()
-    began = time.monotonic()
     curves = [
         curve(asked.runs, pairs, seed, asked.steps) for seed in asked.seeds for pairs in asked.pairs
     ]
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "overoptimization.svg").write_text(drawn(curves), encoding="utf-8")
-    (asked.out / "overoptimization.md").write_text(page(curves, asked.steps), encoding="utf-8")
-    print(f"{asked.out}/overoptimization.md, after {time.monotonic() - began:.0f} s")
+    harness.write_page(asked.out / "overoptimization.svg", [drawn(curves)])
+    harness.write_page(asked.out / "overoptimization.md", page(curves, asked.steps))
 
 
-def curve(runs: Path, pairs: int, seed: int, steps: int) -> Curve:
+def curve(folder: Path, pairs: int, seed: int, steps: int) -> Curve:
     """Train a reward model on so many comparisons, and policies on it."""
-    base = run(runs / f"policy-{seed}", seed, ENV, None, POLICY)
-    proxy = run(
-        runs / f"proxy-{pairs}-{seed}",
-        seed,
-        ENV,
-        base / "sft",
-        {"reward": {"data": {"sample": SAMPLE, "most": pairs}, **REWARD}},
-    )
+    base, proxy = folder / f"policy-{seed}", folder / f"proxy-{pairs}-{seed}"
+    on, stop = folder / f"on-{pairs}-{seed}", folder / f"stop-{pairs}-{seed}"
+    sft = str(base / "sft")
+    runs.train(base, POLICY, seed=seed, env=ENV)
+    reward = {"data": {"sample": SAMPLE, "most": pairs}, **REWARD}
+    runs.train(proxy, {"reward": reward}, seed=seed, env=ENV, model=sft)
     env = following(proxy / "reward")
-    grpo = {"steps": steps, **GRPO}
-    on = run(runs / f"on-{pairs}-{seed}", seed, env, base / "sft", {"grpo": grpo})
-    stop = run(
-        runs / f"stop-{pairs}-{seed}", seed, env, base / "sft", {"grpo": {**grpo, **STOPPING}}
-    )
-    seen = [m for m in metrics(on) if "held_out/rewards/rule" in m]
-    stopped = metrics(stop)
+    for run, more in ((on, {}), (stop, STOPPING)):
+        grpo = {"steps": steps, **GRPO, **more}
+        runs.train(run, {"grpo": grpo}, seed=seed, env=env, model=sft)
+    seen = [m for m in runs.metrics(on, "grpo") if "held_out/rewards/rule" in m]
     kept = json.loads((stop / "grpo" / "kept.json").read_text())
     report = json.loads((proxy / "reward" / "reward_report.json").read_text())
     return Curve(
@@ -147,7 +144,7 @@ def curve(runs: Path, pairs: int, seed: int, steps: int) -> Curve:
         [m["held_out/rewards/rule"] for m in seen],
         report["accuracy"]["value"],
         kept["held_out/rewards/rule"],
-        stopped[-1]["step"],
+        runs.metrics(stop, "grpo")[-1]["step"],
     )
 
 
@@ -158,35 +155,10 @@ def distance(m: dict[str, Any]) -> float | None:
     return math.sqrt(max(0.0, m["kl"] * m["completions/mean_length"]))
 
 
-def run(folder: Path, seed: int, env: Any, model: Path | None, stages: dict[str, Any]) -> Path:
-    """Carry out a run, or find it done."""
-    config = written(folder, seed, env, model, stages)
-    if code := train.main([str(config)]):
-        raise SystemExit(code)
-    return folder
-
-
 def following(proxy: Path) -> dict[str, Any]:
     """Return the environment whose reward is a reward model's, and which measures the gold one."""
     model = {"id": "rlenv/RewardModel-v0", "model": str(proxy), "relative": False}
     return {**model, "base": ENV, "rule": 0.0}
-
-
-def written(folder: Path, seed: int, env: Any, model: Path | None, stages: dict[str, Any]) -> Path:
-    """Write the config of a run beside its folder."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    config = folder.with_suffix(".yaml")
-    settings = {"seed": seed, "run_dir": str(folder), "env": env, "threads": 1, "stages": stages}
-    if model is not None:
-        settings["model"] = str(model)
-    config.write_text(yaml.safe_dump(settings, sort_keys=False))
-    return config
-
-
-def metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return what the policy's stage logged."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["stage"] == "grpo"]
 
 
 def drawn(curves: Sequence[Curve]) -> str:
@@ -214,17 +186,29 @@ def far(distance: float | None) -> str:
     return "not measured" if distance is None else f"{distance:.2f}"
 
 
-def page(curves: Sequence[Curve], steps: int) -> str:
-    """Write what came of it."""
+def page(curves: Sequence[Curve], steps: int) -> list[str]:
+    """Return the page on what came of it."""
     fell = [c for c in curves if c.gold[-1] < c.gold[c.peak] and c.proxy[-1] > c.proxy[c.peak]]
-    lines = [
+    rows, means = [], []
+    for c in sorted(curves, key=lambda c: (c.pairs, c.seed)):
+        peak = f"{c.gold[c.peak]:.2f} ({c.steps[c.peak]}, {far(c.distance[c.peak])})"
+        proxy = f"{c.proxy[0]:.2f}, {c.proxy[c.peak]:.2f}, {c.proxy[-1]:.2f}"
+        gold = f"{c.gold[0]:.2f}", peak, f"{c.gold[-1]:.2f}"
+        kept = f"{c.kept:.2f}, {c.stopped}"
+        rows.append((f"{c.pairs:,}", c.seed, f"{c.accuracy:.3f}", *gold, proxy, kept))
+    for pairs in sorted({c.pairs for c in curves}):
+        some = [(c.gold[c.peak], c.gold[-1], c.kept) for c in curves if c.pairs == pairs]
+        averages = map(statistics.mean, zip(*some, strict=True))
+        means.append([f"{pairs:,}", *(f"{m:.2f}" for m in averages)])
+    return [
         "# Over-optimisation",
         "",
         "`python benchmarks/overoptimization.py` wrote this page. A program knows what a reply is",
-        "worth (the gold reward, `benchmarks/bouquet.py`), and labels pairs of replies of a small",
-        "fine-tuned policy. A reward model of 0.1 million parameters, the proxy, learns from some",
-        f"of the pairs, and GRPO follows it for {steps} steps without a KL term. The gold reward",
-        "is a component of weight 0 and only measured, on 200 held-out tasks (Gao et al. 2022).",
+        "worth (the gold reward, `benchmarks/gold_reward_env.py`), and labels pairs of replies of",
+        "a small fine-tuned policy. A reward model of 0.1 million parameters, the proxy, learns",
+        f"from some of the pairs, and GRPO follows it for {steps} steps without a KL term. The",
+        "gold reward is a component of weight 0 and only measured, on 200 held-out tasks (Gao et",
+        "al. 2022).",
         "",
         "![gold and proxy over the distance](overoptimization.svg)",
         "",
@@ -235,42 +219,15 @@ def page(curves: Sequence[Curve], steps: int) -> str:
         f"In {len(fell)} of {len(curves)} runs the proxy's reward was higher in the end than where",
         "the gold reward had its peak, and the gold reward lower.",
         "",
-        "| comparisons | seed | proxy's accuracy, held out | gold at first | at its peak (step, "
-        "root of KL) | in the end | proxy at first, at the gold peak, in the end | with `alarms: "
-        "{gold: stop}`: kept, stopped at |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for c in sorted(curves, key=lambda c: (c.pairs, c.seed)):
-        peak = f"{c.gold[c.peak]:.2f} ({c.steps[c.peak]}, {far(c.distance[c.peak])})"
-        proxy = f"{c.proxy[0]:.2f}, {c.proxy[c.peak]:.2f}, {c.proxy[-1]:.2f}"
-        lines.append(
-            f"| {c.pairs:,} | {c.seed} | {c.accuracy:.3f} | {c.gold[0]:.2f} | {peak} | "
-            f"{c.gold[-1]:.2f} | {proxy} | {c.kept:.2f}, {c.stopped} |"
-        )
-    lines += [
+        *harness.table(HEAD, rows),
         "",
         "Means over the seeds:",
         "",
-        "| comparisons | gold at its peak | in the end | kept |",
-    ]
-    lines.append("| --- | --- | --- | --- |")
-    for pairs in sorted({c.pairs for c in curves}):
-        some = [c for c in curves if c.pairs == pairs]
-        means = [
-            statistics.mean(values)
-            for values in (
-                [c.gold[c.peak] for c in some],
-                [c.gold[-1] for c in some],
-                [c.kept for c in some],
-            )
-        ]
-        lines.append(f"| {pairs:,} | " + " | ".join(f"{m:.2f}" for m in means) + " |")
-    lines += [
+        *harness.table(["comparisons", "gold at its peak", "in the end", "kept"], means),
         "",
         "The peak is the highest of noisy looks, so it flatters a little; `kept` is such a highest "
         "look too.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

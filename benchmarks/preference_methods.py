@@ -5,38 +5,33 @@ PPO, GRPO, DPO, rounds of DPO and best-of-n.
     python benchmarks/preference_methods.py [--seeds 0 1 2] [--runs runs/preference_methods]
                                             [--out docs/results]
 
-A gold reward that a program knows (`bouquet.py`) labels pairs of replies of a small fine-tuned
-policy. A reward model learns from the pairs, and PPO, GRPO, rounds of DPO and best-of-n follow it;
-DPO learns from the same pairs. Every policy is then judged by the gold reward on tasks of the test
-split. Writes `OUT/preference_methods.md`. Each stage is a command of its own, whose time and memory
-are measured; one that is finished is read and not carried out again.
+A gold reward that a program knows (`gold_reward_env.py`) labels pairs of replies of a small
+fine-tuned policy. A reward model learns from the pairs, and PPO, GRPO, rounds of DPO and
+best-of-n follow it; DPO learns from the same pairs. Every policy is then judged by the gold
+reward on tasks of the test split. Writes `OUT/preference_methods.md`. Each stage is a command of
+its own, whose time and memory are measured; one that is finished is read and not carried out
+again.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import harness
+import runs
 import torch
-from overoptimization import ENV, MOST_TOKENS, POLICY, following, written
+from overoptimization import ENV, MOST_TOKENS, POLICY, following
 
-from rlenv.core import registry
 from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Sampling
 from rlenv.models import checkpoint
-from rlenv.models.chat_format import ChatFormat
 from rlenv.models.reward_model import RewardModel
-from rlenv.rollouts.rollout import EnvPool, play
 
 PAIRS, HELD_OUT = 4000, 400
 TASKS, SAMPLES = 300, 4
@@ -67,9 +62,9 @@ INTRODUCTION = f"""\
 # Ways to learn from comparisons
 
 `python benchmarks/preference_methods.py` wrote this page. A program knows what a reply is worth
-(`benchmarks/bouquet.py`) and labels pairs of replies that a fine-tuned policy of 0.13 million
-parameters samples to {PAIRS:,} training tasks. The reward model and DPO learn from these pairs;
-PPO, GRPO, the rounds of DPO and best-of-n follow the reward model.
+(`benchmarks/gold_reward_env.py`) and labels pairs of replies that a fine-tuned policy of 0.13
+million parameters samples to {PAIRS:,} training tasks. The reward model and DPO learn from these
+pairs; PPO, GRPO, the rounds of DPO and best-of-n follow the reward model.
 
 Gold reward with its 95% interval on {TASKS} tasks of the test split, {SAMPLES} samples each,
 temperature 1; the score of the reward model; the KL of a reply from the fine-tuned policy, which
@@ -88,8 +83,7 @@ class Outcome:
         error: its standard error; the samples of a task count as one.
         proxy: mean score of the reward model.
         kl: divergence of a reply from the fine-tuned policy, in nats.
-        seconds: of the method's own stage; 0 where nothing was trained.
-        megabytes: peak resident memory of that command.
+        usage: what the method's own stage took; None where nothing was trained.
     """
 
     method: str
@@ -98,63 +92,37 @@ class Outcome:
     error: float
     proxy: float
     kl: float
-    seconds: float = 0.0
-    megabytes: float = 0.0
+    usage: harness.Usage | None = None
 
 
 def main() -> None:
     """Run what is not done yet, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--runs", type=Path, default=Path("runs/preference_methods"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    asked = parser.parse_args()
+    folder, out = Path("runs/preference_methods"), Path("docs/results")
+    asked = harness.parser(__doc__, seeds=[0, 1, 2], runs=folder, out=out).parse_args()
     torch.set_num_threads(1)
     outcomes = [o for seed in asked.seeds for o in of_seed(asked.runs / str(seed), seed)]
-    asked.out.mkdir(parents=True, exist_ok=True)
-    path = asked.out / "preference_methods.md"
-    path.write_text(page(outcomes), encoding="utf-8")
-    print(path)
+    harness.write_page(asked.out / "preference_methods.md", page(outcomes))
 
 
 def of_seed(folder: Path, seed: int) -> list[Outcome]:
     """Carry out all methods with one seed."""
-    policy, _, _ = carried_out(folder / "policy", seed, ENV, None, POLICY)
-    sft = policy / "sft"
-    pairs = folder / "pairs.jsonl"
+    sft, proxy, pairs = folder / "policy" / "sft", folder / "proxy", folder / "pairs.jsonl"
+    runs.train(sft.parent, POLICY, seed=seed, env=ENV)
     if not pairs.exists():
         write_pairs(pairs, sft, seed)
     reward = {"data": {"rows": str(pairs)}, "epochs": 4, "batch_size": 32, "weight_decay": 0.1}
-    proxy, seconds, memory = carried_out(folder / "proxy", seed, ENV, sft, {"reward": reward})
+    took = runs.train(proxy, {"reward": reward}, seed=seed, env=ENV, model=str(sft))
     env = following(proxy / "reward")
     judge = Judge(sft, proxy / "reward", seed)
     outcomes = [judge.outcome("SFT", sft)]
     for method, stages in METHODS.items():
-        name = "".join(c for c in method.lower() if c.isalnum())
+        run = folder / "".join(c for c in method.lower() if c.isalnum())
         made = json.loads(json.dumps(stages).replace('"PAIRS"', json.dumps(str(pairs))))
-        run, took, used = carried_out(folder / name, seed, env, sft, made)
-        outcomes.append(judge.outcome(method, run / next(iter(stages)), took, used))
+        usage = runs.train(run, made, seed=seed, env=env, model=str(sft))
+        outcomes.append(judge.outcome(method, run / next(iter(stages)), usage))
     outcomes.append(judge.best_of(BEST_OF))
-    print(f"seed {seed}: the reward model took {seconds:.0f} s and {memory:.0f} MB")
+    print(f"seed {seed}: the reward model took {took.seconds:.0f} s and {took.megabytes:.0f} MB")
     return outcomes
-
-
-def carried_out(
-    folder: Path, seed: int, env: Any, model: Path | None, stages: dict[str, Any]
-) -> tuple[Path, float, float]:
-    """Carry out a run in a process of its own; return its folder, seconds and peak memory in MB."""
-    kept = folder / "spent.json"
-    if not kept.exists():
-        config = written(folder, seed, env, model, stages)
-        began = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "rlenv.train", str(config)])
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            sys.exit(f"{config} failed; see above")
-        spent = {"seconds": time.monotonic() - began, "megabytes": usage.ru_maxrss / 1024}
-        kept.write_text(json.dumps(spent))
-    spent = json.loads(kept.read_text())
-    return folder, spent["seconds"], spent["megabytes"]
 
 
 def write_pairs(path: Path, sft: Path, seed: int) -> None:
@@ -171,19 +139,9 @@ def write_pairs(path: Path, sft: Path, seed: int) -> None:
 
 def played(source: Path, split: str, tasks: int, samples: int, seed: int) -> list[Group]:
     """Let a checkpoint play tasks of a split."""
-    model, tokenizer = checkpoint.load(str(source), device="cpu")
-    chat = ChatFormat(tokenizer, str(source))
-    pool = EnvPool(lambda: registry.make(ENV, split=split))
-    return play(
-        pool,
-        checkpoint.engine_for(model, chat),
-        chat,
-        pool.take(1)[0].tasks.distinct(tasks),
-        samples=samples,
-        sampling=Sampling(max_tokens=MOST_TOKENS),
-        seed=seed,
-        max_length=checkpoint.context_length(model, tokenizer),
-    )
+    examiner = runs.Examiner(str(source), ENV, split=split)
+    sampling = Sampling(max_tokens=MOST_TOKENS)
+    return examiner.play(source, tasks, sampling, samples=samples, seed=seed)
 
 
 class Judge:
@@ -200,13 +158,11 @@ class Judge:
         self.reference = checkpoint.load(str(sft), device="cpu")[0]
         self.proxy = RewardModel.load(str(proxy), device="cpu")
 
-    def outcome(
-        self, method: str, source: Path, seconds: float = 0, megabytes: float = 0
-    ) -> Outcome:
+    def outcome(self, method: str, source: Path, usage: harness.Usage | None = None) -> Outcome:
         """Return what a checkpoint comes to."""
         groups = played(source, "test", TASKS, SAMPLES, self.seed)
         kl = self.divergence([t for group in groups for t in group.trajectories])
-        return self._outcome(method, [g.trajectories for g in groups], kl, seconds, megabytes)
+        return self._outcome(method, [g.trajectories for g in groups], kl, usage)
 
     def best_of(self, n: int) -> Outcome:
         """Return what the best of n samples of the fine-tuned policy comes to, by the proxy.
@@ -215,23 +171,20 @@ class Judge:
         """
         groups = played(self.sft, "test", TASKS, n, self.seed)
         best = [[g.trajectories[int(self.scores(g.trajectories).argmax())]] for g in groups]
-        return self._outcome(f"best of {n}", best, math.log(n) - (n - 1) / n, 0, 0)
+        return self._outcome(f"best of {n}", best, math.log(n) - (n - 1) / n)
 
     def _outcome(
-        self, method: str, by_task: list[list[Trajectory]], kl: float, seconds: float, memory: float
+        self,
+        method: str,
+        by_task: list[list[Trajectory]],
+        kl: float,
+        usage: harness.Usage | None = None,
     ) -> Outcome:
         means = [statistics.mean(t.reward.value for t in some) for some in by_task]
         scores = self.scores([t for some in by_task for t in some])
-        return Outcome(
-            method,
-            self.seed,
-            statistics.mean(means),
-            statistics.stdev(means) / math.sqrt(len(means)),
-            float(scores.mean()),
-            kl,
-            seconds,
-            memory,
-        )
+        error = statistics.stdev(means) / math.sqrt(len(means))
+        gold, proxy = statistics.mean(means), float(scores.mean())
+        return Outcome(method, self.seed, gold, error, proxy, kl, usage)
 
     def scores(self, some: Sequence[Trajectory]) -> torch.Tensor:
         """Return the reward model's scores."""
@@ -251,35 +204,27 @@ class Judge:
         return statistics.mean(found)
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
-    """Write what came of it."""
+def page(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the page on what came of it."""
     seeds = sorted({o.seed for o in outcomes})
     names = list(dict.fromkeys(o.method for o in outcomes))
     at = {(o.method, o.seed): o for o in outcomes}
-    lines = [
-        *INTRODUCTION.splitlines(),
-        "",
-        "| method | seed | gold | gain over SFT | reward model | KL, nats | seconds | MB |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    rows, verdicts = [], []
     for name in names:
-        for seed in seeds:
-            o, before = at[name, seed], at["SFT", seed]
+        found = [(at[name, seed], at["SFT", seed]) for seed in seeds]
+        for o, before in found:
             gain = "" if name == "SFT" else f"{o.gold - before.gold:+.2f}"
-            spent = f"{o.seconds:.0f} | {o.megabytes:.0f}" if o.seconds else " | "
-            lines.append(
-                f"| {name} | {seed} | {o.gold:.2f} ± {1.96 * o.error:.2f} | {gain} | {o.proxy:.2f} "
-                f"| {o.kl:.2f} | {spent} |"
-            )
-    lines.append("")
-    for name in names[1:]:
+            gold = f"{o.gold:.2f} ± {1.96 * o.error:.2f}"
+            spent = (f"{o.usage.seconds:.0f}", f"{o.usage.megabytes:.0f}") if o.usage else ("", "")
+            rows.append((name, o.seed, gold, gain, f"{o.proxy:.2f}", f"{o.kl:.2f}", *spent))
         better = sum(
-            at[name, s].gold - at["SFT", s].gold
-            > 1.96 * math.hypot(at[name, s].error, at["SFT", s].error)
-            for s in seeds
+            o.gold - before.gold > 1.96 * math.hypot(o.error, before.error) for o, before in found
         )
-        lines.append(f"- {name}: better than SFT beyond chance in {better} of {len(seeds)} seeds.")
-    return "\n".join(lines) + "\n"
+        verdicts.append(
+            f"- {name}: better than SFT beyond chance in {better} of {len(seeds)} seeds."
+        )
+    head = ["method", "seed", "gold", "gain over SFT", "reward model", "KL, nats", "seconds", "MB"]
+    return [*INTRODUCTION.splitlines(), "", *harness.table(head, rows), "", *verdicts[1:]]
 
 
 if __name__ == "__main__":

@@ -10,29 +10,27 @@ large square matrices, measured in each round too.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import os
+import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
+import harness
 import numpy as np
+import runs
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from transformers import LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from rlenv.models.presets import preset
 from rlenv.trainers.common import optimizers
 from rlenv.trainers.pretraining import throughput
 from rlenv.trainers.pretraining.rows import next_token
 from rlenv.trainers.pretraining.training import accumulate
 
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 RATE, DECAY, NORM = 1e-3, 0.1, 1.0
 
 Contestant = Callable[[], tuple[list[float], float]]  # seconds of each step, loss of the last
@@ -96,24 +94,6 @@ class PlainLlama(nn.Module):
         return x * self.cos[:length] + torch.cat([-b, a], -1) * self.sin[:length]
 
 
-def build(size: str, vocabulary: int, length: int) -> LlamaForCausalLM:
-    """Make the model that all begin with."""
-    shape = preset(size)
-    torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=vocabulary,
-            hidden_size=shape.width,
-            intermediate_size=shape.mlp,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.heads,
-            max_position_embeddings=length,
-            tie_word_embeddings=True,
-        )
-    )
-
-
 def batches(steps: int, rows: int, length: int, vocabulary: int) -> Tensor:
     """Return tokens (steps, rows, length), of words as frequent as those of a text (Zipf)."""
     generator = torch.Generator().manual_seed(0)
@@ -122,7 +102,7 @@ def batches(steps: int, rows: int, length: int, vocabulary: int) -> Tensor:
     return drawn.view(steps, rows, length)
 
 
-def ours(start: Any, tokens: Tensor, clock: Callable[[], float], *, bf16: bool) -> Contestant:
+def ours(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Contestant:
     """The loop of the stage `pretrain`."""
 
     def run() -> tuple[list[float], float]:
@@ -144,7 +124,7 @@ def ours(start: Any, tokens: Tensor, clock: Callable[[], float], *, bf16: bool) 
     return run
 
 
-def plain(start: Any, tokens: Tensor, clock: Callable[[], float], *, bf16: bool) -> Contestant:
+def plain(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Contestant:
     """A loop as in nanoGPT's train.py."""
 
     def run() -> tuple[list[float], float]:
@@ -171,8 +151,9 @@ def plain(start: Any, tokens: Tensor, clock: Callable[[], float], *, bf16: bool)
 class Times(TrainerCallback):
     """Notes when steps begin and end."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock, self.began, self.seconds = clock, 0.0, []
+    def __init__(self, clock: harness.Clock) -> None:
+        self.clock, self.began = clock, 0.0
+        self.seconds: list[float] = []
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """The first step begins."""
@@ -185,7 +166,7 @@ class Times(TrainerCallback):
         self.began = now
 
 
-def trainer(start: Any, tokens: Tensor, clock: Callable[[], float], *, bf16: bool) -> Contestant:
+def trainer(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Contestant:
     """transformers.Trainer as it comes, on a CPU."""
     rows = [{"input_ids": ids, "labels": ids} for step in tokens for ids in step]
 
@@ -222,62 +203,56 @@ def trainer(start: Any, tokens: Tensor, clock: Callable[[], float], *, bf16: boo
     return run
 
 
-def compare(size: str, arguments: argparse.Namespace, *, bf16: bool) -> None:
-    """Measure one size and print it."""
-    clock = CLOCKS[arguments.clock]
-    start = build(size, arguments.vocabulary, arguments.length)
-    tokens = batches(arguments.steps, arguments.rows, arguments.length, arguments.vocabulary)
-    contestants = {
-        name: make(start, tokens, clock, bf16=bf16)
-        for name, make in (("rlenv", ours), ("plain", plain), ("Trainer", trainer))
+def compare(size: str, asked: Any, *, bf16: bool) -> dict[str, Any]:
+    """Measure one size and print it; return its figures."""
+    clock = harness.CLOCKS[asked.clock]
+    vocabulary, length = asked.vocabulary, asked.length
+    start = runs.llama(size, vocab_size=vocabulary, max_position_embeddings=length)
+    tokens = batches(asked.steps, asked.rows, length, vocabulary)
+    sides = {"rlenv": ours, "plain": plain, "Trainer": trainer}
+    contestants: dict[str, Callable[[], Any]] = {
+        name: make(start, tokens, clock, bf16=bf16) for name, make in sides.items()
     }
-    speeds: dict[str, list[float]] = {name: [] for name in contestants}
-    losses, peaks = {}, []
-    each = tokens[0].numel()
-    for _ in range(arguments.rounds):
-        for name, run in contestants.items():
-            seconds, losses[name] = run()
-            speeds[name].append(each / statistics.median(seconds[1:]))  # the first warms up
-        peaks.append(throughput.peak("cpu", bf16=bf16, seconds=0.5, clock=clock))
-    count = sum(p.numel() for p in start.parameters())
-    peak = statistics.median(peaks)
+    contestants["peak"] = lambda: throughput.peak("cpu", bf16=bf16, seconds=0.5, clock=clock)
+    found = harness.take_turns(contestants, asked.rounds)
+    peak, count = statistics.median(found["peak"]), sum(p.numel() for p in start.parameters())
+    losses = {name: found[name][-1][1] for name in sides}
     print(
-        f"{size} ({count / 1e6:.2f}M) {'bf16' if bf16 else 'fp32'}, {arguments.rows} rows of "
-        f"{arguments.length}, peak {peak / 1e9:.0f} GFLOP/s; loss rlenv {losses['rlenv']:.5f}, "
+        f"{size} ({count / 1e6:.2f}M) {'bf16' if bf16 else 'fp32'}, {asked.rows} rows of "
+        f"{length}, peak {peak / 1e9:.0f} GFLOP/s; loss rlenv {losses['rlenv']:.5f}, "
         f"plain {losses['plain']:.5f}"
     )
-    for name, found in speeds.items():
-        speed = statistics.median(found)
-        ratios = [a / b for a, b in zip(speeds["rlenv"], found, strict=True)]
+    speeds = {  # the first step warms up
+        name: [tokens[0].numel() / statistics.median(seconds[1:]) for seconds, _ in found[name]]
+        for name in sides
+    }
+    for name, values in speeds.items():
+        speed = statistics.median(values)
         print(
             f"  {name:<8}{speed:>9,.0f} tokens/s   {6 * count * speed / peak:>4.0%} of the peak   "
-            f"rlenv is x{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
+            f"rlenv is x{harness.ratio(speeds['rlenv'], to=values):.2f}",
             flush=True,
         )
+    case = {"size": size, "bf16": bf16, "losses": losses}
+    return {**case, "tokens_per_second": speeds, "peak": found["peak"]}
 
 
 def main() -> None:
     """Run all cases."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = harness.parser(__doc__, rounds=5, threads=1, clock="wall", json=None)
     parser.add_argument("--sizes", nargs="+", default=["micro", "small"])
     parser.add_argument("--dtypes", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
     parser.add_argument("--vocabulary", type=int, default=4096)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
-    print(
-        f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.clock} clock, "
-        f"load average {load}"
-    )
-    for size in arguments.sizes:
-        for dtype in arguments.dtypes:
-            compare(size, arguments, bf16=dtype == "bf16")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    libraries = ("torch", "transformers")
+    print(harness.conditions(libraries=libraries, threads=asked.threads, clock=asked.clock))
+    cases = itertools.product(asked.sizes, asked.dtypes)
+    figures = [compare(size, asked, bf16=dtype == "bf16") for size, dtype in cases]
+    harness.write_json(asked.json, figures)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,17 @@ Every contender judges the same program, a function with five cases, with one wo
 core. `python benchmarks/sandbox_throughput.py --seconds 5`
 """
 
-import argparse
 import contextlib
 import os
 import platform
 import shutil
 import statistics
 import subprocess
-import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import harness
 
 from rlenv.sandbox import FunctionJob, Sandbox, SandboxError
 from rlenv.sandbox.interpreter import find
@@ -125,13 +122,13 @@ def docker_run():
 
 def main():
     """Run the contenders one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = harness.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--only", nargs="*", help="parts of the names of contenders to run")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    print(f"Python {platform.python_version()}, Linux {platform.release()}, {cores} cores")
+    print(harness.conditions(libraries=[], kernel=platform.release()))
     print(f"{'':28}{'programs/s':>12}{'median ms':>12}{'95% ms':>10}")
     ours = {
         "ours: namespaces": ("namespaces", ()),

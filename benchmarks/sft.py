@@ -10,15 +10,13 @@ turns; the figure is the median round, in tokens that are no padding.
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import harness
 import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
@@ -33,13 +31,12 @@ from rlenv.trainers.sft.batches import collate_packed, pack
 from rlenv.trainers.sft.rows import encode
 
 DATA = "../shared/data/sft/instructions-1100.json"
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "cpu": time.process_time}
 
 
 class Clock(TrainerCallback):
     """Measures from the end of the first step to that of the last."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: harness.Clock) -> None:
         self._now = now
         self.times: list[float] = []
         self.tokens: list[int] = []
@@ -65,56 +62,54 @@ def conversations(path: str, tokenizer: Any, length: int) -> list[list[Message]]
 
 def main() -> None:
     """Measure both sides and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = harness.parser(__doc__, rounds=3, clock="wall", json=None)
     parser.add_argument("--data", default=DATA)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--vocabulary", type=int, default=2048)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clock", choices=CLOCKS, default="wall")
-    a = parser.parse_args()
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    now = CLOCKS[a.clock]
-    texts = [str(value) for row in load_rows(a.data) for value in row.values()]
-    tokenizer = byte_tokenizer(texts, vocabulary=a.vocabulary, max_length=a.length)
+    now = harness.CLOCKS[asked.clock]
+    texts = [str(value) for row in load_rows(asked.data) for value in row.values()]
+    tokenizer = byte_tokenizer(texts, vocabulary=asked.vocabulary, max_length=asked.length)
     torch.manual_seed(0)
     model = presets.build(
-        a.model, vocabulary=len(tokenizer), max_length=a.length, tokenizer=tokenizer
+        asked.model, vocabulary=len(tokenizer), max_length=asked.length, tokenizer=tokenizer
     )
-    talks = conversations(a.data, tokenizer, a.length)
-    folder = Path(tempfile.mkdtemp())
-    sides = {"rlenv": ours, "TRL": theirs}
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    made: dict[str, list[float]] = {name: [] for name in sides}
-    losses: dict[str, list[float]] = {name: [] for name in sides}
+    talks = conversations(asked.data, tokenizer, asked.length)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for _ in range(a.rounds):
-        for name, side in sides.items():
-            model.load_state_dict(start)
-            began = now()
-            trainer = side(model, tokenizer, talks, a, folder)
-            made[name].append(now() - began)
-            trainer.remove_callback(PrinterCallback)
-            clock = Clock(now)
-            trainer.add_callback(clock)
-            losses[name].append(trainer.train().training_loss)
-            rates[name].append(clock.rate())
-    shutil.rmtree(folder)
-    print(
-        f"{len(talks):,} conversations, {a.model}, rows of {a.length} x {a.batch}, {a.clock} time"
-    )
-    for name in sides:
+
+    def trained(side: Any, folder: Path) -> dict[str, float]:
+        model.load_state_dict(start)
+        began = now()
+        trainer = side(model, tokenizer, talks, asked, folder)
+        made = now() - began
+        trainer.remove_callback(PrinterCallback)
+        clock = Clock(now)
+        trainer.add_callback(clock)
+        loss = trainer.train().training_loss
+        return {"tokens_per_second": clock.rate(), "seconds_for_data": made, "loss": loss}
+
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {"rlenv": ours, "TRL": theirs}
+        runs = {name: partial(trained, side, Path(folder)) for name, side in sides.items()}
+        found = harness.take_turns(runs, asked.rounds)
+    print(harness.conditions(libraries=("torch", "trl"), threads=1, clock=asked.clock))
+    print(f"{len(talks):,} conversations, {asked.model}, rows of {asked.length} x {asked.batch}")
+    rates = {name: [r["tokens_per_second"] for r in rounds] for name, rounds in found.items()}
+    for name, rounds in found.items():
         print(
-            f"{name:<6} {statistics.median(rates[name]):8,.0f} tokens/s   "
-            f"data made in {statistics.median(made[name]):.1f} s   loss {losses[name][-1]:.3f}"
+            f"{name:<6} {statistics.median(rates[name]):8,.0f} tokens/s   data made in "
+            f"{statistics.median(r['seconds_for_data'] for r in rounds):.1f} s   "
+            f"loss {rounds[-1]['loss']:.3f}"
         )
-    ratios = [r / t for r, t in zip(rates["rlenv"], rates["TRL"], strict=True)]
-    print(f"ratio  {statistics.median(ratios):.2f} (rounds {min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"ratio  {harness.ratio(rates['rlenv'], to=rates['TRL']):.2f}")
+    harness.write_json(asked.json, found)
 
 
-def config(a: argparse.Namespace, folder: Path, **own: Any) -> Any:
+def config(a: Any, folder: Path, **own: Any) -> Any:
     """Return TRL's configuration for both sides."""
     from trl import SFTConfig
 
@@ -136,7 +131,7 @@ def config(a: argparse.Namespace, folder: Path, **own: Any) -> Any:
     )
 
 
-def ours(model: Any, tokenizer: Any, talks: list[Any], a: argparse.Namespace, folder: Path) -> Any:
+def ours(model: Any, tokenizer: Any, talks: list[Any], a: Any, folder: Path) -> Any:
     """Return the trainer as the stage `sft` makes it."""
     from trl import SFTTrainer
 
@@ -151,9 +146,7 @@ def ours(model: Any, tokenizer: Any, talks: list[Any], a: argparse.Namespace, fo
     )
 
 
-def theirs(
-    model: Any, tokenizer: Any, talks: list[Any], a: argparse.Namespace, folder: Path
-) -> Any:
+def theirs(model: Any, tokenizer: Any, talks: list[Any], a: Any, folder: Path) -> Any:
     """Return the trainer as TRL makes it from messages."""
     from datasets import Dataset, disable_caching
     from trl import SFTTrainer

@@ -25,6 +25,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import harness
+
 RULES = ("gopher_quality", "gopher_repetition", "c4", "fineweb")
 PIECE = 5000  # characters
 PLANTED = 1500
@@ -71,30 +73,13 @@ def their_minhash(folder: Path) -> tuple[list[int], float]:
     config = minhash.MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
     read = JsonlReader(str(folder / "planted"))
     work = folder / "minhash"
+    signatures, buckets, drop = (str(work / name) for name in ("signatures", "buckets", "drop"))
+    dropped = JsonlWriter(str(work / "dropped"), compression=None)
     stages: list[tuple[list[Any], int]] = [
-        ([read, minhash.MinhashDedupSignature(str(work / "signatures"), config=config)], 1),
-        (
-            [
-                minhash.MinhashDedupBuckets(
-                    str(work / "signatures"), str(work / "buckets"), config=config
-                )
-            ],
-            config.num_buckets,
-        ),
-        (
-            [minhash.MinhashDedupCluster(str(work / "buckets"), str(work / "drop"), config=config)],
-            1,
-        ),
-        (
-            [
-                read,
-                minhash.MinhashDedupFilter(
-                    str(work / "drop"),
-                    exclusion_writer=JsonlWriter(str(work / "dropped"), compression=None),
-                ),
-            ],
-            1,
-        ),
+        ([read, minhash.MinhashDedupSignature(signatures, config=config)], 1),
+        ([minhash.MinhashDedupBuckets(signatures, buckets, config=config)], config.num_buckets),
+        ([minhash.MinhashDedupCluster(buckets, drop, config=config)], 1),
+        ([read, minhash.MinhashDedupFilter(drop, exclusion_writer=dropped)], 1),
     ]
     began = sum(os.times()[:4])  # it starts processes of its own
     for number, (stage, tasks) in enumerate(stages):
@@ -209,12 +194,9 @@ def whole_pipeline(data: Path) -> dict[str, Any]:
         ]
         raw.update(out=str(Path(folder) / "out"), processes=1)
         learn = {"good": [str(files[0])], "random": [str(files[1])], "min_score": 0.0}
-        last = raw["steps"]
-        raw["steps"] = {
-            k: v for k, v in last.items() if k not in ("decontaminate", "exact", "minhash")
-        }
-        raw["steps"] |= {"quality": learn, "safety": {"words": str(words)}}
-        raw["steps"] |= {"decontaminate": {"environments": "all"}, "exact": {}, "minhash": {}}
+        last = {"decontaminate": {"environments": "all"}, "exact": {}, "minhash": {}}
+        steps = {name: step for name, step in raw["steps"].items() if name not in last}
+        raw["steps"] = {**steps, "quality": learn, "safety": {"words": str(words)}, **last}
         quiet = Display(Console(quiet=True))
         began = time.process_time()
         first = settings.parse(raw, "text.yaml")
@@ -241,26 +223,23 @@ def whole_pipeline(data: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Compare, and print what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = harness.parser(__doc__, json=None)
     parser.add_argument("data", type=Path)
     parser.add_argument("--datatrove", help="a Python that has datatrove")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--documents", type=int, help="compare on so many, spread over DATA")
     parser.add_argument("--whole", action="store_true", help="measure the whole pipeline alone")
     parser.add_argument("--theirs", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.theirs:
-        theirs(arguments.data)
+    asked = parser.parse_args()
+    if asked.theirs:
+        theirs(asked.data)
         return
-    result: dict[str, Any] = {}
-    if not arguments.whole:
-        result = compare(arguments.data, arguments.datatrove, arguments.documents)
-    if arguments.whole or arguments.documents is None:
-        result["whole_pipeline"] = whole_pipeline(arguments.data)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text)
+    result: dict[str, Any] = {"conditions": harness.conditions(libraries=("numpy", "rensa"))}
+    if not asked.whole:
+        result |= compare(asked.data, asked.datatrove, asked.documents)
+    if asked.whole or asked.documents is None:
+        result["whole_pipeline"] = whole_pipeline(asked.data)
+    print(json.dumps(result, indent=1))
+    harness.write_json(asked.json, result)
 
 
 def compare(data: Path, python: str | None, most: int | None) -> dict[str, Any]:

@@ -17,24 +17,32 @@ wall clock's.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-GUESS = f"{HERE / 'guess.py'}:bench/Guess-v0"
+import harness
+import runs
+import torch
+import transformers
+import trl_contestants
+import trl_step
+
+Figures = dict[str, Any]
+
+GUESS = f"{Path(__file__).resolve().with_name('guessing_env.py')}:bench/Guess-v0"
 WANTED = {"arithmetic": 2.0, "turns": 4.0, "step": 1.5}  # times faster
-SIDES = ("rlenv", "trl")
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+QUIET = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "PYTHONWARNINGS": "ignore",
+}
 
 SFT = {"batch_size": 256, "learning_rate": 3e-3, "schedule": "constant", "eval_every": 10}
 STARTS: dict[str, dict[str, Any]] = {
@@ -83,164 +91,100 @@ CONTESTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Run the contests and print the table."""
-    arguments = parse()
-    if arguments.child is not None:
-        child(*arguments.child.split(":"), Path(arguments.work), arguments)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(arguments.work or temporary)
-        names = [n for n in WANTED if arguments.only in (None, n)]
-        figures: dict[str, Any] = {}
-        for name in names:
-            call(f"{name}:start", work, arguments)
-            for number in range(arguments.rounds):
-                for side in SIDES:
-                    print(f"{name}, {side}, round {number + 1} of {arguments.rounds}", flush=True)
-                    found = call(f"{name}:{side}", work, arguments)
-                    figures.setdefault(name, {}).setdefault(side, []).append(found)
-    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
-    print(f"\n{arguments.threads} thread(s), {arguments.clock} clock, load average {load}")
-    show(figures)
-    Path(arguments.json).write_text(json.dumps(figures, indent=1))
-    print(f"\nall figures are in {arguments.json}")
-
-
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    out = Path("trl_grpo.json")
+    parser = harness.parser(__doc__, rounds=1, threads=1, clock="wall", json=out, child=None)
     parser.add_argument("--only", choices=list(WANTED))
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--preset", default="micro", help="the model of the optimizer step")
-    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--work", help="keep checkpoints and runs in this folder")
-    parser.add_argument("--json", default="trl_grpo.json")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
-def call(what: str, work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Do one thing in a process of its own and return what it found."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--child", what, "--work", str(work)]
-    command += ["--threads", str(arguments.threads), "--preset", arguments.preset]
-    command += ["--clock", arguments.clock]
-    command += ["--profile"] if arguments.profile else []
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "OMP_NUM_THREADS": str(arguments.threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "TOKENIZERS_PARALLELISM": "false",
-        "TRL_EXPERIMENTAL_SILENCE": "1",
-        "PYTHONWARNINGS": "ignore",
-    }
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    *said, last = done.stdout.strip().splitlines()
-    if arguments.profile:
-        print("\n".join(said))
-    return json.loads(last)
-
-
-def child(name: str, side: str, work: Path, arguments: argparse.Namespace) -> None:
-    """Do one thing; its figures are the last line of the output."""
-    import torch
-    import transformers
-
-    torch.set_num_threads(arguments.threads)
-    transformers.utils.logging.set_verbosity_error()
-    if side == "start":
-        start(name, work, arguments)
-        print("{}")
+    parser.add_argument("--steps", type=int, help="give a contest up after so many")
+    parser.add_argument("--profile", action="store_true", help="show where the time goes")
+    parser.add_argument("--work", type=Path, help="keep checkpoints and runs in this folder")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.child is not None:
+        name, side = asked.child
+        child(name, side, asked)
         return
-    if name == "step":
-        import trl_step
-
-        take = {"rlenv": trl_step.rlenv_step, "trl": trl_step.trl_step}[side]
-        run = lambda: take(work / "step", CLOCKS[arguments.clock])  # noqa: E731
-    else:
-        import trl_sides
-
-        contest = trl_sides.Contest(
-            name=name,
-            checkpoint=str(work / f"{name}-start" / "sft"),
-            now=CLOCKS[arguments.clock],
-            **CONTESTS[name],
-        )
-        take_side = {"rlenv": trl_sides.rlenv_side, "trl": trl_sides.trl_side}[side]
-        folder = Path(tempfile.mkdtemp(dir=work))
-        run = lambda: take_side(contest, folder)  # noqa: E731
-    load()
-    before = peak()
-    found = profiled(run, f"{name}, {side}") if arguments.profile else run()
-    print(json.dumps({**found, "peak_mib": peak(), "imports_mib": before}))
+    print(harness.conditions(libraries=("torch", "trl"), threads=asked.threads, clock=asked.clock))
+    figures: dict[str, dict[str, list[Figures]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        asked.work = (asked.work or Path(temporary)).resolve()
+        for name in [asked.only] if asked.only else WANTED:
+            start(name, asked)
+            sides = {side: partial(call, name, side, asked) for side in ("rlenv", "trl")}
+            figures[name] = harness.take_turns(sides, asked.rounds)
+            show(name, figures[name])
+    harness.write_json(asked.json, figures)
+    print(f"\nall figures are in {asked.json}")
 
 
-def start(name: str, work: Path, arguments: argparse.Namespace) -> None:
+def start(name: str, asked: Namespace) -> None:
     """Make the checkpoint that both sides begin with, unless it is there."""
     if name == "step":
-        import trl_step
-
-        trl_step.make_checkpoint(work / "step", arguments.preset)
-        return
-    from rich.console import Console
-
-    from rlenv.common.display import Display
-    from rlenv.run import config
-    from rlenv.runner import runner
-    from rlenv.trainers import stage_class
-
-    raw = {**STARTS[name], "threads": arguments.threads, "run_dir": str(work / f"{name}-start")}
-    settings = config.parse_run(raw, "benchmark")
-    planned = runner.check(settings, "benchmark", stage_class)
-    runner.run(settings, planned, Display(Console(quiet=True)))
+        trl_step.make_checkpoint(asked.work / "step", asked.preset)
+    else:
+        runs.train(asked.work / f"{name}-start", **STARTS[name], threads=asked.threads)
 
 
-def load() -> None:
-    """Import what both sides need, before any clock runs."""
+def call(name: str, side: str, asked: Namespace) -> Figures:
+    """Let one side do its part in a process of its own; return its figures."""
+    print(f"{name}, {side}", flush=True)
+    options = ["--work", str(asked.work), "--threads", str(asked.threads), "--clock", asked.clock]
+    options += ["--profile"] if asked.profile else []
+    options += ["--steps", str(asked.steps)] if asked.steps else []
+    env = {**QUIET, "OMP_NUM_THREADS": str(asked.threads)}
+    found, said = harness.in_child(__file__, [name, side], *options, env=env)
+    if asked.profile:
+        print(said)
+    return dict(found)
+
+
+def child(name: str, side: str, asked: Namespace) -> None:
+    """Do one side's part; its figures are the last line of the output."""
+    # what both sides need is imported before any clock runs
     from datasets import Dataset  # noqa: F401
     from trl import GRPOTrainer  # noqa: F401
 
     import rlenv.trainers.rl.stage  # noqa: F401
 
-
-def peak() -> float:
-    """Return the most memory this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def profiled(run: Any, title: str) -> dict[str, Any]:
-    """Run under torch's profiler and print the operations that take longest."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        found = run()
-    print(f"\n{title}: operations by the time spent in themselves")
-    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15))
-    return found
-
-
-def show(figures: dict[str, Any]) -> None:
-    """Print what was measured, and the ratios round by round."""
-    for name, sides in figures.items():
-        print(f"\n{name}")
-        for side in SIDES:
-            print("  " + "   ".join([f"{side:<6}", *describe(sides[side])]))
-        pairs = zip(sides["rlenv"], sides["trl"], strict=True)
-        ratios = [(seconds(b) or 0.0) / (seconds(a) or 1.0) for a, b in pairs]
-        missed = any(seconds(f) is None for side in SIDES for f in sides[side])
-        print(
-            f"  rlenv is {statistics.median(ratios):.2f} times faster (wanted: "
-            f"{WANTED[name]:g}){', but a target was missed' if missed else ''}"
-        )
+    transformers.utils.logging.set_verbosity_error()
+    now = harness.CLOCKS[asked.clock]
+    run: Callable[[], Figures]
+    if name == "step":
+        steps = {"rlenv": trl_step.rlenv_step, "trl": trl_step.trl_step}
+        run = partial(steps[side], asked.work / "step", now)
+    else:
+        settings = {**CONTESTS[name], **({"steps": asked.steps} if asked.steps else {})}
+        checkpoint = str(asked.work / f"{name}-start" / "sft")
+        contest = trl_contestants.Contest(name=name, checkpoint=checkpoint, now=now, **settings)
+        sides = {"rlenv": trl_contestants.rlenv_side, "trl": trl_contestants.trl_side}
+        run = partial(sides[side], contest, Path(tempfile.mkdtemp(dir=asked.work)))
+    before = harness.peak_memory()
+    found = harness.profiled(run, f"{name}, {side}") if asked.profile else run()
+    memory = {"peak_mib": harness.peak_memory(), "imports_mib": before}
+    print(json.dumps({**found, **memory}))
 
 
-def seconds(found: dict[str, Any]) -> float | None:
-    """Return what a contest is about."""
-    return found["median"] if "median" in found else found["seconds_to_target"]
+def show(name: str, sides: dict[str, list[Figures]]) -> None:
+    """Print what was measured in a contest, and the ratio round by round."""
+    print(f"\n{name}")
+    for side, rounds in sides.items():
+        print("  " + "   ".join([f"{side:<6}", *describe(rounds)]))
+    spent = {
+        side: [f.get("median", f.get("seconds_to_target")) for f in rounds]
+        for side, rounds in sides.items()
+    }
+    ratios = [
+        (theirs or 0.0) / (ours or 1.0)
+        for ours, theirs in zip(spent["rlenv"], spent["trl"], strict=True)
+    ]
+    missed = any(seconds is None for rounds in spent.values() for seconds in rounds)
+    print(
+        f"  rlenv is {harness.Spread.of(ratios):.2f} times faster (wanted: "
+        f"{WANTED[name]:g}){', but a target was missed' if missed else ''}"
+    )
 
 
-def describe(rounds: list[dict[str, Any]]) -> list[str]:
+def describe(rounds: list[Figures]) -> list[str]:
     """Return the figures of one side, medians over the rounds."""
     peaks = statistics.median(r["peak_mib"] for r in rounds)
     memory = f"peak {peaks:,.0f} MiB ({peaks - rounds[0]['imports_mib']:,.0f} over imports)"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import harness
+import runs
 import torch
 
 import rlenv
@@ -42,18 +44,14 @@ def tokens() -> tuple[list[Trajectory], torch.Tensor]:
     return rows, torch.tensor([rng.gauss(0, 1) for _ in rows])
 
 
-def measured(step: Callable[[], float], now: Callable[[], float]) -> dict[str, Any]:
+def measured(step: Callable[[], float], now: harness.Clock) -> dict[str, Any]:
     """Return the seconds of each round, and the loss of the first step."""
-    loss = step()
-    seconds = []
-    for _ in range(ROUNDS):
-        began = now()
-        step()
-        seconds.append(now() - began)
+    loss, once = step(), harness.timed(step, now)
+    seconds = [once() for _ in range(ROUNDS)]
     return {"loss": loss, "seconds": seconds, "median": statistics.median(seconds)}
 
 
-def rlenv_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
+def rlenv_step(folder: Path, now: harness.Clock) -> dict[str, Any]:
     """Take steps with the learner of the grpo stage."""
     from dataclasses import replace
 
@@ -76,34 +74,23 @@ def rlenv_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
     return measured(lambda: learner.step(batch, 1.0)["loss"], now)
 
 
-def trl_step(folder: Path, now: Callable[[], float]) -> dict[str, Any]:
+def trl_step(folder: Path, now: harness.Clock) -> dict[str, Any]:
     """Take steps with TRL's trainer."""
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
-
-    from rlenv.trainers.common.trl_stage import checkpointing
+    from trl import GRPOTrainer
 
     rows, advantages = tokens()
     accumulation = len(rows) // MICRO_BATCH
     trainer = GRPOTrainer(
         str(folder),
         reward_funcs=lambda prompts, **_: [0.0 for _ in prompts],
-        args=GRPOConfig(
-            output_dir=str(folder / "trl"),
-            use_cpu=True,
-            bf16=False,
+        args=runs.grpo_config(
+            folder / "trl",
             per_device_train_batch_size=MICRO_BATCH,
             gradient_accumulation_steps=accumulation,
             num_generations=GROUP_SIZE,
             max_completion_length=LONGEST,
-            beta=0.0,
-            loss_type="dapo",
             learning_rate=1e-6,
-            adam_beta2=0.95,
-            weight_decay=0.0,
-            max_grad_norm=1.0,
-            report_to="none",
-            **checkpointing(GRPOConfig, on=False),
         ),
         train_dataset=Dataset.from_list([{"prompt": "x"}] * len(rows)),
     )

@@ -1,6 +1,6 @@
 """Wordle: feedback per second, whole episodes beside textarena, and what simple players win.
 
-    python benchmarks/wordle.py
+    python benchmarks/wordle.py [--rounds 7]
 
 Three measurements, in processor time of one core (nothing here starts a thread):
 
@@ -16,19 +16,18 @@ Three measurements, in processor time of one core (nothing here starts a thread)
 
 from __future__ import annotations
 
-import gc
 import random
-import statistics
 import time
 from collections.abc import Callable
+
+import harness
+import wordle_games
 
 import rlenv
 from rlenv.environments.wordle import players
 from rlenv.environments.wordle.feedback import feedback, feedback_codes, letters
 from rlenv.environments.wordle.words import load
-from rlenv.evaluation import pass_at_1
 
-ROUNDS = 7
 GAMES = 400
 WORDS = load(5)
 Script = list[tuple[str, players.History]]  # secrets, each with a game
@@ -102,23 +101,15 @@ def theirs(made: type, games: Script) -> Callable[[], int]:
     return run
 
 
-def rates(contenders: dict[str, Callable[[], int]]) -> None:
+def rates(contenders: dict[str, Callable[[], int]], rounds: int) -> None:
     """Print how often each does what it returns the number of, every contender in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, run in contenders.items():
-            gc.collect()
-            begun = time.process_time()
-            count = run()
-            seconds[name].append((time.process_time() - begun) / count)
+    runs = {name: harness.timed(run, time.process_time) for name, run in contenders.items()}
+    seconds = harness.take_turns(runs, rounds)
     first = next(iter(seconds.values()))
     for name, values in seconds.items():
-        ratio = statistics.median(v / f for v, f in zip(values, first, strict=True))
-        middle, low, high = statistics.median(values), max(values), min(values)
-        print(
-            f"  {name:<34} {1 / middle:14,.0f} a second [{1 / low:,.0f}, {1 / high:,.0f}]"
-            f"   time x{ratio:.3g}"
-        )
+        rate = harness.Spread.of(1 / value for value in values)
+        times = harness.ratio(values, to=first).median
+        print(f"  {name:<34} {rate:14,.0f} a second   time x{times:.3g}")
 
 
 def feedbacks(made: type | None) -> dict[str, Callable[[], int]]:
@@ -172,23 +163,24 @@ def win_rates() -> None:
     for name, player in contenders.items():
         figures = []
         for split in ("train", "test"):
-            rng = random.Random(0)
             tasks = rlenv.make("rlenv/Wordle-v0", split=split).tasks
-            chosen = [task.answer for task in tasks][:400]
-            games = [players.play(player, secret, rng) for secret in chosen]
-            won = [bool(game) and set(game[-1][1]) == {"G"} for game in games]
-            figures.append(f"{split} {pass_at_1([[w] for w in won])} of {len(won)}")
+            secrets = [task.answer for task in tasks][:400]
+            share = wordle_games.won(player, secrets, rounds=1, guesses=6)
+            figures.append(f"{split} {share} of {len(secrets)}")
         print(f"  {name:<34} {'   '.join(figures)}")
 
 
 def main() -> None:
     """Run the measurements."""
+    rounds = harness.parser(__doc__, rounds=7).parse_args().rounds
+    print(harness.conditions(libraries=["numpy"], clock="cpu"))
     made = arena()
-    print(f"feedbacks ({ROUNDS} rounds)")
-    rates(feedbacks(made))
+    print(f"feedbacks ({rounds} rounds)")
+    rates(feedbacks(made), rounds)
     games = scripts()
-    print(f"\nsteps of {GAMES} whole episodes ({ROUNDS} rounds)")
-    rates({"rlenv": ours(games), **({} if made is None else {"textarena": theirs(made, games)})})
+    print(f"\nsteps of {GAMES} whole episodes ({rounds} rounds)")
+    both = {"rlenv": ours(games), **({} if made is None else {"textarena": theirs(made, games)})}
+    rates(both, rounds)
     win_rates()
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import harness
+import runs
 
 from rlenv.core import registry
 from rlenv.engines.base import Sampling
@@ -13,9 +17,6 @@ from rlenv.environments.wordle.env import read_guess
 from rlenv.environments.wordle.feedback import GREEN, YELLOW, feedback
 from rlenv.environments.wordle.words import Words, load
 from rlenv.evaluation import Estimate, pass_at_1
-from rlenv.models import checkpoint
-from rlenv.models.chat_format import ChatFormat
-from rlenv.rollouts.rollout import EnvPool, play
 from rlenv.run.config import RunSettings
 
 SHOWN = 8  # games
@@ -32,29 +33,31 @@ def sections(settings: RunSettings, run: Path, stages: Sequence[str]) -> list[st
         stages: whose checkpoints' games are shown.
     """
     assert settings.evaluate is not None
-    env = registry.make(settings.env.id, split=settings.evaluate.split, **settings.env.options)
+    assert settings.env is not None
+    env: Any = registry.make(settings.env.id, split=settings.evaluate.split, **settings.env.options)
     options = settings.env.options
     words = load(env.length, options.get("secrets"), options.get("allowed"))
     tasks = env.tasks.distinct(settings.evaluate.tasks)
     secrets = [str(task.answer) for task in tasks]
-    lines = [
+    table = [(k, won(p, secrets, ROUNDS, env.guesses)) for k, p in contenders(words).items()]
+    games = [sampled(settings, run, stage) for stage in stages]
+    shown = [
+        [secret, *("<br>".join(tiles(secret, replies, words)) for replies in of_secret)]
+        for secret, *of_secret in zip(secrets, *games, strict=False)
+    ]
+    return [
         "## Players that learn nothing, with the same secrets",
         "",
         f"{len(secrets)} secrets, {ROUNDS} games each, {len(words.allowed):,} words that may be "
         "guessed.",
         "",
-        "| player | games won |",
-        "| --- | --- |",
+        *harness.table(["player", "games won"], table),
+        "",
+        f"## Games (seed {settings.seed}, greedy)",
+        "",
+        *harness.table(["secret", *stages], shown),
+        "",
     ]
-    for name, player in contenders(words).items():
-        lines.append(f"| {name} | {won(player, secrets, ROUNDS, env.guesses)} |")
-    games = {stage: sampled(settings, run, stage) for stage in stages}
-    lines += ["", f"## Games (seed {settings.seed}, greedy)", ""]
-    lines += ["| secret | " + " | ".join(stages) + " |", "| --- |" + " --- |" * len(stages)]
-    for n in range(min(SHOWN, len(tasks))):
-        shown = ["<br>".join(tiles(secrets[n], games[stage][n], words)) for stage in stages]
-        lines.append(f"| {secrets[n]} | " + " | ".join(shown) + " |")
-    return [*lines, ""]
 
 
 def contenders(words: Words) -> dict[str, players.Player]:
@@ -83,21 +86,11 @@ def won(
 def sampled(settings: RunSettings, run: Path, stage: str) -> list[list[str]]:
     """Let a checkpoint play some held-out secrets greedily; return its replies."""
     assert settings.evaluate is not None
-    env, split = settings.env, settings.evaluate.split
-    source = str(run / stage)
-    model, tokenizer = checkpoint.load(source, device="cpu")
-    chat = ChatFormat(tokenizer, source)
-    pool = EnvPool(lambda: registry.make(env.id, split=split, **env.options))
-    groups = play(
-        pool,
-        checkpoint.engine_for(model, chat),
-        chat,
-        pool.take(1)[0].tasks.distinct(settings.evaluate.tasks)[:SHOWN],
-        samples=1,
-        sampling=Sampling(temperature=0.0, max_tokens=settings.evaluate.max_tokens),
-        seed=settings.seed,
-        max_length=checkpoint.context_length(model, tokenizer),
-    )
+    assert settings.env is not None
+    evaluate, env, source = settings.evaluate, settings.env, str(run / stage)
+    sampling = Sampling(temperature=0.0, max_tokens=evaluate.max_tokens)
+    examiner = runs.Examiner(source, env.id, split=evaluate.split, **env.options)
+    groups = examiner.play(source, SHOWN, sampling, seed=settings.seed)
     return [
         [str(m["content"]) for m in g.trajectories[0].messages if m["role"] == "assistant"]
         for g in groups

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import runs
 import torch
 from rich.console import Console
 
@@ -22,13 +23,11 @@ from rlenv.core import registry
 from rlenv.engines.base import Sampling
 from rlenv.evaluation import mean_reward
 from rlenv.integrations.trl import TRLAdapter
-from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
-from rlenv.rollouts.rollout import EnvPool, play
+from rlenv.rollouts.rollout import EnvPool
 from rlenv.run import config
 from rlenv.runner import runner
 from rlenv.trainers import stage_class
-from rlenv.trainers.common.trl_stage import checkpointing
 
 WARMUP = 5
 
@@ -121,27 +120,20 @@ class Recorder(Display):
 def rlenv_side(contest: Contest, folder: Path) -> dict[str, Any]:
     """Run the grpo stage, through the runner, as `rlenv train` does."""
     clock = Clock(contest)
+    same = ("groups", "group_size", "max_tokens", "learning_rate", "micro_batch", "steps")
+    stage = {
+        **{name: getattr(contest, name) for name in (*same, "eval_every", "eval_tasks")},
+        "warmup_steps": WARMUP,
+        "aggregate": "token",
+        "save_every": contest.steps,
+    }
     settings = config.parse_run(
         {
             "run_dir": str(folder / "run"),
             "env": contest.env,
             "model": contest.checkpoint,
             "threads": torch.get_num_threads(),
-            "stages": {
-                "grpo": {
-                    "groups": contest.groups,
-                    "group_size": contest.group_size,
-                    "max_tokens": contest.max_tokens,
-                    "learning_rate": contest.learning_rate,
-                    "warmup_steps": WARMUP,
-                    "aggregate": "token",
-                    "micro_batch": contest.micro_batch,
-                    "steps": contest.steps,
-                    "eval_every": contest.eval_every,
-                    "eval_tasks": contest.eval_tasks,
-                    "save_every": contest.steps,
-                }
-            },
+            "stages": {"grpo": stage},
         },
         "benchmark",
     )
@@ -155,7 +147,7 @@ def rlenv_side(contest: Contest, folder: Path) -> dict[str, Any]:
 def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
     """Run `trl.GRPOTrainer`."""
     from transformers import TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOTrainer
 
     clock = Clock(contest)
     rows = contest.groups * contest.group_size
@@ -182,7 +174,8 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
             with timed("score", inside="train"):
                 return super()._generate_and_score_completions(inputs)
 
-    held_out = HeldOut(contest)
+    examiner = runs.Examiner(contest.checkpoint, contest.env, split="validation")
+    sampling = Sampling(max_tokens=contest.max_tokens)
 
     class Evaluate(TrainerCallback):
         """Evaluates as rlenv's stage does, and ends the training at the target."""
@@ -194,8 +187,8 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
             phases["train"] += time.perf_counter() - self.began
             step = state.global_step
             if step == 1 or step % contest.eval_every == 0:
-                value = held_out(model)
-                control.should_training_stop = clock.evaluated(step, value)
+                reward = mean_reward(examiner.play(model, contest.eval_tasks, sampling))
+                control.should_training_stop = clock.evaluated(step, reward)
 
     adapter = TRLAdapter(contest.env)
     if contest.turns:
@@ -207,61 +200,28 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
         arguments = {"train_dataset": adapter.dataset(tasks=3000), "reward_funcs": adapter.reward}
     trainer = Timed(
         contest.checkpoint,
-        args=GRPOConfig(
-            output_dir=str(folder / "trl"),
-            use_cpu=True,
-            bf16=False,
+        args=runs.grpo_config(
+            folder / "trl",
             per_device_train_batch_size=micro,
             gradient_accumulation_steps=rows // micro,
             num_generations=contest.group_size,
             max_completion_length=contest.max_tokens,
             temperature=1.0,
             top_k=0,
-            beta=0.0,
-            loss_type="dapo",
             learning_rate=contest.learning_rate,
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=WARMUP,
-            adam_beta2=0.95,
-            weight_decay=0.0,
-            max_grad_norm=1.0,
             max_steps=contest.steps,
             logging_steps=contest.eval_every,
             save_strategy="no",
-            report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=False,
-            **checkpointing(GRPOConfig, on=False),
         ),
         callbacks=[Evaluate()],
         **arguments,
     )
     trainer.train()
     return clock.result(trainer.state.global_step, phases)
-
-
-class HeldOut:
-    """The evaluation that rlenv's grpo stage makes, of any model."""
-
-    def __init__(self, contest: Contest) -> None:
-        self.contest = contest
-        self.pool = EnvPool(lambda: registry.make(contest.env, split="validation"))
-        tokenizer = checkpoint.load_tokenizer(contest.checkpoint)
-        self.chat = ChatFormat(tokenizer, contest.checkpoint)
-
-    def __call__(self, model: Any) -> float:
-        """Return pass@1."""
-        groups = play(
-            self.pool,
-            checkpoint.engine_for(model, self.chat),
-            self.chat,
-            self.pool.take(1)[0].tasks.distinct(self.contest.eval_tasks),
-            samples=1,
-            sampling=Sampling(max_tokens=self.contest.max_tokens),
-            seed=0,
-            max_length=checkpoint.context_length(model, self.chat.tokenizer),
-        )
-        return mean_reward(groups)
 
 
 def turn_by_turn(tasks: Sequence[Any], contest: Contest) -> dict[str, Any]:

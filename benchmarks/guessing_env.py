@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import rlenv
+from rlenv.core.task import Message
 
 
 @rlenv.register("bench/Guess-v0", max_turns=6)
@@ -41,14 +42,14 @@ class Guess(rlenv.TextEnv):
         """Return what changes the tasks."""
         return {"history": self.history}
 
-    def respond(self, task: rlenv.Task, reply: str) -> str | rlenv.core.episode.StepResult:
+    def respond(self, task: rlenv.Task, reply: str) -> Any:
         """Say where the number lies."""
         guess = rlenv.parsing.integer(reply)
         if guess is None:
             return "A number."
         return rlenv.done("Yes.", reward=1.0) if guess == task.answer else hint(guess, task.answer)
 
-    def demonstrate(self, task: rlenv.Task, messages: Sequence[rlenv.core.task.Message]) -> str:
+    def demonstrate(self, task: rlenv.Task, messages: Sequence[Message]) -> str:
         """Halve what is left."""
         low, high = map(int, re.findall(r"\d+", messages[0]["content"]))
         for message in messages[1:]:
