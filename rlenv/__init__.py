@@ -96,4 +96,5 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
+import rlenv.data.builtin_rows  # noqa: E402 registers the rows that need no file
 import rlenv.environments  # noqa: E402, F401 registers the bundled ones, with Gymnasium too

@@ -76,6 +76,9 @@ class RunSettings(Settings):
             and the only safe choice on a busy machine; `auto` takes all cores.
         device: `auto`, `cpu`, `cuda`, ...
         engine: what generates, by its kind or with its settings.
+        data_root: a folder with local copies of data sets, in which a hub id such as
+            `openai/gsm8k` is looked for before the hub is asked; by default the one that the
+            variable `RLENV_DATA_ROOT` names.
         report_to: where metrics go beside `metrics.jsonl`: any of `tensorboard`, `wandb` and
             `trackio`, one word or a list.
         stages: name of a stage to its settings, in order.
@@ -89,6 +92,7 @@ class RunSettings(Settings):
     threads: int | Literal["auto"] = "auto"
     device: str = "auto"
     engine: EngineSettings = EngineSettings()
+    data_root: str | None = None
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(default_factory=list)
     stages: dict[str, dict[str, Any]] = Field(min_length=1)
     evaluate: EvaluateSettings | None = None

@@ -72,8 +72,8 @@ class RunFolder:
             self._lock.close()
 
     def _check_same(self, kept: Path) -> None:
-        theirs = config.read(kept).model_dump(mode="json", exclude={"run_dir"})
-        ours = self.settings.model_dump(mode="json", exclude={"run_dir"})
+        theirs = config.read(kept).model_dump(mode="json", exclude={"run_dir", "data_root"})
+        ours = self.settings.model_dump(mode="json", exclude={"run_dir", "data_root"})
         if theirs != ours:
             different = sorted(differences(theirs, ours, ""))
             raise UserError(

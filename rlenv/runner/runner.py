@@ -16,6 +16,7 @@ from rlenv.common.errors import UserError
 from rlenv.common.settings import parse
 from rlenv.common.signals import Interrupted, StopSignal
 from rlenv.core import registry
+from rlenv.core.rows import DATA_ROOT
 from rlenv.models.checkpoint_folder import local_checkpoint
 from rlenv.run.config import RunSettings
 from rlenv.run.distributed import Processes, launched, local_count
@@ -51,6 +52,10 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
     Raises:
         UserError: what is wrong first, in one sentence.
     """
+    if settings.data_root is not None:
+        if not Path(settings.data_root).expanduser().is_dir():
+            raise UserError(f"data_root {settings.data_root} is no folder; it holds copies of data")
+        os.environ[DATA_ROOT] = settings.data_root  # the processes that a stage starts inherit it
     env = settings.environment
     if env is not None:
         registry.make(env.id, split="train", **env.options)

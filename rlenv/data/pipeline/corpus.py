@@ -9,20 +9,23 @@ from pathlib import Path
 
 from rlenv.common.errors import UserError
 from rlenv.core import registry
+from rlenv.core.rows import is_made
 from rlenv.data.decontamination import decontaminate
 from rlenv.data.pipeline import sources
 from rlenv.run.config import EnvSettings
 
-BUILT_IN = ("python_topics", "tasks")
+BUILT_IN = ("generated:documents", "python_topics", "python_docs", "tasks")
 
 
 def documents(name: str, env: EnvSettings | None, *, seed: int, tasks: int) -> list[str]:
     """Return the documents of one source.
 
     Args:
-        name: `python_topics` (the English help texts that come with every Python), `tasks`
-            (solved tasks of the environment's train split, as text), or a source of documents
-            such as the folder that `rlenv data run` leaves, see `sources.InputSettings.path`.
+        name: `python_topics` (the English help texts that come with every Python), `python_docs`
+            (what its standard library says of itself), `generated:documents` (texts that rlenv
+            writes), `tasks` (solved tasks of the environment's train split, as text), or a source
+            of documents such as the folder that `rlenv data run` leaves, see
+            `sources.InputSettings.path`.
         env: the run's environment, if it has one; lines that state its held-out tasks are dropped.
         seed: of the tasks drawn.
         tasks: how many tasks to draw for `tasks`.
@@ -38,7 +41,7 @@ def documents(name: str, env: EnvSettings | None, *, seed: int, tasks: int) -> l
 
 @functools.lru_cache(maxsize=8)  # several stages of a run read the same text
 def _clean(name: str, env_json: str | None, changed: int) -> tuple[str, ...]:
-    texts = _python_topics() if name == "python_topics" else sources.texts([name])
+    texts = sources.texts([name])
     if env_json is None:
         return tuple(texts)
     env = EnvSettings.model_validate_json(env_json)
@@ -49,7 +52,7 @@ def check_source(name: str, env: EnvSettings | None) -> None:
     """Raise a `UserError` if there is no such source for a run with this environment."""
     if name == "tasks" and env is None:
         raise UserError("the corpus has tasks, but the run has no environment; set env")
-    if name in BUILT_IN:
+    if name == "tasks" or is_made(name):
         return
     if not Path(name).exists() and "/" not in name:
         raise UserError(
@@ -61,7 +64,7 @@ def check_source(name: str, env: EnvSettings | None) -> None:
 
 def _changed(name: str) -> int:
     """Return a number that changes when the files of a source do."""
-    if name in BUILT_IN:
+    if is_made(name):
         return 0
     paths = [Path(found) for found in sources.expand(name)]
     return max(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
@@ -84,14 +87,3 @@ def mixture(corpus: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     weights = dict(corpus) if isinstance(corpus, Mapping) else dict.fromkeys(corpus, 1.0)
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
-
-
-def _python_topics() -> list[str]:
-    try:
-        from pydoc_data.topics import topics
-    except ImportError:
-        raise UserError(
-            "this Python comes without pydoc_data (a package named like libpython3-stdlib holds "
-            "it); install that, or give a text file as the corpus"
-        ) from None
-    return [topics[name] for name in sorted(topics)]

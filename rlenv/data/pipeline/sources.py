@@ -19,7 +19,7 @@ from pydantic import Field
 
 from rlenv.common.errors import UserError
 from rlenv.common.settings import Settings
-from rlenv.core.rows import is_dataset_id, load_dataset
+from rlenv.core.rows import is_dataset_id, is_made, load_dataset, local_copies, made_rows
 from rlenv.data.pipeline.document import Document, Splitter
 
 _ROWS = (".jsonl", ".jsonl.gz", ".json.gz", ".parquet")
@@ -32,9 +32,10 @@ class InputSettings(Settings):
     """One source of documents.
 
     Attributes:
-        path: a JSONL (`.jsonl`, `.jsonl.gz`, `.json.gz`), Parquet or text file, a pattern such as
-            `data/*.jsonl`, a folder, or the id of a data set that `datasets` loads, with `:name`
-            after it where it has several configurations.
+        path: `generated:documents`, `python_topics` or `python_docs`; a JSONL (`.jsonl`,
+            `.jsonl.gz`, `.json.gz`), Parquet or text file, a pattern such as `data/*.jsonl`, a
+            folder, or the id of a data set that `datasets` loads, with `:name` after it where it
+            has several configurations.
         text: the column that holds the text.
         part: of a data set, such as `train`.
         cut: cut texts into pieces of at most so many characters, at blank lines where possible.
@@ -74,6 +75,8 @@ def expand(name: str) -> list[str]:
     Raises:
         UserError: there is none.
     """
+    if is_made(name):
+        return [name]
     path = Path(name).expanduser()
     if path.is_file():
         return [str(path)]
@@ -88,7 +91,8 @@ def expand(name: str) -> list[str]:
             raise UserError(f"no file is named like {name}")
         return [str(p) for p in found if p.is_file()]
     if is_dataset_id(name) and not name.endswith((*_ROWS, *_TEXT)):
-        return [name]
+        copies = local_copies(name, None)
+        return [name] if copies is None else [str(copy) for copy in copies]
     raise UserError(f"{name} does not exist; give a file, a folder, or the id of a data set")
 
 
@@ -106,6 +110,9 @@ def chunks(source: InputSettings, size: int) -> Iterator[Chunk]:
     """
     for name in expand(source.path):
         path = Path(name)
+        if is_made(name):
+            yield from _made_chunks(source, name, size)
+            continue
         if not path.is_file():
             yield from _dataset_chunks(source, name, size)
             continue
@@ -129,6 +136,18 @@ def _parquet_chunks(source: InputSettings, name: str, size: int, stamp: str) -> 
         if held >= size or group == meta.num_row_groups - 1:
             yield Chunk(source, name, start, group + 1, held, stamp)
             start, held = group + 1, 0
+
+
+def _made_chunks(source: InputSettings, name: str, size: int) -> Iterator[Chunk]:
+    rows = made_rows(name)
+    assert rows is not None
+    lengths = [len(str(row.get(source.text) or "").encode()) for row in rows]
+    start = held = 0
+    for place, length in enumerate(lengths):
+        held += length
+        if held >= size or place == len(lengths) - 1:
+            yield Chunk(source, name, start, place + 1, held, str(sum(lengths)))
+            start, held = place + 1, 0
 
 
 def _dataset_chunks(source: InputSettings, name: str, size: int) -> Iterator[Chunk]:
@@ -234,7 +253,9 @@ def _rows(chunk: Chunk) -> Iterator[tuple[int, Mapping[str, Any]]]:
     elif Path(chunk.path).is_file():
         yield 0, {chunk.source.text: read_text(Path(chunk.path))}
     else:
-        loaded = load_dataset(chunk.path, chunk.source.part)
+        loaded = made_rows(chunk.path)
+        if loaded is None:
+            loaded = load_dataset(chunk.path, chunk.source.part)
         for place in range(chunk.start, chunk.stop):
             yield place, loaded[place]
 
