@@ -1,0 +1,160 @@
+"""Does some test fail when the code is wrong? Faults are put into it, one at a time.
+
+    python -m benchmarks.mutation                      # what README and CONTRIBUTING speak of
+    python -m benchmarks.mutation --only returns       # faults whose label holds a word
+    python -m benchmarks.mutation --list
+
+Faults come from a list of named ones and by rule, see `faults.yaml` and `operators`. For each, the
+tests that call the changed function run, the quickest first, until one fails. A fault that no test
+finds survives. Those that change nothing that anybody could see are listed with the reason.
+
+It takes Linux and Python 3.11. The tests are watched once, to learn which function is called by
+which of them; `--folder` keeps that for the next run over unchanged tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import worker
+from .plan import ROOT, Misplaced, Mutant, Plan
+
+SLOW = 20.0  # seconds; a test that takes longer is not asked
+PATIENCE = 4.0  # times what the tests should take
+ENOUGH = 0.95
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; 0 if enough faults were found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__)
+    parser.add_argument("--count", type=int, default=200, help="faults by rule (0: all of them)")
+    parser.add_argument("--only", default="", help="a word that labels must hold")
+    parser.add_argument("--list", action="store_true", help="show the faults and stop")
+    parser.add_argument("--folder", type=Path, help="where the tests' watching is kept")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="a JSON file for the results")
+    options = parser.parse_args(argv)
+    try:
+        plan = Plan()
+    except Misplaced as error:
+        print(f"faults.yaml: {error}", file=sys.stderr)
+        return 2
+    chosen = [*plan.named, *plan.ruled[: options.count or None]]
+    chosen = [m for m in chosen if options.only in m.label]
+    tried = [m for m in chosen if m.label not in plan.equivalent]
+    if options.list:
+        for m in chosen:
+            print(f"{m.path.relative_to(ROOT)}:{m.line}  {m.label}")
+        return 0
+    worker.preload()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        tests = watch(plan, folder)
+        results = run(tried, tests, folder, options.processes)
+    return report(results, [m for m in chosen if m.label in plan.equivalent], plan, options.out)
+
+
+def watch(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Run all tests once, and return how long each took and what it called."""
+    log = folder / "watched.log"
+    seen = log.with_suffix(".json")
+    if not seen.is_file():
+        files = [str(path.relative_to(ROOT)) for path in plan.tests]
+        plugin = worker.Plugin(folder / "finished", ROOT, plan.traced)
+        child = worker.start(files, plugin, log)
+        _, code = worker.wait({child: time.monotonic() + 3600})
+        if code != 0:
+            seen.unlink(missing_ok=True)
+            raise SystemExit(f"the tests do not pass on the code as it is: see {log}")
+    tests: dict[str, Any] = json.loads(seen.read_text())["tests"]
+    print(f"{len(tests)} tests, {sum(t['seconds'] for t in tests.values()):.0f} s")
+    return tests
+
+
+def asked(mutant: Mutant, tests: dict[str, Any]) -> list[str]:
+    """Return the tests that could find a fault, the quickest first."""
+    file = str(mutant.path.relative_to(ROOT))
+    spot = [file, mutant.start]
+    fit = [
+        (test["seconds"], name)
+        for name, test in tests.items()
+        if test["seconds"] < SLOW
+        and (spot in test["called"] if mutant.start else any(f == file for f, _ in test["called"]))
+    ]
+    return [name for _, name in sorted(fit)]
+
+
+def run(
+    mutants: Sequence[Mutant], tests: dict[str, Any], folder: Path, processes: int
+) -> list[tuple[Mutant, str, str]]:
+    """Try every fault; return each with what became of it and the test that found it."""
+    waiting, results = list(enumerate(mutants)), []
+    running: dict[int, tuple[float, Mutant, Path]] = {}
+    while waiting or running:
+        while waiting and len(running) < processes:
+            number, mutant = waiting.pop(0)
+            names = asked(mutant, tests)
+            if not names:
+                results.append(_told(len(results), mutant, "survived", "no test calls it"))
+                continue
+            log = folder / f"{number}.log"
+            changed = worker.Changed(mutant.path, mutant.source, ROOT)
+            child = worker.start(names, worker.Plugin(folder / "finished", ROOT), log, changed)
+            most = 60 + PATIENCE * sum(tests[name]["seconds"] for name in names)
+            running[child] = time.monotonic() + most, mutant, log
+        if running:
+            child, code = worker.wait({child: ends for child, (ends, *_) in running.items()})
+            _, mutant, log = running.pop(child)
+            results.append(_told(len(results), mutant, *_fate(code, log)))
+    return results
+
+
+def _fate(code: int, log: Path) -> tuple[str, str]:
+    seen = log.with_suffix(".json")
+    failed = json.loads(seen.read_text())["failed"] if seen.is_file() else []
+    if code == 0:
+        return "survived", ""
+    if code == -1:
+        return "killed", "it ran too long"
+    return "killed", failed[0] if failed else "it could not be imported"
+
+
+def _told(number: int, mutant: Mutant, fate: str, by: str) -> tuple[Mutant, str, str]:
+    print(f"{number + 1:>4} {fate:<8} {mutant.label}  [{by}]", flush=True)
+    return mutant, fate, by
+
+
+def report(
+    results: Sequence[tuple[Mutant, str, str]],
+    equivalent: Sequence[Mutant],
+    plan: Plan,
+    out: Path | None,
+) -> int:
+    """Say what became of the faults; return the exit code."""
+    alive = [(m, by) for m, fate, by in results if fate == "survived"]
+    for mutant in equivalent:
+        print(f"equivalent: {mutant.label}: {plan.equivalent[mutant.label]}")
+    for mutant, by in alive:
+        print(f"SURVIVED {mutant.path.relative_to(ROOT)}:{mutant.line}  {mutant.label}  {by}")
+    found = len(results) - len(alive)
+    rate = found / max(1, len(results))
+    print(
+        f"{found} of {len(results)} faults were found ({rate:.1%}); "
+        f"{len(equivalent)} more change nothing"
+    )
+    if out is not None:
+        kept = [{"fault": m.label, "fate": fate, "by": by} for m, fate, by in results]
+        out.write_text(json.dumps({"rate": rate, "faults": kept}, indent=1), encoding="utf-8")
+    return 0 if rate >= ENOUGH else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
