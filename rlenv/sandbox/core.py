@@ -13,8 +13,9 @@ from typing import Any
 from rlenv.sandbox import judging
 from rlenv.sandbox.jobs import FunctionJob, ScriptJob, call_order, script_order
 from rlenv.sandbox.limits import Limits
-from rlenv.sandbox.pool import Pool
-from rlenv.sandbox.selftest import BACKENDS, Choice, Settings, choose
+from rlenv.sandbox.pool import WorkerPool
+from rlenv.sandbox.selftest import BACKENDS, Choice, choose
+from rlenv.sandbox.settings import BackendSettings
 from rlenv.sandbox.verdict import RunResult, SandboxError, TestResult, Verdict
 
 
@@ -87,7 +88,7 @@ class Sandbox:
             "patience": patience,
         }
         self.workers = workers or _cores()
-        settings = Settings(
+        settings = BackendSettings(
             limits=self.limits,
             preload=tuple(preload),
             rehearsal=tuple(rehearsal),
@@ -97,8 +98,8 @@ class Sandbox:
         )
         self.choice: Choice = choose(backend, settings, allow_unsafe)
         recycled = recycle if self.choice.backend == "docker" else 0
-        self._pool = Pool(self.choice.start, self.workers, recycled)
-        self._finalizer = weakref.finalize(self, Pool.close, self._pool)
+        self._pool = WorkerPool(self.choice.start, self.workers, recycled)
+        self._finalizer = weakref.finalize(self, WorkerPool.close, self._pool)
         self._executor: ThreadPoolExecutor | None = None
         self._executor_pid = 0
 

@@ -15,11 +15,11 @@ from rlenv.sandbox.verdict import SandboxError
 from rlenv.sandbox.worker import Worker, WorkerLost
 
 _log = logging.getLogger("rlenv.sandbox")
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 _CLOSING_SECONDS = 60.0  # for runs under way to notice that they are over
 
 
-class Pool:
+class WorkerPool:
     """Runs orders on workers, replaces lost ones, and tries a run once more.
 
     Safe to use from many threads. A process forked from the owner starts workers of its own

@@ -134,7 +134,7 @@ def test_an_interrupt_in_the_middle_leaves_a_working_sandbox(backend):
 HOST = """
 import sys, os, threading, time
 sys.path[:0] = [{root!r}]
-from sandbox import Sandbox
+from rlenv.sandbox import Sandbox
 sandbox = Sandbox({backend!r}, workers=2)
 for _ in range(2):
     threading.Thread(target=sandbox.run, args=("import time\\nwhile True: time.sleep(1)",), daemon=True).start()

