@@ -201,12 +201,26 @@ def test_calls_that_depend_on_answers(grader):
     )
     assert judge(grader, problem, problem.solution).passed
     assert not judge(grader, problem, "def step(x):\n    return x + 1").passed
+    # a program can't have its failure taken for the tests' by answering so that they go on asking
+    counting = CodeProblem(
+        "step",
+        tests=("x = 3\nwhile x > 0:\n    x = step(x)\nassert x == 0",),
+        solution="def step(x):\n    return x - 1",
+    )
+    assert judge(grader, counting, counting.solution).passed
+    assert not judge(grader, counting, "def step(x):\n    return x + 1").passed
     # without a reference the calls are found one by one, up to a limit
     alone = CodeProblem("step", tests=problem.tests)
     assert judge(grader, alone, problem.solution).passed
     endless = CodeProblem("step", tests=("x = 1\nfor _ in range(99):\n    x = step(x)\nassert x",))
     with pytest.raises(TestsBroken):
         judge(grader, endless, "def step(x):\n    return x + 1")
+
+
+@pytest.mark.parametrize("call", ["os.kill(0, 9)", "os.kill(-1, 9)", "os.kill(0, 19)"])
+def test_a_program_that_signals_its_group_is_judged_like_any_other(grader, call):
+    code = f"import os\ndef solve(n):\n    try:\n        {call}\n    except OSError:\n        pass"
+    assert not judge(grader, SQUARES, code).passed  # no exception, so no reward that is missing
 
 
 def test_scripts(grader):
