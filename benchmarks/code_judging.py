@@ -25,8 +25,8 @@ from pathlib import Path
 import harness
 
 import rlenv
-from rlenv.environments.code import Grader, Problem
-from rlenv.environments.code.problem import Plan, plan
+from rlenv.environments.code import CodeGrader, CodeProblem
+from rlenv.environments.code.problem import JudgingPlan, plan
 
 _HUMAN_EVAL = """
 import contextlib, io, json, os, sys, time
@@ -71,7 +71,8 @@ def main() -> None:
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     problems = [
-        Problem.of(task.metadata) for task in rlenv.make("rlenv/HumanEval-v0", split="test").tasks
+        CodeProblem.of(task.metadata)
+        for task in rlenv.make("rlenv/HumanEval-v0", split="test").tasks
     ]
     plain = [task for problem in problems if (task := _for_evalplus(problem)) is not None]
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +96,7 @@ def main() -> None:
                 evalplus, scratch / "evalplus_run.py", str(scratch / "tasks.json"), str(cores)
             ),
         }
-        grader = Grader(workers=cores)
+        grader = CodeGrader(workers=cores)
         _ours(grader, problems)  # the workers start, and the trusted checker learns its calls
         found = harness.take_turns(contenders, arguments.rounds)
         grader.close()
@@ -114,7 +115,7 @@ def main() -> None:
     print("\n".join(harness.table(head, rows)))
 
 
-def _ours(grader: Grader, problems: list[Problem]) -> tuple[float, float, int]:
+def _ours(grader: CodeGrader, problems: list[CodeProblem]) -> tuple[float, float, int]:
     begun, used = time.perf_counter(), _processor_seconds()
     programs = [(problem, problem.program(problem.solution)) for problem in problems]
     passed = sum(judgement.passed for judgement in grader.judge_many(programs))
@@ -157,9 +158,9 @@ def _python(folder: Path, package: str) -> str:
     return str(python)
 
 
-def _for_evalplus(problem: Problem) -> dict | None:
+def _for_evalplus(problem: CodeProblem) -> dict | None:
     """Return a problem as evalplus takes it: arguments and results as literals."""
-    asked: Plan = plan(problem)
+    asked: JudgingPlan = plan(problem)
     tests = []
     for expected in asked.tests:
         call = ast.parse(expected.call, mode="eval").body

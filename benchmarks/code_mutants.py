@@ -22,7 +22,7 @@ from typing import Any
 import harness
 
 import rlenv
-from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code import CodeGrader, CodeProblem
 from rlenv.environments.code.running import SandboxFailed
 from rlenv.environments.code.trusted import TestsBroken
 from rlenv.sandbox import FunctionJob
@@ -107,12 +107,12 @@ def main() -> None:
     rng = random.Random(arguments.seed)
     random.Random(0).shuffle(tasks)
     tasks = tasks[arguments.part[0] :: arguments.part[1]]
-    grader = Grader(arguments.seconds)
+    grader = CodeGrader(arguments.seconds)
     begun = time.perf_counter()
     table: Counter[tuple[bool, bool]] = Counter()
     broken = 0
     for first in range(0, len(tasks), 20):
-        problems = [Problem.of(task.metadata) for task in tasks[first : first + 20]]
+        problems = [CodeProblem.of(task.metadata) for task in tasks[first : first + 20]]
         part = [
             (task, problem, text)
             for task, problem in zip(tasks[first : first + 20], problems, strict=True)
@@ -150,7 +150,7 @@ def main() -> None:
     print(f"  {judged - differ} do not, of which {table[True, False]} failed here")
 
 
-def _official(problem: Problem, text: str, seconds: float) -> FunctionJob:
+def _official(problem: CodeProblem, text: str, seconds: float) -> FunctionJob:
     """Program and tests in one interpreter, as the suites' own harnesses run them."""
     tests = "\n".join((*problem.examples, *problem.tests))
     if "def check(" in tests:

@@ -17,7 +17,7 @@ TOOLS: dict[str, Callable[..., str]] = {"python": python, "calculator": calculat
 
 
 @dataclass(frozen=True)
-class Problem:
+class ArithmeticProblem:
     """A question with whole numbers in it.
 
     Attributes:
@@ -39,20 +39,20 @@ def _digits(rng: random.Random, low: int, high: int) -> int:
     return rng.randrange(10 ** (length - 1), 10**length)
 
 
-def _product(rng: random.Random) -> Problem:
+def _product(rng: random.Random) -> ArithmeticProblem:
     a, b = sorted((_digits(rng, 6, 10), _digits(rng, 6, 10)))
-    return Problem(f"What is {b} * {a}?", a * b, f"{b} * {a}", ["product", a, b])
+    return ArithmeticProblem(f"What is {b} * {a}?", a * b, f"{b} * {a}", ["product", a, b])
 
 
-def _chain(rng: random.Random) -> Problem:
+def _chain(rng: random.Random) -> ArithmeticProblem:
     a, b, c, d = (_digits(rng, 4, 7) for _ in range(4))
     text = f"{a} * {b} - {c} * {d}"
-    return Problem(f"What is {text}?", a * b - c * d, text, ["expression", text])
+    return ArithmeticProblem(f"What is {text}?", a * b - c * d, text, ["expression", text])
 
 
-def _power(rng: random.Random) -> Problem:
+def _power(rng: random.Random) -> ArithmeticProblem:
     base, exponent, modulus = _digits(rng, 3, 6), _digits(rng, 3, 6), _digits(rng, 4, 8)
-    return Problem(
+    return ArithmeticProblem(
         f"What is the remainder of {base} to the power of {exponent}, divided by {modulus}?",
         pow(base, exponent, modulus),
         f"print(pow({base}, {exponent}, {modulus}))",
@@ -60,10 +60,10 @@ def _power(rng: random.Random) -> Problem:
     )
 
 
-def _divisor(rng: random.Random) -> Problem:
+def _divisor(rng: random.Random) -> ArithmeticProblem:
     shared = _digits(rng, 2, 5)
     a, b = sorted(shared * _digits(rng, 5, 8) for _ in range(2))
-    return Problem(
+    return ArithmeticProblem(
         f"What is the greatest common divisor of {a} and {b}?",
         math.gcd(a, b),
         f"import math\nprint(math.gcd({a}, {b}))",
@@ -71,12 +71,12 @@ def _divisor(rng: random.Random) -> Problem:
     )
 
 
-def _fibonacci(rng: random.Random) -> Problem:
+def _fibonacci(rng: random.Random) -> ArithmeticProblem:
     n, modulus = rng.randint(50, 2000), _digits(rng, 4, 8)
     a, b = 0, 1
     for _ in range(n):
         a, b = b, a + b
-    return Problem(
+    return ArithmeticProblem(
         f"The Fibonacci numbers begin with 1, 1, 2. What is the remainder of number {n}, divided "
         f"by {modulus}?",
         a % modulus,
@@ -85,9 +85,9 @@ def _fibonacci(rng: random.Random) -> Problem:
     )
 
 
-def _digit_sum(rng: random.Random) -> Problem:
+def _digit_sum(rng: random.Random) -> ArithmeticProblem:
     base, exponent = rng.randint(2, 99), rng.randint(50, 400)
-    return Problem(
+    return ArithmeticProblem(
         f"What is the sum of the digits of {base} to the power of {exponent}?",
         sum(map(int, str(base**exponent))),
         f"print(sum(map(int, str({base} ** {exponent}))))",
@@ -95,7 +95,7 @@ def _digit_sum(rng: random.Random) -> Problem:
     )
 
 
-LEVELS: Mapping[int, tuple[Callable[[random.Random], Problem], ...]] = {
+LEVELS: Mapping[int, tuple[Callable[[random.Random], ArithmeticProblem], ...]] = {
     1: (_product, _chain),
     2: (_product, _chain, _power, _divisor),
     3: (_power, _divisor, _fibonacci, _digit_sum),

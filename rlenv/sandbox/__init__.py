@@ -2,7 +2,7 @@
 
 It knows nothing of the rest of rlenv and can be used without it::
 
-    from sandbox import Limits, Sandbox
+    from rlenv.sandbox import Limits, Sandbox
 
     with Sandbox(limits=Limits(cpu_seconds=1.0)) as sandbox:
         verdict = sandbox.judge(program, entry_point="solve", inputs=[[3]], expected=[10])

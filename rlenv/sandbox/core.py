@@ -8,14 +8,19 @@ import weakref
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from rlenv.sandbox import judging
 from rlenv.sandbox.jobs import FunctionJob, ScriptJob, call_order, script_order
 from rlenv.sandbox.limits import Limits
-from rlenv.sandbox.pool import Pool
-from rlenv.sandbox.selftest import BACKENDS, Choice, Settings, choose
+from rlenv.sandbox.pool import Attempts, WorkerPool
+from rlenv.sandbox.selftest import BACKENDS, Choice, choose
+from rlenv.sandbox.settings import BackendSettings
 from rlenv.sandbox.verdict import RunResult, SandboxError, TestResult, Verdict
+
+# It stays for a moment, so that it meets whatever may befall workers here.
+_HARMLESS = "import time\ntime.sleep(0.5)\nprint(42)"
+_HARMLESS_CPU_SECONDS = 10.0
 
 
 class Sandbox:
@@ -87,7 +92,7 @@ class Sandbox:
             "patience": patience,
         }
         self.workers = workers or _cores()
-        settings = Settings(
+        settings = BackendSettings(
             limits=self.limits,
             preload=tuple(preload),
             rehearsal=tuple(rehearsal),
@@ -97,8 +102,8 @@ class Sandbox:
         )
         self.choice: Choice = choose(backend, settings, allow_unsafe)
         recycled = recycle if self.choice.backend == "docker" else 0
-        self._pool = Pool(self.choice.start, self.workers, recycled)
-        self._finalizer = weakref.finalize(self, Pool.close, self._pool)
+        self._pool = WorkerPool(self.choice.start, self.workers, recycled)
+        self._finalizer = weakref.finalize(self, WorkerPool.close, self._pool)
         self._executor: ThreadPoolExecutor | None = None
         self._executor_pid = 0
 
@@ -262,28 +267,43 @@ class Sandbox:
             self._executor_pid = os.getpid()
         return self._executor
 
-    def _execute(self, order: dict[str, Any]) -> tuple[dict[str, Any] | None, int, str]:
+    def _execute(self, order: dict[str, Any]) -> Attempts:
         trusted = self.backend != "unsafe"
         return self._pool.run(order, lambda report: judging.check_report(report, order, trusted))
 
+    def _blame(self, lost: Attempts) -> tuple[Literal["error", "infrastructure"], str]:
+        """Say whose fault it is that an order was lost: a status and a sentence.
+
+        A program that takes its worker along must not look like a broken sandbox. It is to blame
+        if it was running each time and a harmless program then fares well.
+        """
+        if lost.lost_running:
+            order = script_order(_HARMLESS, "", self.limits, _HARMLESS_CPU_SECONDS)
+            report = self._execute(order).report
+            if report is not None and report["stdout"] == b"42\n":
+                return "error", f"its worker was lost twice while it ran ({lost.trouble})"
+        return "infrastructure", lost.trouble
+
     def _judge_function(self, job: FunctionJob) -> Verdict:
-        report, attempts, trouble = self._execute(call_order(job, self.limits))
-        if report is None:
-            tests = (TestResult("not_run"),) * len(job.inputs)
-            return Verdict("infrastructure", tests, self.backend, trouble, attempts=attempts)
-        return judging.call_verdict(job, report, self.limits, self.backend, attempts)
+        done = self._execute(call_order(job, self.limits))
+        if done.report is None:
+            status, detail = self._blame(done)
+            tests = [TestResult("not_run")] * len(job.inputs)
+            if status == "error":
+                tests[0] = TestResult("error", detail)
+            return Verdict(status, tuple(tests), self.backend, detail, attempts=done.count)
+        return judging.call_verdict(job, done.report, self.limits, self.backend, done.count)
 
     def _run(self, program: str, stdin: str, cpu_seconds: float | None) -> tuple[RunResult, bytes]:
         if not isinstance(stdin, str):
             raise TypeError("stdin must be a string")
         order = script_order(program, stdin, self.limits, cpu_seconds)
-        report, attempts, trouble = self._execute(order)
-        if report is None:
-            failed = RunResult(
-                "infrastructure", detail=trouble, backend=self.backend, attempts=attempts
-            )
+        done = self._execute(order)
+        if done.report is None:
+            status, detail = self._blame(done)
+            failed = RunResult(status, detail=detail, backend=self.backend, attempts=done.count)
             return failed, b""
-        return judging.run_result(report, self.backend, attempts), report["stdout"]
+        return judging.run_result(done.report, self.backend, done.count), done.report["stdout"]
 
     def _judge_script(self, job: ScriptJob) -> Verdict:
         results: list[RunResult] = []

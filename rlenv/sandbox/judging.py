@@ -51,13 +51,13 @@ def check_report(report: dict[str, Any], order: dict[str, Any], trusted_kill: bo
     if report["why"] == "setup":
         raise WorkerLost(f"the run could not be set up: {report['note'] or 'it was killed'}")
     if report["why"] == "starved":
-        raise WorkerLost("the run got next to no processor time")
+        raise WorkerLost("the run got next to no processor time", running=True)
     if not report["why"] and os.WIFSIGNALED(report["status"]):
         number = os.WTERMSIG(report["status"])
         if number == signal.SIGXCPU or (number == signal.SIGKILL and report["cpu"] > order["cpu"]):
             report["why"] = "cpu"
         elif number == signal.SIGKILL and trusted_kill:
-            raise WorkerLost("the run was killed from outside")
+            raise WorkerLost("the run was killed from outside", running=True)
 
 
 def _ending(report: dict[str, Any]) -> str:

@@ -9,17 +9,33 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlenv.sandbox.verdict import SandboxError
 from rlenv.sandbox.worker import Worker, WorkerLost
 
 _log = logging.getLogger("rlenv.sandbox")
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 _CLOSING_SECONDS = 60.0  # for runs under way to notice that they are over
 
 
-class Pool:
+class Attempts(NamedTuple):
+    """How an order went.
+
+    Attributes:
+        report: The report, or None if every try was lost.
+        count: How many tries it took.
+        trouble: What went wrong with the last lost try, or an empty string.
+        lost_running: Whether every try was lost while a program may have been running.
+    """
+
+    report: dict[str, Any] | None
+    count: int
+    trouble: str
+    lost_running: bool
+
+
+class WorkerPool:
     """Runs orders on workers, replaces lost ones, and tries a run once more.
 
     Safe to use from many threads. A process forked from the owner starts workers of its own
@@ -55,23 +71,18 @@ class Pool:
         self._reset()
         self._closed = closed
 
-    def run(
-        self, order: dict[str, Any], check: Callable[[dict[str, Any]], None]
-    ) -> tuple[dict[str, Any] | None, int, str]:
+    def run(self, order: dict[str, Any], check: Callable[[dict[str, Any]], None]) -> Attempts:
         """Do one run, a second time if the first one's worker is lost.
 
         Args:
             order: The order.
             check: Raises `WorkerLost` for a report that says nothing about the program.
 
-        Returns:
-            The report, or None if both tries failed; how many tries it took; what went wrong
-            with the last lost one.
-
         Raises:
             SandboxError: The pool is closed.
         """
         trouble = ""
+        lost_running = True
         for attempt in (1, 2):
             worker = self._take()
             try:
@@ -81,6 +92,7 @@ class Pool:
                 check(report)
             except (WorkerLost, SandboxError, OSError) as error:
                 trouble = str(error)
+                lost_running &= isinstance(error, WorkerLost) and error.running
                 self._drop(worker)
                 worker = None
                 if self._closed:
@@ -92,12 +104,15 @@ class Pool:
                 worker = None
                 raise
             finally:
-                if worker is not None and self._recycle and worker.runs >= self._recycle:
+                if worker is not None and self._is_spent(worker, report):
                     self._drop(worker)
                     worker = None
                 self._give_back(worker)
-            return report, attempt, trouble
-        return None, 2, trouble
+            return Attempts(report, attempt, trouble, False)
+        return Attempts(None, 2, trouble, lost_running)
+
+    def _is_spent(self, worker: Worker, report: dict[str, Any]) -> bool:
+        return not report["clean"] or 0 < self._recycle <= worker.runs
 
     def warm_up(self) -> None:
         """Start a worker now, to see whether one can be started.

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rlenv.sandbox.backends import docker, local
 from rlenv.sandbox.jobs import FunctionJob, call_order
 from rlenv.sandbox.judging import call_verdict, check_report
-from rlenv.sandbox.limits import Limits
+from rlenv.sandbox.settings import BackendSettings
 from rlenv.sandbox.verdict import SandboxError
 from rlenv.sandbox.worker import Worker, WorkerLost
 
@@ -51,37 +52,6 @@ def probe(path, parent):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a backend needs to know.
-
-    Args:
-        limits: What a program may use.
-        preload: Modules to import ahead.
-        rehearsal: Jobs to run ahead.
-        image: Image for containers, or None.
-        runtime: Runtime for containers, or None.
-        patience: Seconds of silence after which a worker counts as lost.
-    """
-
-    limits: Limits
-    preload: tuple[str, ...] = ()
-    rehearsal: tuple[FunctionJob, ...] = ()
-    image: str | None = None
-    runtime: str | None = None
-    patience: float = 10.0
-
-    @property
-    def rehearsal_orders(self) -> list[bytes]:
-        """The rehearsal's jobs as a guest gets them."""
-        return [call_order(job, self.limits)["job"] for job in self.rehearsal]
-
-    @property
-    def report_cap(self) -> int:
-        """The largest report that a guest can have reason to send, in bytes."""
-        return self.limits.result_bytes + 2 * self.limits.output_bytes + (1 << 20)
-
-
-@dataclass(frozen=True)
 class Choice:
     """The backend that was chosen.
 
@@ -96,7 +66,7 @@ class Choice:
     start: Callable[[], Worker]
 
 
-def choose(backend: str, settings: Settings, allow_unsafe: bool) -> Choice:
+def choose(backend: str, settings: BackendSettings, allow_unsafe: bool) -> Choice:
     """Find a backend that works here.
 
     Args:
@@ -127,27 +97,13 @@ def choose(backend: str, settings: Settings, allow_unsafe: bool) -> Choice:
     raise SandboxError("; ".join(refusals))
 
 
-def _starter(name: str, settings: Settings) -> Callable[[], Worker]:
-    def start() -> Worker:
-        if name == "docker":
-            from rlenv.sandbox.backends import docker
-
-            return docker.start(settings)
-        from rlenv.sandbox.backends import local
-
-        return local.start(
-            name,
-            settings.limits,
-            settings.preload,
-            settings.rehearsal_orders,
-            patience=settings.patience,
-            report_cap=settings.report_cap,
-        )
-
-    return start
+def _starter(name: str, settings: BackendSettings) -> Callable[[], Worker]:
+    if name == "docker":
+        return lambda: docker.start(settings)
+    return lambda: local.start(name, settings)
 
 
-def _try(name: str, start: Callable[[], Worker], settings: Settings) -> None:
+def _try(name: str, start: Callable[[], Worker], settings: BackendSettings) -> None:
     """Start a worker and let a program try what it must not be able to do."""
     if name in ("namespaces", "landlock") and not sys.platform.startswith("linux"):
         raise SandboxError("it needs Linux")

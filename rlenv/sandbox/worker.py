@@ -15,7 +15,16 @@ _WIDE = Bounds(1 << 32, 1000, 1 << 31)
 
 
 class WorkerLost(Exception):
-    """The worker died, fell silent or spoke nonsense. It is of no further use."""
+    """The worker died, fell silent or spoke nonsense. It is of no further use.
+
+    Args:
+        message: One sentence on what happened.
+        running: Whether a program may have been running in it.
+    """
+
+    def __init__(self, message: str, running: bool = False) -> None:
+        super().__init__(message)
+        self.running = running
 
 
 class Transport(Protocol):
@@ -87,7 +96,11 @@ class Worker:
         """
         self.runs += 1
         self._send_message(order)
-        return self._receive(self.patience)
+        try:
+            return self._receive(self.patience)
+        except WorkerLost as error:
+            error.running = True
+            raise
 
     def close(self) -> None:
         """End the guest, and wait until it is gone."""

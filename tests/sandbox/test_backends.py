@@ -42,7 +42,7 @@ def test_auto_takes_namespaces_and_says_so():
 def test_where_namespaces_are_forbidden_it_takes_landlock_and_says_why():
     code = f"""{FORBID}
 install(272)  # unshare
-from sandbox import Sandbox
+from rlenv.sandbox import Sandbox
 from support import GOOD, TASK
 with Sandbox(workers=1) as sandbox:
     print(sandbox.choice.reason)
@@ -58,7 +58,7 @@ with Sandbox(workers=1) as sandbox:
 def test_where_nothing_works_the_error_says_why_for_each():
     code = f"""{FORBID}
 install(272, 444, 41)  # unshare, landlock_create_ruleset, socket
-from sandbox import Sandbox
+from rlenv.sandbox import Sandbox
 try:
     Sandbox(workers=1)
 except RuntimeError as error:
@@ -132,11 +132,15 @@ def test_unknown_names_are_refused():
 
 def test_the_package_stands_alone():
     code = """
-import sandbox, sys
-others = ("rlenv", "environments", "trainers", "torch", "docker", "numpy")
-print([name for name in sys.modules if name.partition(".")[0] in others])
+import rlenv, sys
+before = set(sys.modules)
+import rlenv.sandbox
+new = set(sys.modules) - before
+others = {"torch", "docker", "numpy"}
+print([m for m in new if m.partition(".")[0] in others])
+print([m for m in new if m.startswith("rlenv.") and not m.startswith("rlenv.sandbox")])
 """
-    assert python(code).stdout == "[]\n"
+    assert python(code).stdout == "[]\n[]\n"
 
 
 @pytest.mark.docker

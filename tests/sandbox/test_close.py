@@ -132,7 +132,7 @@ def test_a_forked_child_does_not_keep_it_alive():
     code = f"""
     import ctypes, os, sys, time
     sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests/sandbox")!r}]
-    from sandbox import Sandbox
+    from rlenv.sandbox import Sandbox
     from support import guest_processes
     with Sandbox("namespaces", workers=1) as sandbox:
         sandbox.run("pass")
@@ -152,7 +152,7 @@ def test_a_signal_handler_may_close_the_sandbox_in_the_middle_of_a_run():
     code = f"""
     import signal, sys, threading, os
     sys.path[:0] = [{str(ROOT)!r}]
-    from sandbox import Sandbox
+    from rlenv.sandbox import Sandbox
     sandbox = Sandbox(workers=1)
     signal.signal(signal.SIGTERM, lambda *_: sandbox.close())
     threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()

@@ -3,6 +3,7 @@
 # ruff: noqa: SIM105, PTH123, E501
 
 import contextlib
+import marshal
 import os
 import signal
 import subprocess
@@ -109,15 +110,69 @@ def test_a_run_killed_from_outside_is_repeated():
         parent = sandbox.pids()[1]
         thread.start()
 
-        def runs():
-            with open(f"/proc/{parent}/task/{parent}/children") as file:
-                return file.read().split()
-
-        wait_until(runs)
-        os.kill(int(runs()[0]), signal.SIGKILL)
+        wait_until(lambda: children_of(parent))
+        os.kill(int(children_of(parent)[0]), signal.SIGKILL)
         thread.join()
         assert verdicts[0].passed
         assert verdicts[0].attempts == 2
+
+
+def children_of(pid):
+    """The processes that a process started, and that are still there."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return file.read().split()
+
+
+def test_a_program_whose_worker_is_lost_twice_is_to_blame():
+    with Sandbox("namespaces", workers=1) as sandbox:
+        assert sandbox.judge(GOOD, **TASK).passed
+        over = threading.Event()
+
+        def kill_the_marked():  # as if these programs had found a way to do so themselves
+            while not over.is_set():
+                with contextlib.suppress(OSError, IndexError):
+                    for run in children_of(sandbox.pids()[1]):
+                        with open(f"/proc/{run}/comm") as file:
+                            if file.read() == "marked\n":
+                                os.kill(int(run), signal.SIGKILL)
+                time.sleep(0.01)
+
+        killer = threading.Thread(target=kill_the_marked)
+        killer.start()
+        try:
+            marked = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'marked')\n"
+            verdict = sandbox.judge(f"{marked}def solve(n): time.sleep(3)", **TASK)
+            result = sandbox.run(f"{marked}time.sleep(3)")
+        finally:
+            over.set()
+            killer.join()
+        assert verdict.status == "error"
+        assert verdict.attempts == 2
+        assert [test.status for test in verdict.tests] == ["error"] + ["not_run"] * 4
+        assert "lost twice while it ran" in verdict.detail
+        assert result.status == "error"
+        assert sandbox.judge(GOOD, **TASK).passed
+
+
+def test_a_worker_that_can_not_be_cleaned_is_replaced_and_the_report_counts(monkeypatch):
+    from rlenv.sandbox import bundle as bundle_module
+
+    # A guest that always fails at removing what a run left.
+    parts = marshal.loads(bundle_module.bundle.__wrapped__()[8:])
+    parts = [
+        (name, package, source.replace("        jail.clean()\n", "        raise OSError\n"))
+        for name, package, source in parts
+    ]
+    data = marshal.dumps(parts, 2)
+    monkeypatch.setattr(
+        "rlenv.sandbox.worker.bundle", lambda: len(data).to_bytes(8, "little") + data
+    )
+    with Sandbox("landlock", workers=1) as sandbox:
+        for _ in range(2):
+            verdict = sandbox.judge(GOOD, **TASK)
+            assert verdict.passed
+            assert verdict.attempts == 1
+            assert sandbox.pids() == []
 
 
 @backends
@@ -134,7 +189,7 @@ def test_an_interrupt_in_the_middle_leaves_a_working_sandbox(backend):
 HOST = """
 import sys, os, threading, time
 sys.path[:0] = [{root!r}]
-from sandbox import Sandbox
+from rlenv.sandbox import Sandbox
 sandbox = Sandbox({backend!r}, workers=2)
 for _ in range(2):
     threading.Thread(target=sandbox.run, args=("import time\\nwhile True: time.sleep(1)",), daemon=True).start()

@@ -180,6 +180,14 @@ def test_memory_and_time(jailed):
     assert jailed.run("import time\ntime.sleep(60)", cpu_seconds=0.1).status == "timeout"
 
 
+def test_a_program_too_large_for_its_memory_is_its_own_fault():
+    with Sandbox(workers=1, limits=Limits(memory_bytes=24 << 20)) as sandbox:
+        verdict = sandbox.judge(GOOD + "#" * (40 << 20), **TASK)
+        assert verdict.status == "memory", verdict
+        assert verdict.attempts == 1
+        assert sandbox.judge(GOOD, **TASK).passed
+
+
 def test_a_program_has_a_small_disk(jailed):
     program = "open('f', 'w').write('x' * 1000)\nprint(open('f').read() == 'x' * 1000)"
     assert jailed.run(program).stdout == "True\n"

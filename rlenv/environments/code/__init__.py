@@ -1,6 +1,6 @@
 """Programs that pass tests: judging them, suites of tasks, and a family of generated ones."""
 
-from rlenv.environments.code.grader import Grader, Judgement
-from rlenv.environments.code.problem import Problem
+from rlenv.environments.code.grader import CodeGrader, Judgement
+from rlenv.environments.code.problem import CodeProblem
 
-__all__ = ["Grader", "Judgement", "Problem"]
+__all__ = ["CodeGrader", "CodeProblem", "Judgement"]

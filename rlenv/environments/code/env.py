@@ -14,9 +14,9 @@ from rlenv.core.episode import StepResult
 from rlenv.core.rows import Rows, column
 from rlenv.core.task import Message
 from rlenv.environments.code import family
-from rlenv.environments.code.grader import Grader, Judgement, shared_grader
+from rlenv.environments.code.grader import CodeGrader, Judgement, shared_grader
 from rlenv.environments.code.problem import (
-    Problem,
+    CodeProblem,
     called_by,
     plan,
     read_tests,
@@ -87,7 +87,7 @@ class Code(rlenv.SingleTurnEnv):
         super().__init__(rows=rows, columns=columns, **kwargs)
 
     @property
-    def grader(self) -> Grader:
+    def grader(self) -> CodeGrader:
         """What judges the programs; this process's environments share one."""
         return shared_grader(*self.limits)
 
@@ -140,7 +140,7 @@ class Code(rlenv.SingleTurnEnv):
             rest = tuple(test for test in tests if test not in first)
             if rest and all(turns_whole(test, entry_point) for test in first):
                 examples, tests = first, rest
-        problem = Problem(
+        problem = CodeProblem(
             entry_point,
             _lines(part("prelude")),
             _lines(part("setup")),
@@ -163,7 +163,7 @@ class Code(rlenv.SingleTurnEnv):
     def _task(
         self,
         text: str,
-        problem: Problem,
+        problem: CodeProblem,
         *,
         identity: Any,
         metadata: Mapping[str, Any],
@@ -199,7 +199,7 @@ class Code(rlenv.SingleTurnEnv):
     def announce(self, reply: str) -> None:
         """Begin to judge a reply in another process, before `step` asks for the verdict."""
         if self.task is not None and (code := _code(reply)[0]).strip():
-            problem = Problem.of(self.task.metadata)
+            problem = CodeProblem.of(self.task.metadata)
             self.grader.submit(problem, problem.program(code))
 
     def score(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
@@ -208,7 +208,7 @@ class Code(rlenv.SingleTurnEnv):
 
     def audit(self, task: rlenv.Task, reply: str) -> bool | None:
         """Say whether a reply's program also passes the tests that no reward uses, if there are."""
-        problem = Problem.of(task.metadata)
+        problem = CodeProblem.of(task.metadata)
         if not problem.audit:
             return None
         return self.grader.audit(problem, problem.program(_code(reply)[0]))
@@ -217,7 +217,7 @@ class Code(rlenv.SingleTurnEnv):
         code, fenced = _code(reply)
         if not code.strip():
             return self._reward({}, "unparseable", "the reply holds no program"), None
-        problem = Problem.of(task.metadata)
+        problem = CodeProblem.of(task.metadata)
         judgement = self.grader.submit(problem, problem.program(code)).result()
         status: Any = "ok"
         if judgement.stopped == "timeout":

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from rlenv.environments.code.problem import Problem
+from rlenv.environments.code.problem import CodeProblem
 
 _HIDDEN, _SHOWN, _AUDIT = 8, 2, 24
 
 
 @dataclass(frozen=True)
-class Step:
+class FunctionStep:
     """One step of a pipeline.
 
     Attributes:
@@ -53,44 +53,44 @@ class Kind:
     takes: str
     draw: Callable[[random.Random], Any]
     edges: Sequence[Any]
-    steps: Sequence[Step]
-    ends: Sequence[Step] = ()
+    steps: Sequence[FunctionStep]
+    ends: Sequence[FunctionStep] = ()
 
 
 _POLYNOMIAL = (
-    Step("add {c}", "x = x + {c}", lambda x, c: x + c, range(1, 100)),
-    Step("subtract {c}", "x = x - {c}", lambda x, c: x - c, range(1, 100)),
-    Step("multiply by {c}", "x = x * {c}", lambda x, c: x * c, range(2, 13)),
-    Step("subtract from {c}", "x = {c} - x", lambda x, c: c - x, range(1, 100)),
+    FunctionStep("add {c}", "x = x + {c}", lambda x, c: x + c, range(1, 100)),
+    FunctionStep("subtract {c}", "x = x - {c}", lambda x, c: x - c, range(1, 100)),
+    FunctionStep("multiply by {c}", "x = x * {c}", lambda x, c: x * c, range(2, 13)),
+    FunctionStep("subtract from {c}", "x = {c} - x", lambda x, c: c - x, range(1, 100)),
 )
 _NUMERIC = (
     *_POLYNOMIAL,
-    Step("square", "x = x * x", lambda x, c: x * x),
-    Step("divide by {c}, rounding down", "x = x // {c}", lambda x, c: x // c, range(2, 10)),
-    Step("take the remainder by {c}", "x = x % {c}", lambda x, c: x % c, range(5, 21)),
-    Step("take the absolute value", "x = abs(x)", lambda x, c: abs(x)),
-    Step("raise to at least {c}", "x = max(x, {c})", lambda x, c: max(x, c), range(-9, 21)),
-    Step("cut to at most {c}", "x = min(x, {c})", lambda x, c: min(x, c), range(-9, 21)),
+    FunctionStep("square", "x = x * x", lambda x, c: x * x),
+    FunctionStep("divide by {c}, rounding down", "x = x // {c}", lambda x, c: x // c, range(2, 10)),
+    FunctionStep("take the remainder by {c}", "x = x % {c}", lambda x, c: x % c, range(5, 21)),
+    FunctionStep("take the absolute value", "x = abs(x)", lambda x, c: abs(x)),
+    FunctionStep("raise to at least {c}", "x = max(x, {c})", lambda x, c: max(x, c), range(-9, 21)),
+    FunctionStep("cut to at most {c}", "x = min(x, {c})", lambda x, c: min(x, c), range(-9, 21)),
 )
 _CONDITIONAL = (
-    Step(
+    FunctionStep(
         "if even, halve",
         "if x % 2 == 0:\n    x = x // 2",
         lambda x, c: x // 2 if x % 2 == 0 else x,
     ),
-    Step(
+    FunctionStep(
         "if odd, add {c}",
         "if x % 2 == 1:\n    x = x + {c}",
         lambda x, c: x + c if x % 2 == 1 else x,
         range(1, 20),
     ),
-    Step(
+    FunctionStep(
         "if below 0, add {c}",
         "if x < 0:\n    x = x + {c}",
         lambda x, c: x + c if x < 0 else x,
         range(1, 100),
     ),
-    Step(
+    FunctionStep(
         "if above {c}, negate",
         "if x > {c}:\n    x = -x",
         lambda x, c: -x if x > c else x,
@@ -98,73 +98,77 @@ _CONDITIONAL = (
     ),
 )
 _LIST = (
-    Step(
+    FunctionStep(
         "keep the even ones",
         "v = [x for x in v if x % 2 == 0]",
         lambda v, c: [x for x in v if x % 2 == 0],
     ),
-    Step(
+    FunctionStep(
         "keep the odd ones",
         "v = [x for x in v if x % 2 == 1]",
         lambda v, c: [x for x in v if x % 2 == 1],
     ),
-    Step(
+    FunctionStep(
         "keep those above {c}",
         "v = [x for x in v if x > {c}]",
         lambda v, c: [x for x in v if x > c],
         range(-9, 10),
     ),
-    Step(
+    FunctionStep(
         "keep those below {c}",
         "v = [x for x in v if x < {c}]",
         lambda v, c: [x for x in v if x < c],
         range(-9, 10),
     ),
-    Step(
+    FunctionStep(
         "add {c} to each", "v = [x + {c} for x in v]", lambda v, c: [x + c for x in v], range(1, 20)
     ),
-    Step(
+    FunctionStep(
         "multiply each by {c}",
         "v = [x * {c} for x in v]",
         lambda v, c: [x * c for x in v],
         range(2, 13),
     ),
-    Step("square each", "v = [x * x for x in v]", lambda v, c: [x * x for x in v]),
-    Step("negate each", "v = [-x for x in v]", lambda v, c: [-x for x in v]),
-    Step("reverse", "v = v[::-1]", lambda v, c: v[::-1]),
-    Step("sort", "v = sorted(v)", lambda v, c: sorted(v)),
-    Step("drop the first {c}", "v = v[{c}:]", lambda v, c: v[c:], range(1, 4)),
-    Step("keep the first {c}", "v = v[:{c}]", lambda v, c: v[:c], range(2, 6)),
-    Step("remove repeats", "v = list(dict.fromkeys(v))", lambda v, c: list(dict.fromkeys(v))),
+    FunctionStep("square each", "v = [x * x for x in v]", lambda v, c: [x * x for x in v]),
+    FunctionStep("negate each", "v = [-x for x in v]", lambda v, c: [-x for x in v]),
+    FunctionStep("reverse", "v = v[::-1]", lambda v, c: v[::-1]),
+    FunctionStep("sort", "v = sorted(v)", lambda v, c: sorted(v)),
+    FunctionStep("drop the first {c}", "v = v[{c}:]", lambda v, c: v[c:], range(1, 4)),
+    FunctionStep("keep the first {c}", "v = v[:{c}]", lambda v, c: v[:c], range(2, 6)),
+    FunctionStep(
+        "remove repeats", "v = list(dict.fromkeys(v))", lambda v, c: list(dict.fromkeys(v))
+    ),
 )
 _LIST_ENDS = (
-    Step("sum", "v = sum(v)", lambda v, c: sum(v)),
-    Step("count", "v = len(v)", lambda v, c: len(v)),
-    Step("largest, or 0", "v = max(v, default=0)", lambda v, c: max(v, default=0)),
-    Step("smallest, or 0", "v = min(v, default=0)", lambda v, c: min(v, default=0)),
+    FunctionStep("sum", "v = sum(v)", lambda v, c: sum(v)),
+    FunctionStep("count", "v = len(v)", lambda v, c: len(v)),
+    FunctionStep("largest, or 0", "v = max(v, default=0)", lambda v, c: max(v, default=0)),
+    FunctionStep("smallest, or 0", "v = min(v, default=0)", lambda v, c: min(v, default=0)),
 )
 _TEXT = (
-    Step("reverse", "s = s[::-1]", lambda s, c: s[::-1]),
-    Step("upper case", "s = s.upper()", lambda s, c: s.upper()),
-    Step("lower case", "s = s.lower()", lambda s, c: s.lower()),
-    Step("swap case", "s = s.swapcase()", lambda s, c: s.swapcase()),
-    Step("sort the characters", 's = "".join(sorted(s))', lambda s, c: "".join(sorted(s))),
-    Step("remove every {c}", 's = s.replace("{c}", "")', lambda s, c: s.replace(c, ""), "abcdeABC"),
-    Step(
+    FunctionStep("reverse", "s = s[::-1]", lambda s, c: s[::-1]),
+    FunctionStep("upper case", "s = s.upper()", lambda s, c: s.upper()),
+    FunctionStep("lower case", "s = s.lower()", lambda s, c: s.lower()),
+    FunctionStep("swap case", "s = s.swapcase()", lambda s, c: s.swapcase()),
+    FunctionStep("sort the characters", 's = "".join(sorted(s))', lambda s, c: "".join(sorted(s))),
+    FunctionStep(
+        "remove every {c}", 's = s.replace("{c}", "")', lambda s, c: s.replace(c, ""), "abcdeABC"
+    ),
+    FunctionStep(
         "turn every {c} into _",
         's = s.replace("{c}", "_")',
         lambda s, c: s.replace(c, "_"),
         "abcdeABC",
     ),
-    Step("append {c}", 's = s + "{c}"', lambda s, c: s + c, "abcdexyzABC"),
-    Step("prepend {c}", 's = "{c}" + s', lambda s, c: c + s, "abcdexyzABC"),
-    Step("drop the first {c}", "s = s[{c}:]", lambda s, c: s[c:], range(1, 5)),
-    Step("keep the first {c}", "s = s[:{c}]", lambda s, c: s[:c], range(2, 7)),
-    Step("repeat {c} times", "s = s * {c}", lambda s, c: s * c, range(2, 4)),
+    FunctionStep("append {c}", 's = s + "{c}"', lambda s, c: s + c, "abcdexyzABC"),
+    FunctionStep("prepend {c}", 's = "{c}" + s', lambda s, c: c + s, "abcdexyzABC"),
+    FunctionStep("drop the first {c}", "s = s[{c}:]", lambda s, c: s[c:], range(1, 5)),
+    FunctionStep("keep the first {c}", "s = s[:{c}]", lambda s, c: s[:c], range(2, 7)),
+    FunctionStep("repeat {c} times", "s = s * {c}", lambda s, c: s * c, range(2, 4)),
 )
 _TEXT_ENDS = (
-    Step("count every {c}", 's = s.count("{c}")', lambda s, c: s.count(c), "abcdeABC"),
-    Step("length", "s = len(s)", lambda s, c: len(s)),
+    FunctionStep("count every {c}", 's = s.count("{c}")', lambda s, c: s.count(c), "abcdeABC"),
+    FunctionStep("length", "s = len(s)", lambda s, c: len(s)),
 )
 
 
@@ -187,7 +191,7 @@ _OF_TEXTS = Kind("s", "a text", _letters, ("", "aBcA"), _TEXT, _TEXT_ENDS)
 
 
 @dataclass(frozen=True)
-class Level:
+class FunctionLevel:
     """How hard a task is.
 
     Attributes:
@@ -204,12 +208,12 @@ class Level:
 
 
 LEVELS = {
-    1: Level(_OF_NUMBERS, 1),
-    2: Level(_OF_NUMBERS, 2),
-    3: Level(_OF_NUMBERS, 3, conditional=True),
-    4: Level(_OF_LISTS, 3),
-    5: Level(_OF_TEXTS, 3),
-    6: Level(_OF_POLYNOMIALS, 2, by_example=True),
+    1: FunctionLevel(_OF_NUMBERS, 1),
+    2: FunctionLevel(_OF_NUMBERS, 2),
+    3: FunctionLevel(_OF_NUMBERS, 3, conditional=True),
+    4: FunctionLevel(_OF_LISTS, 3),
+    5: FunctionLevel(_OF_TEXTS, 3),
+    6: FunctionLevel(_OF_POLYNOMIALS, 2, by_example=True),
 }
 
 
@@ -225,14 +229,14 @@ class Function:
         behaviour: what it makes of the probes; equal for functions that do the same.
     """
 
-    level: Level
+    level: FunctionLevel
     specification: str
     solution: str
-    problem: Problem
+    problem: CodeProblem
     behaviour: str
 
 
-def draw(level: Level, rng: random.Random) -> Function:
+def draw(level: FunctionLevel, rng: random.Random) -> Function:
     """Draw a function that depends on its argument and changes it."""
     while True:
         steps = _steps(level, rng)
@@ -248,7 +252,7 @@ def draw(level: Level, rng: random.Random) -> Function:
             level,
             ", then ".join(step.words.format(c=c) for step, c in steps),
             solution,
-            Problem(
+            CodeProblem(
                 "f",
                 examples=tuple(tests[_HIDDEN : _HIDDEN + _shown(level)]),
                 tests=tuple(tests[hidden]),
@@ -259,15 +263,15 @@ def draw(level: Level, rng: random.Random) -> Function:
         )
 
 
-def _shown(level: Level) -> int:
+def _shown(level: FunctionLevel) -> int:
     # two points tell a line from every other
     return _SHOWN if not level.by_example else _SHOWN + 2
 
 
-Pipeline = list[tuple[Step, Any]]
+Pipeline = list[tuple[FunctionStep, Any]]
 
 
-def _steps(level: Level, rng: random.Random) -> Pipeline:
+def _steps(level: FunctionLevel, rng: random.Random) -> Pipeline:
     kind = level.kind
     chosen = rng.sample(kind.steps, level.steps)
     if level.conditional:

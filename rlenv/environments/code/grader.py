@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from rlenv.environments.code import checks, trusted
 from rlenv.environments.code.asserts import Expectation
-from rlenv.environments.code.problem import Problem, plan
-from rlenv.environments.code.running import REHEARSAL, Outcome, SandboxFailed, run_calls
+from rlenv.environments.code.problem import CodeProblem, plan
+from rlenv.environments.code.running import REHEARSAL, CallOutcome, SandboxFailed, run_calls
 from rlenv.sandbox import Limits, Sandbox, ScriptJob, Verdict
 
 _REMEMBERED = 4096  # verdicts; policies say the same thing over and over
@@ -51,7 +51,7 @@ class Judgement:
         return sum(self.tests) / len(self.tests)
 
 
-class Grader:
+class CodeGrader:
     """Judges programs in a sandbox, several at once. Safe to use from threads.
 
     Args:
@@ -73,14 +73,14 @@ class Grader:
         self.sandbox = Sandbox(backend, workers, limits, rehearsal=[REHEARSAL])
         self._threads = ThreadPoolExecutor(self.sandbox.workers, "judge")
         self._lock = threading.Lock()
-        self._verdicts: OrderedDict[tuple[Problem, str], Future[Judgement]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[CodeProblem, str], Future[Judgement]] = OrderedDict()
 
-    def submit(self, problem: Problem, program: str) -> Future[Judgement]:
+    def submit(self, problem: CodeProblem, program: str) -> Future[Judgement]:
         """Begin to judge a program; the same one is judged only once.
 
         Args:
             problem: with the tests.
-            program: as `Problem.program` makes it.
+            program: as `CodeProblem.program` makes it.
 
         Returns:
             The judgement to come. It raises `SandboxFailed` or `trusted.TestsBroken` where
@@ -97,21 +97,21 @@ class Grader:
                 self._verdicts.popitem(last=False)
         return future
 
-    def judge(self, problem: Problem, program: str) -> Judgement:
+    def judge(self, problem: CodeProblem, program: str) -> Judgement:
         """Judge a program here and now, whether or not it was judged before."""
         if problem.runs:
             return self._judge_script(problem, program)
         return self._judge_function(problem, program)
 
-    def judge_many(self, programs: Iterable[tuple[Problem, str]]) -> list[Judgement]:
+    def judge_many(self, programs: Iterable[tuple[CodeProblem, str]]) -> list[Judgement]:
         """Judge programs on all workers at once, whether or not they were judged before."""
         return list(self._threads.map(lambda pair: self.judge(*pair), programs))
 
-    def audit(self, problem: Problem, program: str) -> bool:
+    def audit(self, problem: CodeProblem, program: str) -> bool:
         """Say whether a program passes the tests that no reward uses, too."""
         if not problem.audit:
             raise ValueError("the problem has no tests for an audit")
-        audited = Problem(problem.entry_point, problem.prelude, tests=problem.audit)
+        audited = CodeProblem(problem.entry_point, problem.prelude, tests=problem.audit)
         return self.submit(audited, program).result().passed
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class Grader:
         self._threads.shutdown(cancel_futures=True)
         self.sandbox.close()
 
-    def _judge_function(self, problem: Problem, program: str) -> Judgement:
+    def _judge_function(self, problem: CodeProblem, program: str) -> Judgement:
         asked = plan(problem)
         sandbox, seconds = self.sandbox, self.seconds
         expected = (*asked.examples, *asked.tests)
@@ -131,7 +131,7 @@ class Grader:
             return _broken(ran.loaded, len(asked.examples), len(asked.tests) + len(asked.rest))
         answers = dict(zip(calls, ran.calls, strict=True))
 
-        def ask(more: Sequence[str]) -> Sequence[Outcome]:
+        def ask(more: Sequence[str]) -> Sequence[CallOutcome]:
             return run_calls(sandbox, program, more, seconds).calls
 
         examples = tuple(meets(answers[e.call], e) for e in asked.examples)
@@ -148,7 +148,7 @@ class Grader:
             cpu_seconds=ran.cpu_seconds,
         )
 
-    def _judge_script(self, problem: Problem, program: str) -> Judgement:
+    def _judge_script(self, problem: CodeProblem, program: str) -> Judgement:
         runs = (*problem.example_runs, *problem.runs)
         stdins, stdouts = zip(*runs, strict=True)
         verdict = self.sandbox.judge_job(ScriptJob(program, stdins, stdouts, self.seconds))
@@ -166,7 +166,7 @@ class Grader:
         )
 
 
-def meets(outcome: Outcome, expectation: Expectation) -> bool:
+def meets(outcome: CallOutcome, expectation: Expectation) -> bool:
     """Say whether a call came to what was expected; the decision is made in this process."""
     if expectation.raises:
         return outcome.kind == "raised" and bool({*outcome.classes} & {*expectation.raises})
@@ -175,7 +175,7 @@ def meets(outcome: Outcome, expectation: Expectation) -> bool:
     return expectation.check is None or checks.holds(expectation.check, outcome.value)
 
 
-def _broken(loaded: Outcome, examples: int, tests: int) -> Judgement:
+def _broken(loaded: CallOutcome, examples: int, tests: int) -> Judgement:
     return Judgement(
         (False,) * examples,
         (False,) * tests,
@@ -186,7 +186,7 @@ def _broken(loaded: Outcome, examples: int, tests: int) -> Judgement:
 
 
 def _feedback(
-    examples: Sequence[Expectation], passed: Sequence[bool], answers: dict[str, Outcome]
+    examples: Sequence[Expectation], passed: Sequence[bool], answers: dict[str, CallOutcome]
 ) -> str:
     """Say which shown test failed first, and what came instead."""
     for expectation, right in zip(examples, passed, strict=True):
@@ -206,7 +206,7 @@ def _feedback(
     return ""
 
 
-def _script_feedback(problem: Problem, verdict: Verdict, passed: Sequence[bool]) -> str:
+def _script_feedback(problem: CodeProblem, verdict: Verdict, passed: Sequence[bool]) -> str:
     for (stdin, stdout), right, test in zip(
         problem.example_runs, passed, verdict.tests, strict=False
     ):
@@ -232,9 +232,9 @@ def _lasts(future: Future[Judgement]) -> bool:
 
 
 @lru_cache(maxsize=8)
-def shared_grader(seconds: float, memory_mb: int, backend: str) -> Grader:
+def shared_grader(seconds: float, memory_mb: int, backend: str) -> CodeGrader:
     """Return this process's grader of these limits; its workers start with the first program."""
-    return Grader(seconds, memory_mb, backend)
+    return CodeGrader(seconds, memory_mb, backend)
 
 
 # threads do not survive a fork, and a forked process must not wait for those of its parent

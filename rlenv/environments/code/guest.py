@@ -51,13 +51,13 @@ LATE = {late!r}
 _LATE = """
 import linecache, traceback
 
-class NotPlain(Exception):
+class NotPlainData(Exception):
     pass
 
 def as_value(value):
     try:
         return "value", plain(value)
-    except NotPlain as error:
+    except NotPlainData as error:
         return "object", str(error)
 
 def plain(value):
@@ -71,7 +71,7 @@ def plain(value):
             return value
         if isinstance(value, base):
             return base(value)
-    raise NotPlain(type(value).__name__)
+    raise NotPlainData(type(value).__name__)
 
 def raised(error, compiled, source):
     linecache.cache["<solution>"] = (len(source), None, source.splitlines(True), "<solution>")

@@ -17,7 +17,7 @@ Runs = tuple[tuple[str, str], ...]  # what a script reads, and what it must prin
 
 
 @dataclass(frozen=True)
-class Problem:
+class CodeProblem:
     """A program to be written, and the tests that it must pass.
 
     Attributes:
@@ -66,14 +66,14 @@ class Problem:
         return {name: value for name, value in plain.items() if value}
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Problem:
+    def of(cls, metadata: Mapping[str, Any]) -> CodeProblem:
         """Return the problem that a task's metadata holds."""
         known = {field.name for field in fields(cls)}
         return cls(**{k: _frozen(v) for k, v in metadata.items() if k in known})
 
 
 @dataclass(frozen=True)
-class Plan:
+class JudgingPlan:
     """How a problem's tests are judged.
 
     Attributes:
@@ -88,7 +88,7 @@ class Plan:
 
 
 @lru_cache(maxsize=8192)
-def plan(problem: Problem) -> Plan:
+def plan(problem: CodeProblem) -> JudgingPlan:
     """Take a problem's tests apart.
 
     Raises:
@@ -101,10 +101,10 @@ def plan(problem: Problem) -> Plan:
             f"the example {shown_rest[0]!r} is no assert about one call of {problem.entry_point}; "
             "put it among the hidden tests"
         )
-    return Plan(shown, hidden, rest)
+    return JudgingPlan(shown, hidden, rest)
 
 
-def _expectations(problem: Problem, tests: Tests) -> tuple[tuple[Expectation, ...], Tests]:
+def _expectations(problem: CodeProblem, tests: Tests) -> tuple[tuple[Expectation, ...], Tests]:
     found: list[Expectation] = []
     rest: list[str] = []
     for test in tests:
@@ -195,7 +195,7 @@ def turns_whole(test: str, entry_point: str) -> bool:
 
 def require_known(columns: Mapping[str, str]) -> None:
     """Raise a `UserError` where `columns` names what no task has."""
-    known = [*(field.name for field in fields(Problem)), "prompt"]
+    known = [*(field.name for field in fields(CodeProblem)), "prompt"]
     for name in columns:
         if name not in known:
             raise UserError(

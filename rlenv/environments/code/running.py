@@ -17,7 +17,7 @@ class SandboxFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallOutcome:
     """What came of one call, as the process that the candidate shares claims it.
 
     Attributes:
@@ -46,8 +46,8 @@ class Ran:
         cpu_seconds: processor time in all.
     """
 
-    loaded: Outcome
-    calls: list[Outcome] = field(default_factory=list)
+    loaded: CallOutcome
+    calls: list[CallOutcome] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
 
@@ -67,8 +67,8 @@ def run_calls(sandbox: Sandbox, program: str, calls: Sequence[str], seconds: flo
     Raises:
         SandboxFailed: the sandbox itself failed.
     """
-    outcomes: list[Outcome] = []
-    loaded: Outcome | None = None
+    outcomes: list[CallOutcome] = []
+    loaded: CallOutcome | None = None
     spent = 0.0
     while loaded is None or len(outcomes) < len(calls):
         left = calls[len(outcomes) :]
@@ -88,7 +88,7 @@ def run_calls(sandbox: Sandbox, program: str, calls: Sequence[str], seconds: flo
             continue  # it may have had less than its limit
         outcomes.append(got[end])
         break
-    outcomes += [Outcome("not_run")] * (len(calls) - len(outcomes))
+    outcomes += [CallOutcome("not_run")] * (len(calls) - len(outcomes))
     return Ran(loaded, outcomes, spent)
 
 
@@ -117,17 +117,17 @@ def _serve(sandbox: Sandbox, program: str, calls: Sequence[str], seconds: float)
     return verdict
 
 
-def _outcome(result: TestResult) -> Outcome:
+def _outcome(result: TestResult) -> CallOutcome:
     """Read what a process claims; anything may stand there."""
     match result.value:
         case ("value", value):
-            return Outcome("value", value)
+            return CallOutcome("value", value)
         case ("object", str(name)):
-            return Outcome("object", text=f"it returned a {name[:100]}, which is no plain data")
+            return CallOutcome("object", text=f"it returned a {name[:100]}, which is no plain data")
         case ("raised", list(names), str(trace), bool(compiled)):
             classes = tuple(name for name in names if type(name) is str)
-            return Outcome("raised", None, classes, trace, compiled)
+            return CallOutcome("raised", None, classes, trace, compiled)
     match result.status:
         case "timeout" | "memory" | "output_limit" | "not_run" as kind:
-            return Outcome(kind, text=result.detail)
-    return Outcome("error", text=result.detail or "it broke off")
+            return CallOutcome(kind, text=result.detail)
+    return CallOutcome("error", text=result.detail or "it broke off")

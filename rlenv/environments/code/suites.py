@@ -12,7 +12,7 @@ from rlenv.common.extras import require
 from rlenv.core.rows import Rows, column, load_rows
 from rlenv.core.task import TaskSet
 from rlenv.environments.code.env import Code
-from rlenv.environments.code.problem import Problem, called_by, plan
+from rlenv.environments.code.problem import CodeProblem, called_by, plan
 
 _COMPLETE = "Complete this Python function. Reply with the whole function in a Python code block."
 
@@ -93,7 +93,7 @@ class HumanEval(_Suite):
     def from_row(self, row: Mapping[str, Any]) -> rlenv.Task:
         """Make a task of a row. The prompt's doctests are no tests of their own."""
         prompt, solution = str(column(row, "prompt")), str(column(row, "canonical_solution"))
-        problem = Problem(
+        problem = CodeProblem(
             str(column(row, "entry_point")),
             prelude=prompt,
             tests=(str(column(row, "test")),),

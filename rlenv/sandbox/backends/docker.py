@@ -7,17 +7,15 @@ import os
 import socket
 import threading
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rlenv.sandbox.bundle import BOOTSTRAP, FLAGS
 from rlenv.sandbox.image import PYTHON_LABEL, SITE_LABEL, ensure_image
 from rlenv.sandbox.interpreter import ENVIRONMENT
 from rlenv.sandbox.limits import MIB, Limits
+from rlenv.sandbox.settings import BackendSettings
 from rlenv.sandbox.verdict import SandboxError
 from rlenv.sandbox.worker import Worker
-
-if TYPE_CHECKING:
-    from rlenv.sandbox.selftest import Settings
 
 OWNER_LABEL = "rlenv.sandbox.owner"
 _NOBODY = "65534:65534"
@@ -94,7 +92,7 @@ class ContainerTransport:
             self._stream.close()
 
 
-def start(settings: Settings) -> Worker:
+def start(settings: BackendSettings) -> Worker:
     """Start a container and the guest in it.
 
     Args:
@@ -144,7 +142,7 @@ def _tasks(limits: Limits) -> int:
 
 
 def _container(
-    client: Any, image: str, labels: dict[str, str], settings: Settings
+    client: Any, image: str, labels: dict[str, str], settings: BackendSettings
 ) -> dict[str, Any]:
     limits = settings.limits
     # Above what the limits inside allow, so that the kernel never has to pick a victim.

@@ -16,7 +16,7 @@ from typing import Any
 
 from rlenv.sandbox.bundle import BOOTSTRAP, FLAGS, bundle
 from rlenv.sandbox.interpreter import ENVIRONMENT, find
-from rlenv.sandbox.limits import Limits
+from rlenv.sandbox.settings import BackendSettings
 from rlenv.sandbox.worker import Worker
 
 _NOBODY = 65534
@@ -108,29 +108,18 @@ class LocalTransport:
         self._process.returncode = 0  # not our child: keep subprocess from waiting for it
 
 
-def start(
-    jail: str,
-    limits: Limits,
-    preload: tuple[str, ...],
-    rehearsal: list[bytes],
-    *,
-    patience: float,
-    report_cap: int,
-) -> Worker:
+def start(jail: str, settings: BackendSettings) -> Worker:
     """Start a guest on this machine.
 
     Args:
         jail: `namespaces`, `landlock` or `unsafe`.
-        limits: The limits of its runs.
-        preload: Modules to import ahead.
-        rehearsal: Encoded jobs to run ahead.
-        patience: Seconds of silence after which it counts as lost.
-        report_cap: Largest report to accept, in bytes.
+        settings: What it needs to know.
 
     Raises:
         SandboxError: The jail can't be set up here.
         WorkerLost: The guest died at its start.
     """
+    limits, preload = settings.limits, settings.preload
     interpreter = find(preload, limits.processes > 0)
     config: dict[str, Any] = {
         **asdict(limits),
@@ -141,7 +130,7 @@ def start(
         "site": list(interpreter.site),
         "path": [shown for _, shown in interpreter.site],
         "preload": list(preload),
-        "rehearsal": rehearsal,
+        "rehearsal": settings.rehearsal_orders,
         "mount_point": os.path.realpath(tempfile.gettempdir()),
         "tasks": 1 + limits.threads + limits.processes,
     }
@@ -159,7 +148,7 @@ def start(
         config.update(bundle=bundle(), flags=list(FLAGS), bootstrap=BOOTSTRAP)
     try:
         transport = LocalTransport([interpreter.executable, *FLAGS, "-c", BOOTSTRAP], scratch)
-        return Worker(transport, config, patience=patience, report_cap=report_cap)
+        return Worker(transport, config, patience=settings.patience, report_cap=settings.report_cap)
     except BaseException:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)

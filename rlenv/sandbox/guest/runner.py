@@ -19,11 +19,11 @@ _NAME = "<program>"
 PREPARED: dict = {}  # source -> code, of programs that the host expects to see again and again
 
 
-def run(job, result_fd):
+def run(read_job, result_fd):
     """Run one job, write its results as frames, and end the process.
 
     Args:
-        job: What `rlenv.sandbox.jobs` made: a dict of plain data.
+        read_job: Returns what `rlenv.sandbox.jobs` made: a dict of plain data.
         result_fd: Where the frames go.
     """
     write = os.write
@@ -36,6 +36,7 @@ def run(job, result_fd):
             data = data[write(result_fd, data) :]
 
     try:
+        job = read_job()
         code = _script(job, send) if job["mode"] == "script" else calls(job, send)
     except MemoryError:
         _free_reserve()

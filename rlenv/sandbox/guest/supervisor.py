@@ -122,7 +122,7 @@ def _start_zygote(jail, config, channel):
             zygote.serve(theirs, jail, config)
         except BaseException as error:  # noqa: BLE001 - the host must hear of it
             note = f"{type(error).__name__}: {error}".encode()[:256]
-            theirs.sendall(REPORT.pack(b"failed", 0, 0, 0, 0, note))
+            theirs.sendall(REPORT.pack(b"failed", 0, 0, 0, 0, True, note))
         os._exit(1)
     theirs.close()
     answer = ours.recv(REPORT.size, socket.MSG_WAITALL)
@@ -241,7 +241,7 @@ class Supervisor:
         return self._report(report, [sinks[fd] for fd in reads], killed)
 
     def _report(self, report, sinks, killed):
-        why, status, cpu, wall, rss, note = REPORT.unpack(report)
+        why, status, cpu, wall, rss, clean, note = REPORT.unpack(report)
         why = why.rstrip(b"\0").decode()
         return {
             "why": "output" if killed and not why else why,
@@ -249,6 +249,7 @@ class Supervisor:
             "cpu": cpu,
             "wall": wall,
             "rss": rss,
+            "clean": clean,
             "note": note.rstrip(b"\0").decode(errors="replace"),
             "stdout": bytes(sinks[0].data),
             "stderr": bytes(sinks[1].data),

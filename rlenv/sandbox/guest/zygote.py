@@ -75,7 +75,7 @@ def serve(control, jail, config):
         why, status, usage = watch(pid, control, wake_read, jail, cpu, wall)
         said = os.read(ready_read, 300)
         os.close(ready_read)
-        jail.clean()
+        clean = _clean(jail)
         used = usage.ru_utime + usage.ru_stime
         if not said.endswith(b"\0"):
             why = b"setup"
@@ -83,7 +83,16 @@ def serve(control, jail, config):
             why = b"cpu"
         note = said[:256] if why == b"setup" else b""
         elapsed = time.monotonic() - start
-        control.sendall(REPORT.pack(why, status, used, elapsed, usage.ru_maxrss, note))
+        control.sendall(REPORT.pack(why, status, used, elapsed, usage.ru_maxrss, clean, note))
+
+
+def _clean(jail):
+    """Remove what a run left, and say whether that worked: if not, no other run may follow."""
+    try:
+        jail.clean()
+    except OSError:
+        return False
+    return True
 
 
 def _warm_up(config):
@@ -179,6 +188,7 @@ def _become_run(jail, config, fds, ready, base, cpu):
             low = kept + 1
         os.closerange(low, 4096)
         ready = 5
+        os.setsid()  # a signal to its group or session must reach nobody but the run
         set_limits(config, base, cpu)
         jail.enter_run()
         if jail.fresh_interpreter:
@@ -190,17 +200,19 @@ def _become_run(jail, config, fds, ready, base, cpu):
 
 
 def start_program(ready):
-    """Read the job, say that all is set up, and run the program. Never returns."""
+    """Say that all is set up, read the job and run the program. Never returns."""
+    os.write(ready, b"\0")  # before the job is read: one too large for its memory is its own fault
+    os.close(ready)
+    runner.run(_read_job, _RESULT_FD)
+
+
+def _read_job():
     parts = []
     while data := os.read(_JOB_FD, 1 << 20):
         parts.append(data)
-    job = codec.decode(b"".join(parts), codec.Bounds(1 << 32, 1000, 1 << 31))
-    del parts, data
     os.close(_JOB_FD)
     gc.enable()
-    os.write(ready, b"\0")
-    os.close(ready)
-    runner.run(job, _RESULT_FD)
+    return codec.decode(b"".join(parts), codec.Bounds(1 << 32, 1000, 1 << 31))
 
 
 def _above(fd, floor):

@@ -13,7 +13,7 @@ import rlenv
 from rlenv.common.errors import UserError
 from rlenv.conformance import CheckSettings, run
 from rlenv.environments.code import family
-from rlenv.environments.code.problem import Problem
+from rlenv.environments.code.problem import CodeProblem
 
 ROWS = [
     {
@@ -43,7 +43,7 @@ def test_generated_functions_pass_their_own_tests(level):
             "format": 1.0,
         }
         assert env.audit(task, reply)
-        problem = Problem.of(task.metadata)
+        problem = CodeProblem.of(task.metadata)
         assert not {*problem.tests} & {*problem.audit}
         assert not any(test in task.question for test in problem.tests)
         assert all(test in task.question for test in problem.examples)
@@ -79,7 +79,7 @@ def test_the_words_and_the_code_agree():
 def test_rows():
     env = rlenv.make("rlenv/Code-v0", rows=ROWS, shown=1)
     task = env.tasks[0]
-    problem = Problem.of(task.metadata)
+    problem = CodeProblem.of(task.metadata)
     assert len(problem.examples) == 1
     assert len(problem.tests) == 2
     assert problem.examples[0] in task.question
@@ -104,7 +104,7 @@ def test_columns_and_guessed_entry_points():
         columns={"prompt": "text", "tests": "test_list", "solution": "code"},
     )
     task = env.from_row(rows[0])
-    assert Problem.of(task.metadata).entry_point == "g"
+    assert CodeProblem.of(task.metadata).entry_point == "g"
 
 
 def test_scripts():
@@ -234,7 +234,7 @@ def test_announced_replies_are_judged_ahead():
     reply = env.demonstrate(task, task.prompt) + "\nannounced"
     env.announce(reply)
     env.announce("")
-    problem = Problem.of(task.metadata)
+    problem = CodeProblem.of(task.metadata)
     pending = env.grader.submit(problem, problem.program(problem.solution))
     assert env.step(reply)[1] == 1.0
     assert pending.result().passed

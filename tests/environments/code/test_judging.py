@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from rlenv.common.errors import UserError
-from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code import CodeGrader, CodeProblem
 from rlenv.environments.code.trusted import TestsBroken
 from tests.conftest import SHARED
 
 HOSTILE = SHARED / "sandbox" / "hostile"
-SQUARES = Problem(
+SQUARES = CodeProblem(
     "solve",
     examples=("assert solve(3) == 10",),
     tests=("assert solve(0) == 1", "assert solve(12) == 145\nassert solve(7) == 50"),
@@ -34,7 +34,7 @@ def solve(n): return X({argument})
 
 @pytest.fixture(scope="module")
 def grader():
-    made = Grader(seconds=0.5, workers=2)
+    made = CodeGrader(seconds=0.5, workers=2)
     yield made
     made.close()
 
@@ -95,14 +95,14 @@ def test_worthless_programs_never_pass(grader, code):
 
 
 def test_subclasses_of_plain_data_count_as_what_they_hold(grader):
-    problem = Problem("f", tests=("assert f() == {'a': 2}", "assert f() == {'a': 2, 'b': 0}"))
+    problem = CodeProblem("f", tests=("assert f() == {'a': 2}", "assert f() == {'a': 2, 'b': 0}"))
     code = "from collections import Counter\ndef f(): return Counter('aa')"
     assert judge(grader, problem, code).tests == (True, False)
 
 
 @pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"needs the hostile programs in {HOSTILE}")
 def test_hostile_programs():
-    grader = Grader(seconds=0.25, workers=2)
+    grader = CodeGrader(seconds=0.25, workers=2)
     # c10 answers True and 10.0, which to an assert are 1 and 10
     honest = re.compile(r"# EXPECT: \S*\bpass\b|.* 10\.0 where 10 expected")
     for path in sorted(HOSTILE.glob("*.py")):
@@ -148,7 +148,9 @@ def test_feedback_is_about_shown_tests_only(grader):
 
 
 def test_exceptions(grader):
-    problem = Problem("f", tests=("with pytest.raises(ValueError):\n    f(-1)", "assert f(1) == 1"))
+    problem = CodeProblem(
+        "f", tests=("with pytest.raises(ValueError):\n    f(-1)", "assert f(1) == 1")
+    )
     good = "def f(x):\n    if x < 0: raise {}('no')\n    return x"
     assert judge(grader, problem, good.format("ValueError")).passed
     assert judge(grader, problem, good.format("UnicodeError")).passed  # a subclass
@@ -163,7 +165,7 @@ def check(candidate):
         text = "".join(random.choice("abc") for _ in range(5))
         assert candidate(shifted(text)) == text
 """
-CODEC = Problem(
+CODEC = CodeProblem(
     "unshift",
     prelude="def shifted(s):\n    return s[1:] + s[:1]\n",
     tests=(LOOP,),
@@ -192,23 +194,37 @@ def test_the_trusted_checker_never_shares_an_interpreter(grader):
 
 
 def test_calls_that_depend_on_answers(grader):
-    problem = Problem(
+    problem = CodeProblem(
         "step",
         tests=("x = 1\nfor _ in range(4):\n    x = step(x)\nassert x == 16",),
         solution="def step(x):\n    return 2 * x",
     )
     assert judge(grader, problem, problem.solution).passed
     assert not judge(grader, problem, "def step(x):\n    return x + 1").passed
+    # a program can't have its failure taken for the tests' by answering so that they go on asking
+    counting = CodeProblem(
+        "step",
+        tests=("x = 3\nwhile x > 0:\n    x = step(x)\nassert x == 0",),
+        solution="def step(x):\n    return x - 1",
+    )
+    assert judge(grader, counting, counting.solution).passed
+    assert not judge(grader, counting, "def step(x):\n    return x + 1").passed
     # without a reference the calls are found one by one, up to a limit
-    alone = Problem("step", tests=problem.tests)
+    alone = CodeProblem("step", tests=problem.tests)
     assert judge(grader, alone, problem.solution).passed
-    endless = Problem("step", tests=("x = 1\nfor _ in range(99):\n    x = step(x)\nassert x",))
+    endless = CodeProblem("step", tests=("x = 1\nfor _ in range(99):\n    x = step(x)\nassert x",))
     with pytest.raises(TestsBroken):
         judge(grader, endless, "def step(x):\n    return x + 1")
 
 
+@pytest.mark.parametrize("call", ["os.kill(0, 9)", "os.kill(-1, 9)", "os.kill(0, 19)"])
+def test_a_program_that_signals_its_group_is_judged_like_any_other(grader, call):
+    code = f"import os\ndef solve(n):\n    try:\n        {call}\n    except OSError:\n        pass"
+    assert not judge(grader, SQUARES, code).passed  # no exception, so no reward that is missing
+
+
 def test_scripts(grader):
-    problem = Problem(runs=(("3\n", "9\n"), ("5\n", "25")), example_runs=(("2\n", "4\n"),))
+    problem = CodeProblem(runs=(("3\n", "9\n"), ("5\n", "25")), example_runs=(("2\n", "4\n"),))
     assert judge(grader, problem, "print(int(input()) ** 2)").passed
     wrong = judge(grader, problem, "print(int(input()) * 2)")
     assert wrong.examples == (True,)
@@ -243,4 +259,4 @@ def test_the_same_program_is_judged_once(grader):
 )
 def test_bad_problems(arguments, says):
     with pytest.raises(UserError, match=says):
-        Problem(**arguments)
+        CodeProblem(**arguments)

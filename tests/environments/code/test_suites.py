@@ -8,7 +8,7 @@ import pytest
 
 import rlenv
 from rlenv.conformance import CheckSettings, run
-from rlenv.environments.code import Grader, Problem
+from rlenv.environments.code import CodeGrader, CodeProblem
 from rlenv.environments.code.problem import plan
 from tests.conftest import SHARED
 from tests.environments.code.test_judging import HOSTILE
@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def grader():
-    made = Grader(workers=2)
+    made = CodeGrader(workers=2)
     yield made
     made.close()
 
@@ -40,7 +40,7 @@ def mbpp():
 
 
 def judged(grader, tasks, program):
-    problems = [Problem.of(task.metadata) for task in tasks]
+    problems = [CodeProblem.of(task.metadata) for task in tasks]
     futures = [grader.submit(p, p.program(program(p))) for p in problems]
     return [
         task.metadata["task_id"]
@@ -60,7 +60,7 @@ def test_worthless_programs_fail_human_eval(grader, human_eval):
 
 
 def test_what_becomes_of_human_evals_assertions(human_eval):
-    plans = [plan(Problem.of(task.metadata)) for task in human_eval]
+    plans = [plan(CodeProblem.of(task.metadata)) for task in human_eval]
     assert sum(len(p.tests) for p in plans) == 1127
     left = [t.metadata["task_id"] for t, p in zip(human_eval, plans, strict=True) if p.rest]
     assert [int(name.partition("/")[2]) for name in left] == [32, 38, 44, 50, 53, 151]
@@ -70,12 +70,12 @@ def test_replies_to_human_eval(human_eval):
     env = rlenv.make("rlenv/HumanEval-v0", split="test")
     task = human_eval[0]
     assert env.score(task, env.demonstrate(task, task.prompt)).value == 1.0
-    body = Problem.of(task.metadata).solution
+    body = CodeProblem.of(task.metadata).solution
     assert env.score(task, body).value == 1.0  # a base model goes on from the prompt
     assert env.score(task, f"```python\n{body}```").value == 1.0
     assert env.score(task, "I would rather not.").status == "unparseable"
     bare = rlenv.make("rlenv/HumanEval-v0", split="test", instructions=False)
-    assert bare.tasks[0].question == Problem.of(task.metadata).prelude
+    assert bare.tasks[0].question == CodeProblem.of(task.metadata).prelude
     assert bare.tasks[0].key == task.key
 
 
@@ -90,9 +90,9 @@ def test_human_eval_is_held_out():
 @pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"needs the hostile programs in {HOSTILE}")
 @pytest.mark.slow
 def test_hostile_programs_never_pass_human_eval(human_eval):
-    quick = Grader(seconds=0.3, workers=2)
+    quick = CodeGrader(seconds=0.3, workers=2)
     for number, path in enumerate(sorted(HOSTILE.glob("*.py"))):
-        problem = Problem.of(human_eval[number * 3].metadata)
+        problem = CodeProblem.of(human_eval[number * 3].metadata)
         source = re.sub(r"def solve\(n\)", "def solve(*n)", path.read_text("utf-8"))
         source = re.sub(r"\bsolve\b", problem.entry_point, source)
         assert not quick.submit(problem, problem.program(source)).result().passed, path.name
@@ -112,7 +112,7 @@ def test_mbpps_splits(mbpp):
 @needs_mbpp
 def test_shown_tests_of_mbpp_are_not_hidden(mbpp):
     for task in mbpp["test"][:50]:
-        problem = Problem.of(task.metadata)
+        problem = CodeProblem.of(task.metadata)
         # one task has the same test three times; it shows none
         assert len(problem.examples) == 1 or len(set(problem.tests)) == 1
         assert all(test in task.question for test in problem.examples)

@@ -162,10 +162,13 @@ def empty(folder):
             for child in os.listdir(path):
                 below = os.path.join(path, child)
                 if stat.S_ISDIR(os.lstat(below).st_mode):
-                    serial += 1
                     with contextlib.suppress(OSError):
                         os.chmod(below, 0o700)
-                    os.rename(below, os.path.join(folder, f".gone-{serial}"))
+                    target = path
+                    while os.path.lexists(target):  # the program may have used such names
+                        serial += 1
+                        target = os.path.join(folder, f".gone-{serial}")
+                    os.rename(below, target)
                 else:
                     os.unlink(below)
             os.rmdir(path)

@@ -28,10 +28,9 @@ class UnsafeJail(LandlockJail):
         self.parent = os.getpid()
 
     def enter_run(self):
-        """Lead a process group, so that it can be killed as one."""
+        """Die with the warm parent. It leads a process group, which can be killed as one."""
         if sys.platform.startswith("linux"):
             linux.die_with_parent(self.parent)
-        os.setsid()
         os.chdir(self.config["scratch"])
 
     def exec_runner(self):
