@@ -18,29 +18,195 @@ The rules, by what the two answers are:
 
 from __future__ import annotations
 
-from .families import renamings
-from .members import Members
+import itertools
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from . import units
 from .nodes import (
     Apply,
     Matrix,
     Node,
+    Number,
     Quantity,
     Relation,
     Row,
     SetOperation,
     Several,
     Symbol,
+    substitute,
     variables,
 )
-from .quantities import Quantities
-from .realsets import real_set, same_set
+from .normalize import label, labelled, normalize, renamings
 from .relations import Relations
-from .tidying import tidy
+from .sets import real_set, same_set
+from .values import Values
+
+
+class Members(Values):
+    """The rules for what has members, in an order or in none."""
+
+    def _several(self, a: Node, b: Node) -> bool:
+        self.rule = "members in any order"
+        if isinstance(a, Several) and isinstance(b, Several):
+            return self._members(a.items, b.items)
+        many, other = (a, b) if isinstance(a, Several) else (b, a)
+        assert isinstance(many, Several)
+        if isinstance(other, Row):
+            return self._listed_row(many, other)
+        return len(many.items) == 1 and self._same(many.items[0], other)
+
+    def _listed_row(self, many: Several, row: Row) -> bool:
+        """Compare a list with a tuple: `x = 5, y = 2` and `5, 2` are (5, 2).
+
+        A set in braces is a pair only where the pair, read as an ordered set, is increasing.
+        """
+        items = many.items
+        if len(items) != len(row.items):
+            return False
+        labels = [label(item) for item in items]
+        if all(label is not None for label in labels) and len(set(labels)) == len(labels):
+            values = [labelled(item) for item in items if isinstance(item, Relation)]
+            return all(
+                v is not None and self._same(v, x) for v, x in zip(values, row.items, strict=True)
+            )
+        if many.braces:
+            pair = len(items) == 2 and (row.opening, row.closing) == ("(", ")")
+            if not pair or not self._increasing(row.items):
+                return row.opening == "[" and len(items) > 2 and self._members(items, row.items)
+            return self._members(items, row.items)
+        return all(self._same(x, y) for x, y in zip(items, row.items, strict=True))
+
+    def _increasing(self, items: Sequence[Node]) -> bool:
+        values = [self._number(item) for item in items]
+        return all(x is not None and y is not None and x < y for x, y in itertools.pairwise(values))
+
+    def _members(self, a: Sequence[Node], b: Sequence[Node]) -> bool:
+        """Whether two collections pair up; what stands twice counts once."""
+        a, b = list(dict.fromkeys(a)), list(dict.fromkeys(b))
+        if len(a) != len(b):
+            return False
+        left = list(b)
+        for item in a:
+            for place, candidate in enumerate(left):
+                if self._same(item, candidate):
+                    del left[place]
+                    break
+            else:
+                return False
+        return True
+
+    def _rows(self, a: Node, b: Node) -> bool:
+        self.rule = "items in order"
+        if isinstance(a, Row) and isinstance(b, Row):
+            if len(a.items) != len(b.items):
+                return False
+            brackets = (a.opening, a.closing) == (b.opening, b.closing)
+            if not brackets and len(a.items) == 2:
+                return False
+            return all(self._same(x, y) for x, y in zip(a.items, b.items, strict=True))
+        row, other = (a, b) if isinstance(a, Row) else (b, a)
+        assert isinstance(row, Row)
+        if isinstance(other, Matrix):
+            entries = other.children()
+            if all(isinstance(item, Row) for item in row.items):
+                return len(row.items) == len(other.rows) and all(
+                    self._same(x, Row(entry, "[", "]"))
+                    for x, entry in zip(row.items, other.rows, strict=True)
+                )
+            line = len(other.rows) == 1 or len(other.rows[0]) == 1
+            return (
+                line
+                and len(entries) == len(row.items)
+                and all(self._same(x, y) for x, y in zip(row.items, entries, strict=True))
+            )
+        names = variables(other)
+        if names and all(name.startswith("unit:") for name in names) and len(row.items) in (2, 3):
+            letters = ["unit:i", "unit:j", "unit:k"][: len(row.items)]
+            return names <= set(letters) and all(
+                self._same(x, _coefficient(other, letter, names))
+                for x, letter in zip(row.items, letters, strict=True)
+            )
+        return row.opening == "[" and len(row.items) == 1 and self._same(row.items[0], other)
+
+    def _matrices(self, a: Matrix, b: Matrix) -> bool:
+        if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
+            return False
+        return all(self._same(x, y) for x, y in zip(a.children(), b.children(), strict=True))
+
+
+def _coefficient(node: Node, letter: str, names: Iterable[str]) -> Node:
+    """Return the part of a unit vector in a sum of them."""
+    for name in names:
+        node = substitute(node, name, Number(Fraction(int(name == letter))))
+    return node
+
+
+class Quantities(Values):
+    """The rules for values with a unit."""
+
+    def _quantities(self, a: Node, b: Node) -> bool:
+        self.rule = "unit"
+        if isinstance(a, Quantity) and isinstance(b, Quantity):
+            factor = units.compatible(a.unit, b.unit)
+            if factor is None:
+                return self._angles(a, b)
+            return self._values(_times(a.value, factor), b.value)
+        quantity, bare = (a, b) if isinstance(a, Quantity) else (b, a)
+        assert isinstance(quantity, Quantity)
+        lettered = _letters_as_units(bare)
+        if lettered is not None and units.measure(quantity.unit):
+            return self._quantities(quantity, lettered)
+        if self._values(quantity.value, bare):
+            return True
+        if quantity.unit == (("%", 1),):
+            self.rule = "percent"
+            return self._values(_times(quantity.value, Fraction(1, 100)), bare)
+        if units.is_angle(quantity.unit, "degree"):
+            return self._values(Apply("degree", (quantity.value,)), bare)
+        return False
+
+    def _angles(self, a: Quantity, b: Quantity) -> bool:
+        for degrees, radians in ((a, b), (b, a)):
+            if units.is_angle(degrees.unit, "degree") and units.is_angle(radians.unit, "radian"):
+                return self._values(Apply("degree", (degrees.value,)), radians.value)
+        return False
+
+
+def _times(node: Node, factor: Fraction) -> Node:
+    return node if factor == 1 else Apply("*", (node, Number(factor)))
+
+
+def _letters_as_units(node: Node) -> Quantity | None:
+    """Read `5 m^2`, a number times letters that all name units, as a measured value."""
+    powers: dict[str, int] = {}
+
+    def take(part: Node, sign: int) -> list[Node]:
+        """Sort a factor into powers or the numbers that are returned."""
+        if isinstance(part, Apply) and part.name in ("*", "/"):
+            left, right = part.arguments
+            return take(left, sign) + take(right, -sign if part.name == "/" else sign)
+        base, power = part, 1
+        if isinstance(part, Apply) and part.name == "^":
+            base, exponent = part.arguments
+            if not isinstance(exponent, Number) or exponent.value.denominator != 1:
+                return [part]
+            power = int(exponent.value)
+        if isinstance(base, Symbol) and units.known(base.name) and abs(power) < 10:
+            powers[base.name] = powers.get(base.name, 0) + sign * power
+            return []
+        return [part]
+
+    numbers = take(node, 1)
+    if not powers or len(numbers) != 1 or variables(numbers[0]):
+        return None
+    return Quantity(numbers[0], tuple(sorted((n, p) for n, p in powers.items() if p)))
+
 
 OTHERWISE = Symbol("otherwise")
 
 
-class Comparison(Relations, Members, Quantities):
+class AnswerComparison(Relations, Members, Quantities):
     """One comparison: its budget and the rule that decided.
 
     Args:
@@ -54,12 +220,12 @@ class Comparison(Relations, Members, Quantities):
             TooLarge: that takes more work or larger numbers than the limits allow.
         """
         read = a, b
-        a, b = tidy(a), tidy(b)
+        a, b = normalize(a), normalize(b)
         if self._same(a, b):
             return True
         rule = self.rule
         for renamed in renamings(*read):
-            if self._same(a, tidy(renamed)):
+            if self._same(a, normalize(renamed)):
                 self.rule = "the letter's name does not matter"
                 return True
         self.rule = rule

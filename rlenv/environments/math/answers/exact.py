@@ -6,8 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from .errors import TooLarge, Undefined
-from .limits import LARGEST_FACTORIAL, MOST_BITS, Budget
+from .limits import LARGEST_FACTORIAL, MOST_BITS, Budget, TooLarge, Undefined
 from .nodes import Apply, Node, Number
 
 
@@ -32,7 +31,7 @@ def exact(node: Node, budget: Budget) -> Fraction | None:
         if value is None:
             return None
         values.append(value)
-    result = operation(*values)
+    result: Fraction | None = operation(*values)
     if result is not None and _bits(result) > MOST_BITS:
         raise TooLarge("a number of more digits than an answer has")
     return result

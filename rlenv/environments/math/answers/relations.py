@@ -6,12 +6,11 @@ from fractions import Fraction
 
 from mpmath import mp
 
-from .errors import Undefined, Unreadable
-from .functions import Value
-from .labels import labelled
+from .limits import Undefined, Unreadable
 from .nodes import Apply, Node, Number, Relation, Symbol, substitute, variables, walk
-from .numeric import evaluate
-from .realsets import real_set, same_set
+from .normalize import labelled
+from .numeric import Value, evaluate
+from .sets import real_set, same_set
 from .values import DIGITS, NEEDED, Values, assignments, near
 
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}

@@ -9,10 +9,8 @@ from fractions import Fraction
 
 from mpmath import mp
 
-from .errors import Undefined, Unreadable
 from .exact import exact
-from .functions import Value
-from .limits import Budget
+from .limits import Budget, Undefined, Unreadable
 from .nodes import (
     Apply,
     Bound,
@@ -28,7 +26,7 @@ from .nodes import (
     variables,
     walk,
 )
-from .numeric import evaluate
+from .numeric import Value, evaluate
 
 DIGITS = 50  # of the working precision; a second look takes twice as many
 _FEW = 6  # digits from which a decimal may stand for a value that it rounds
@@ -57,7 +55,7 @@ class Values:
         self.rule = "value"
 
     def _same(self, a: Node, b: Node) -> bool:
-        """Whether two tidied answers of any kind are the same."""
+        """Whether two normalized answers of any kind are the same."""
         raise NotImplementedError
 
     def _values(self, a: Node, b: Node) -> bool:

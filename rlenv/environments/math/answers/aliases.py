@@ -1,4 +1,4 @@
-r"""Spellings of numbers and units that become plain LaTeX before tokens are cut.
+r"""Aliases: spellings of numbers and units that become plain LaTeX before tokens are cut.
 
 Thousands, cycles, bases, compound measures, money in words: each is a pattern and what it means.
 """
@@ -62,7 +62,7 @@ _CHOOSE_OF = re.compile(r"(?<![\w\\}])([CP])\(\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\)"
 _MINUTES = re.compile(r"(?<=\d)(\s*)min\b(?!\s*[({\\])")
 
 
-def spelled(text: str, *, thousands: bool) -> str:
+def write_out_aliases(text: str, *, thousands: bool) -> str:
     """Return a text with such spellings written out.
 
     Args:
