@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 from typing import IO
 
-from rlenv.environments.math.answers.decide import AnswerVerdict
+from rlenv.environments.math.answers.decide import LOADING, AnswerVerdict
 
-LIMIT_S = 2.0  # of one decision
+LIMIT_S = 3.0  # of one decision
 START_S = 20.0  # for an interpreter to come up, however busy the machine is
 MEMORY = 1 << 30  # bytes
 _LENGTH = struct.Struct("<I")
@@ -78,7 +78,9 @@ class DecisionWorker:
             self.stdin.flush()
         except OSError as error:
             raise Gone(str(error)) from error
-        right, rule, status = json.loads(self._read(limit_s))
+        while (reply := self._read(limit_s)) == LOADING:
+            self._read(START_S)
+        right, rule, status = json.loads(reply)
         return AnswerVerdict(right, rule, status)
 
     def _read(self, limit_s: float) -> bytes:

@@ -12,6 +12,7 @@ from .lexer import (
     FUNCTIONS,
     GREEK,
     OF_SEVERAL,
+    RELATIONS,
     SETS,
     Style,
     Token,
@@ -19,7 +20,19 @@ from .lexer import (
     tokenize,
 )
 from .limits import Unreadable
-from .nodes import Apply, Bound, Matrix, Node, Number, Row, Several, Symbol, variables, walk
+from .nodes import (
+    Apply,
+    Bound,
+    Matrix,
+    Node,
+    Number,
+    Relation,
+    Row,
+    Several,
+    Symbol,
+    variables,
+    walk,
+)
 
 ZERO = Number(Fraction(0))
 
@@ -121,7 +134,7 @@ class Atoms(TokenStream):
             inner = self.sum()
             self.expect("|")
             self.bars -= 1
-            return Apply("abs", (inner,))
+            return Apply("det" if isinstance(inner, Matrix) else "abs", (inner,))
         if token.text == "<" and self.depth < 5:
             return self.brackets("<")
         raise Unreadable(f"{token.text!r} was not expected")
@@ -137,7 +150,7 @@ class Atoms(TokenStream):
             self.at += 1
             top, bottom = self.argument(), self.argument()
             if _proper(top, bottom):
-                return Apply("+", (literal, Apply("/", (top, bottom))))
+                return Apply("mixed", (literal, Apply("/", (top, bottom))))
             self.at = at
         first, slash, second = self.peek(), self.peek(1), self.peek(2)
         if first.kind == "number" and first.spaced:
@@ -145,7 +158,7 @@ class Atoms(TokenStream):
                 top, bottom = _literal(first.text), _literal(second.text)
                 if _proper(top, bottom):
                     self.at += 3
-                    return Apply("+", (literal, Apply("/", (top, bottom))))
+                    return Apply("mixed", (literal, Apply("/", (top, bottom))))
             raise Unreadable("two numbers in a row")
         return literal
 
@@ -278,6 +291,10 @@ class Atoms(TokenStream):
         if opening in ("<", "langle"):
             items = inner.items if isinstance(inner, Several) else (inner,)
             return Row(items, "(", ")")
+        if isinstance(inner, Matrix) and opening in ("(", "["):
+            return inner  # \\left[\\begin{array} ... \\end{array}\\right]
+        if isinstance(inner, Several) and inner.word and all(map(_is_condition, inner.items)):
+            return inner
         if isinstance(inner, Several) and not inner.braces:
             left = "(" if opening == "]" else opening
             return Row(inner.items, left, ")" if token.text == "[" else token.text)
@@ -322,7 +339,10 @@ class Atoms(TokenStream):
     def command(self, name: str) -> Node:
         r"""Read what a command begins; its name has been taken."""
         if name == "frac":
-            return Apply("/", (self.argument(), self.argument()))
+            top, bottom = self.argument(), self.argument()
+            return self.derivative(top, bottom) or Apply("/", (top, bottom))
+        if name == "partial":
+            return Symbol("partial")
         if name == "sqrt":
             return self.root() if self.sees("[") else Apply("sqrt", (self.root_argument(),))
         if name == "binom":
@@ -386,9 +406,11 @@ class Atoms(TokenStream):
             self.expect("{")
             variable = self.next().text
             self.expect("to")
+            side = self.approach()
             low = self.sum()
             self.expect("}")
-            return Bound("lim", variable, low, low, self.product())
+            return Bound("lim", variable, low, Number(Fraction(side)), self.product())
+        bounded = self.sees("_", "^")
         while self.sees("_", "^"):
             below = self.next().text == "_"
             if below and name != "int":
@@ -412,15 +434,70 @@ class Atoms(TokenStream):
         if token.kind != "name" or token.text[:1] != "d":
             raise Unreadable("an integral without its differential")
         variable = token.text[1:] or self.next().text
-        if low is ZERO and high is ZERO:
-            raise Unreadable("an integral without bounds")
+        if not bounded:
+            return Bound("antiderivative", variable, ZERO, ZERO, body)
         return Bound("int", variable, low, high, body)
+
+    def derivative(self, top: Node, bottom: Node) -> Node | None:
+        r"""Read `\frac{d}{dx}` and `\frac{\partial^2}{\partial x^2}` with what comes behind."""
+        order: Fraction = Fraction(1)
+        if isinstance(top, Apply) and top.name == "^" and isinstance(top.arguments[1], Number):
+            top, order = top.arguments[0], top.arguments[1].value
+        if top not in (Symbol("d"), Symbol("partial")) or not self.starts_factor():
+            return None
+        if not (isinstance(bottom, Apply) and bottom.name == "*" and bottom.arguments[0] == top):
+            return None
+        letter, power = bottom.arguments[1], Fraction(1)
+        if isinstance(letter, Apply) and letter.name == "^":
+            exponent = letter.arguments[1]
+            letter = letter.arguments[0]
+            power = exponent.value if isinstance(exponent, Number) else Fraction(0)
+        if not isinstance(letter, Symbol) or power != order or order not in (1, 2, 3, 4):
+            return None
+        high = Number(order)
+        return Bound("diff", letter.name, high, high, self.product())
+
+    def approach(self) -> int:
+        """Take the sign of `0^+` or `0^{-}` out of the tokens ahead, and return it as a number."""
+        for ahead in range(12):
+            texts = [self.peek(ahead + n).text for n in range(5)]
+            if texts[0] == "}":
+                return 0
+            if texts[0] != "^":
+                continue
+            braces = texts[1] == "{"
+            sign, end = texts[1 + braces], texts[2 + braces]
+            if sign in ("+", "-") and end == "}":
+                at = self.at + ahead
+                del self.tokens[at : at + 2 + 2 * braces]
+                return 1 if sign == "+" else -1
+        return 0
+
+    def join_lines(self) -> None:
+        r"""Take the marks of alignment out of the lines ahead; `\\ &= 3` goes on with a chain."""
+        depth, at = 1, self.at
+        while at < len(self.tokens) and depth:
+            token = self.tokens[at]
+            depth += (token == ("command", "begin", token.spaced)) - (
+                token == ("command", "end", token.spaced)
+            )
+            if depth == 1 and token.text == "&" and token.kind == "sign":
+                del self.tokens[at]
+                continue
+            if depth == 1 and token.text == "\\" and token.kind == "command":
+                after = [t for t in self.tokens[at + 1 : at + 4] if t.text != "&"]
+                if after and after[0].kind == "sign" and after[0].text in RELATIONS:
+                    del self.tokens[at]
+                    continue
+            at += 1
 
     def environment(self) -> Node:
         r"""Read `\begin{...}` to its end: a matrix, a determinant, or lines such as cases."""
         name = self.index()
         if name == "array":
             self.index()
+        if name.rstrip("*") in ("aligned", "align", "split", "gathered", "eqnarray", "alignat"):
+            self.join_lines()
         rows: list[list[Node]] = [[]]
         end = len(self.tokens)
         while True:
@@ -436,13 +513,17 @@ class Atoms(TokenStream):
         rows = [row for row in rows if row]
         if not rows:
             raise Unreadable("an empty matrix")
-        if name in ("cases", "aligned", "align", "gathered", "split"):
+        if name.rstrip("*") in ("cases", "aligned", "align", "gathered", "split", "eqnarray"):
             lines = tuple(row[0] if len(row) == 1 else Row(tuple(row), "(", ")") for row in rows)
             return Several(lines)
         if len({len(row) for row in rows}) != 1:
             raise Unreadable("a matrix with rows of different lengths")
         matrix = Matrix(tuple(map(tuple, rows)))
         return Apply("det", (matrix,)) if name == "vmatrix" else matrix
+
+
+def _is_condition(node: Node) -> bool:
+    return isinstance(node, Relation) or (isinstance(node, Several) and bool(node.word))
 
 
 def _literal(text: str) -> Number:

@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
-from . import units
+from mpmath import mp
+
+from . import symbolic, units
 from .nodes import (
     Apply,
     Matrix,
@@ -37,10 +40,9 @@ from .nodes import (
     substitute,
     variables,
 )
-from .normalize import label, labelled, normalize, renamings
+from .normalize import integration_constant, is_label, label, labelled, normalize, renamings
 from .relations import Relations
-from .sets import real_set, same_set
-from .values import Values
+from .values import Values, as_decimal, is_expression
 
 
 class Members(Values):
@@ -219,21 +221,77 @@ class AnswerComparison(Relations, Members, Quantities):
         Raises:
             TooLarge: that takes more work or larger numbers than the limits allow.
         """
-        read = a, b
+        a, b = read = self._settled(a), self._settled(b)
         a, b = normalize(a), normalize(b)
-        if self._same(a, b):
+        if self._tried(a, b):
             return True
-        rule = self.rule
+        rule, undecided = self.rule, self.undecided
         for renamed in renamings(*read):
-            if self._same(a, normalize(renamed)):
+            if self._tried(a, normalize(renamed)):
                 self.rule = "the letter's name does not matter"
                 return True
-        self.rule = rule
+        letters = [integration_constant(node) for node in (a, b)]
+        if letters[0] and letters[1] and self._up_to_constant(a, b, *letters):
+            self.rule = "up to a constant"
+            return True
         common = [_with_common_logarithms(n) for n in (a, b)]
-        if common == [a, b]:
+        if common != [a, b] and (self._tried(common[0], b) or self._tried(a, common[1])):
+            self.rule = "log to the base 10"
+            return True
+        self.rule, self.undecided = rule, undecided or self.undecided
+        return False
+
+    def _settled(self, node: Node) -> Node:
+        r"""Drop a rounded value behind `\\approx`; read any other `\\approx` as `=`."""
+        if isinstance(node, (Several, Row)):
+            return replace(node, items=tuple(map(self._settled, node.items)))
+        if not isinstance(node, Relation) or "~" not in node.signs:
+            return node
+        at = node.signs.index("~")
+        value, *rounded = node.sides[at:]
+        if set(node.signs) <= {"=", "~"} and all(self._rounds_to(value, r) for r in rounded):
+            return Relation(node.sides[: at + 1], node.signs[:at]) if at else value
+        if node.signs == ("~",) and self._rounds_to(rounded[0], value):
+            return rounded[0]
+        return Relation(node.sides, tuple("=" if sign == "~" else sign for sign in node.signs))
+
+    def _rounds_to(self, value: Node, rounded: Node) -> bool:
+        if is_label(value) and not is_expression(value):
             return False
-        self.rule = "log to the base 10"
-        return self._same(common[0], b) or self._same(a, common[1])
+        value, rounded = (n.value if isinstance(n, Quantity) else n for n in (value, rounded))
+        decimal = as_decimal(rounded)
+        last: Fraction | None = decimal.last if decimal else None
+        if isinstance(rounded, Number) and last is None and rounded.value.denominator == 1:
+            last = Fraction(51, 100)
+        exactly, roughly = self._number(value), self._number(rounded)
+        if exactly is None or roughly is None or last is None:
+            return False
+        return bool(abs(exactly - roughly) < mp.mpf(last.numerator) / last.denominator)
+
+    def _tried(self, a: Node, b: Node) -> bool:
+        self.agreed = 0
+        return self._same(a, b)
+
+    def _up_to_constant(self, a: Node, b: Node, ours: str, theirs: str) -> bool:
+        """Whether two antiderivatives, each with its constant, differ by a number."""
+        if isinstance(a, Relation) and isinstance(b, Relation) and a.sides[:-1] != b.sides[:-1]:
+            return False
+        sides = [labelled(n) or n if isinstance(n, Relation) else n for n in (a, b)]
+        zero = Number(Fraction(0))
+        bare = [substitute(n, c, zero) for n, c in zip(sides, (ours, theirs), strict=True)]
+        if not all(map(is_expression, bare)):
+            return False
+        difference = Apply("-", (bare[0], bare[1]))
+        names = sorted(variables(difference))
+        if not names:
+            return False
+        fixed: Node = difference
+        for name in names:
+            fixed = substitute(
+                fixed, name, Number(Fraction(self.random.getrandbits(30) + 1, 1 << 30))
+            )
+        self.agreed = 0
+        return self._values(difference, fixed)
 
     def _same(self, a: Node, b: Node) -> bool:
         self.budget.spend(10)
@@ -245,8 +303,7 @@ class AnswerComparison(Relations, Members, Quantities):
             return self._relations(a, b)
         if _is_region(a) or _is_region(b):
             self.rule = "sets of numbers"
-            first, second = (real_set(x, self._number) for x in (a, b))
-            return first is not None and second is not None and same_set(first, second)
+            return bool(self._same_region(a, b))
         if isinstance(a, Several) or isinstance(b, Several):
             return self._several(a, b)
         if isinstance(a, Row) or isinstance(b, Row):
@@ -256,6 +313,9 @@ class AnswerComparison(Relations, Members, Quantities):
         for column, other in ((a, b), (b, a)):
             if isinstance(column, Matrix) and any(n[:5] == "unit:" for n in variables(other)):
                 return self._rows(Row(column.children(), "(", ")"), other)
+        worked_out = [self._calculated(n) if symbolic.is_matrix_work(n) else n for n in (a, b)]
+        if worked_out != [a, b]:
+            return self._same(*worked_out)
         if isinstance(a, Matrix) and isinstance(b, Matrix):
             self.rule = "matrix"
             return self._matrices(a, b)

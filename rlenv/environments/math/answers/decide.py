@@ -10,7 +10,7 @@ import sys
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from . import words
+from . import symbolic, words
 from .compare import AnswerComparison
 from .lexer import Style, plain
 from .limits import TooLarge, Undefined, Unreadable
@@ -64,12 +64,12 @@ def decide(answer: str, gold: str) -> AnswerVerdict:
         comparison = AnswerComparison()
         for mine, true in _pairs(answers, golds):
             if comparison.same(mine, true):
-                return AnswerVerdict(True, comparison.rule)
+                return AnswerVerdict(True, comparison.evidence(True))
         for text, trees in ((ours, golds), (theirs, answers)):
             roman = words.roman(text)
             if roman and AnswerComparison().same(trees[0], Number(Fraction(roman))):
                 return AnswerVerdict(True, "Roman numeral")
-        return AnswerVerdict(False, comparison.rule)
+        return AnswerVerdict(False, comparison.evidence(False))
     except (Undefined, Unreadable) as error:
         return AnswerVerdict(False, f"no value: {error}", "unparseable")
     except TooLarge as error:
@@ -177,6 +177,10 @@ def _too_large(gold: Node) -> bool:
 _LENGTH = struct.Struct("<I")
 
 
+READY = b"ready"
+LOADING = b"loading"  # what follows is READY, when an import is done
+
+
 def serve(memory: int) -> None:
     """Answer questions from standard input until it ends.
 
@@ -186,7 +190,10 @@ def serve(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    _send(sink, b"ready")
+    # sympy is imported when it is first needed, which is not part of the time for a decision
+    symbolic.before_import = lambda: _send(sink, LOADING)
+    symbolic.after_import = lambda: _send(sink, READY)
+    _send(sink, READY)
     while header := source.read(_LENGTH.size):
         answer, gold = json.loads(source.read(_LENGTH.unpack(header)[0]))
         _send(sink, json.dumps(_decide_safely(answer, gold)).encode())

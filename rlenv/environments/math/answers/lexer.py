@@ -33,7 +33,7 @@ GREEK = {
 CONSTANT_WORDS = {"pi": "pi", "inf": "infinity", "infinity": "infinity", "oo": "infinity"}
 ACCENTS = {"vec", "hat", "bar", "tilde", "dot", "overline", "underline", "widehat"}
 SETS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
-RELATIONS = {"=", "<", ">", "<=", ">=", "!="}
+RELATIONS = {"=", "~", "<", ">", "<=", ">=", "!="}
 # commands that a factor can begin with
 FORMS = {
     "frac", "sqrt", "binom", "pi", "infty", "sum", "prod", "int", "lim", "lfloor", "lceil",
@@ -102,13 +102,14 @@ _DROPPED = {
     "biggr", "Biggl", "Biggr", "middle", "displaystyle", "textstyle", "scriptstyle", "limits",
     "nolimits", "rm", "bf", "it", "quad", "qquad", "enspace", "thinspace", "negthinspace", "hfill",
     "mathstrut", "strut", "phantom", "boxed", "fbox", "displaylimits", "centering", "hline",
-    "mathop", "ensuremath", "mathord",
+    "mathop", "ensuremath", "mathord", "nonumber", "notag", "prime",
 }  # fmt: skip
 _COMMAND_ALIASES = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
     "dbinom": "binom", "tbinom": "binom", "choose": "choose", "leq": "<=", "le": "<=",
     "leqslant": "<=", "geq": ">=", "ge": ">=", "geqslant": ">=", "neq": "!=", "ne": "!=",
-    "lt": "<", "gt": ">", "approx": "=", "equiv": "=", "simeq": "=", "doteq": "=", "colon": ":",
+    "lt": "<", "gt": ">", "approx": "~", "equiv": "=", "simeq": "~",
+    "thickapprox": "~", "doteq": "=", "colon": ":",
     "times": "*", "cdot": "*", "ast": "*", "bullet": "*", "div": "/", "lbrace": "{{",
     "rbrace": "}}", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|",
     "mid": "mid", "bigcup": "cup", "bigcap": "cap", "dots": "ldots", "cdots": "ldots",

@@ -145,6 +145,13 @@ def _likely(node: Node) -> str:
     return next(iter(found)) if len(found) == 1 else ""
 
 
+def integration_constant(node: Node) -> str:
+    """Return the letter of a constant of integration, added once and used nowhere else, or ""."""
+    letters = _added(node) & _CONSTANTS
+    uses = [n.name for n in walk(node) if isinstance(n, Symbol) and n.name in letters]
+    return uses[0] if len(uses) == 1 else ""
+
+
 def _added(node: Node) -> set[str]:
     """Return the letters that stand as a term of their own in a sum, or in the last side."""
     if isinstance(node, Relation):
@@ -183,7 +190,7 @@ def normalize(node: Node) -> Node:
     if isinstance(node, Relation):
         if node.signs == ("in",):
             return normalize(node.sides[1])
-        if node.signs == ("=",):
+        if node.signs in (("=",), ("~",)):
             left, right = node.sides[0], normalize(node.sides[1])
             if isinstance(right, (Several, Row, SetOperation)) and is_label(left):
                 if isinstance(right, Several) and not right.braces:
@@ -199,15 +206,19 @@ def normalize(node: Node) -> Node:
 
 def _conditions(node: Several) -> Node:
     """Join inequalities in one variable into one set."""
-    relations = [item for item in node.items if isinstance(item, Relation)]
-    if len(relations) != len(node.items) or node.braces or not relations:
+    conditions = [item for item in node.items if isinstance(item, (Relation, SetOperation))]
+    if len(conditions) != len(node.items) or node.braces or not conditions:
         return node
-    names = {name for item in relations for name in variables(item)}
-    if len(names) != 1 or any(sign in ("=", "in") for item in relations for sign in item.signs):
+    names = {name for item in conditions for name in variables(item)}
+    signs = {
+        s for item in conditions for n in walk(item) if isinstance(n, Relation) for s in n.signs
+    }
+    if len(names) != 1 or signs & {"=", "~", "in"}:
         return node
-    joined: Node = relations[0]
-    for item in relations[1:]:
-        joined = SetOperation("union" if node.word == "or" else "conditions", joined, item)
+    joined: Node = conditions[0]
+    for item in conditions[1:]:
+        kind = {"or": "union", "and": "intersection"}.get(node.word, "conditions")
+        joined = SetOperation(kind, joined, item)
     return joined
 
 

@@ -152,7 +152,11 @@ class Parser(Atoms):
             return base
         if isinstance(base, Matrix) and self.takes("T", "top"):
             return Apply("transpose", (base,))
+        if isinstance(base, Matrix) and self.takes_group("T", "top"):
+            return Apply("transpose", (base,))
         exponent = self.exponent()
+        if isinstance(base, Symbol) and "_" not in base.name and self.takes("_"):  # v^2_0
+            base = Symbol(f"{base.name}_{self.index()}")
         return self.postfix(Apply("^", (base, exponent)))
 
     def exponent(self) -> Node:
@@ -192,14 +196,14 @@ class Parser(Atoms):
     def listing(self) -> Node:
         """Items between commas; semicolons, where there are both, separate groups of them."""
         groups: list[list[Node]] = [[self.item()]]
-        words: set[str] = set()
+        words: list[str] = []
         while True:
             if self.takes(";"):
                 groups.append([])
             elif not self.separator():
                 break
             else:
-                words.add(self.tokens[self.at - 1].text.strip(" ,").lower())
+                words.append(self.tokens[self.at - 1].text.strip(" ,").lower())
             if self.peek().kind == "end" or self.sees("}", "}}"):
                 break
             groups[-1].append(self.item())
@@ -207,7 +211,10 @@ class Parser(Atoms):
         if len(groups) > 1 and any(len(group) > 1 for group in groups):
             return Several(tuple(_several(group) for group in groups))
         items = [item for group in groups for item in group]
-        return _several(items, "or" if "or" in words else "")
+        if len(items) == len(words) + 1 and {"and", "or"} <= set(words):
+            return _alternatives(items, words)
+        word = next((w for w in ("or", "and") if w in words), "")
+        return _several(items, word)
 
     def separator(self) -> bool:
         """Take a comma, an `and` or an `or`, or several of them in a row."""
@@ -232,7 +239,7 @@ class Parser(Atoms):
     def item(self) -> Node:
         """A relation or a value, with its unit."""
         self.currency = None
-        self.takes("=")  # as in `= 5` and `\\approx 5`
+        self.takes("=", "~")  # as in `= 5` and `\\approx 5`
         sides = [self.side()]
         if self.takes("mapsto"):
             return self.side()
@@ -356,6 +363,17 @@ class Parser(Atoms):
         if words and words[0] == "%":
             return value, (("%", 1),)
         return value, units.parse(" ".join(words)) if words else ()
+
+
+def _alternatives(items: list[Node], words: list[str]) -> Node:
+    """Group `a and b or c and d`: `and` binds more tightly."""
+    groups = [[items[0]]]
+    for word, item in zip(words, items[1:], strict=True):
+        if word == "or":
+            groups.append([item])
+        else:
+            groups[-1].append(item)
+    return _several([_several(group, "and") for group in groups], "or")
 
 
 def _several(items: list[Node], word: str = "") -> Node:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import operator
+import random
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mpmath import mp
 
+from . import symbolic
+from .exact import exact
+from .limits import Budget, Undefined, Unreadable
 from .nodes import (
     Apply,
     Node,
@@ -19,11 +24,14 @@ from .nodes import (
     Symbol,
     substitute,
     variables,
+    walk,
 )
+from .numeric import evaluate
+from .rational import identical
 
 Value = Any
 Evaluate = Callable[[Node], Value | None]
-_DIGITS = 25
+_LOST = 20  # digits of the working precision that rounding errors may take
 
 
 class Interval(NamedTuple):
@@ -39,40 +47,60 @@ RealSet = list[Interval]
 EVERYTHING = [Interval(mp.ninf, mp.inf, False, False)]
 
 
-def real_set(node: Node, number: Evaluate) -> RealSet | None:
-    """Read an interval, a union, a finite set of numbers or an inequality in one variable.
+class RegionReader:
+    """Reads sets of real numbers: intervals, unions, finite sets, inequalities in one variable.
 
     Args:
-        node: an answer.
-        number: gives the value of a constant, or None.
+        number: returns the value of a constant in the working precision of `mp`, or None.
+        budget: of steps.
 
-    Returns:
-        Disjoint intervals in order, or None where the node is no such set.
+    Attributes:
+        irrational: whether an end is only known to the digits of the working precision.
     """
-    found = _read(node, number)
-    return None if found is None else _merge(found)
 
+    def __init__(self, number: Evaluate, budget: Budget) -> None:
+        self.number = number
+        self.budget = budget
+        self.irrational = False
 
-def _read(node: Node, number: Evaluate) -> RealSet | None:
-    if isinstance(node, Row) and len(node.items) == 2:
-        low, high = (number(item) for item in node.items)
-        if low is None or high is None or low > high:
+    def region(self, node: Node) -> RealSet | None:
+        """Return the set in order, without overlaps; None where the node is no such set."""
+        found = self._read(node)
+        return None if found is None else _merge(found)
+
+    def _end(self, node: Node) -> Value | None:
+        try:
+            self.irrational = self.irrational or exact(node, self.budget) is None
+        except Undefined:
             return None
-        return [Interval(low, high, node.opening == "[", node.closing == "]")]
-    if isinstance(node, Several) and node.braces:
-        values = [number(item) for item in node.items]
-        if any(v is None for v in values):
-            return None
-        return [Interval(v, v, True, True) for v in values]
-    if isinstance(node, Several):
-        parts = [_read(item, number) for item in node.items]
-        if any(part is None for part in parts):
-            return None
-        return [interval for part in parts if part is not None for interval in part]
-    if isinstance(node, Symbol) and node.name == "set:reals":
-        return EVERYTHING
-    if isinstance(node, SetOperation):
-        left, right = _read(node.left, number), _read(node.right, number)
+        return self.number(node)
+
+    def _read(self, node: Node) -> RealSet | None:
+        if isinstance(node, Row) and len(node.items) == 2:
+            low, high = map(self._end, node.items)
+            if low is None or high is None or low > high:
+                return None
+            return [Interval(low, high, node.opening == "[", node.closing == "]")]
+        if isinstance(node, Several) and node.braces:
+            values = [self._end(item) for item in node.items]
+            if any(v is None for v in values):
+                return None
+            return [Interval(v, v, True, True) for v in values]
+        if isinstance(node, Several):
+            if any(isinstance(item, Several) and item.braces for item in node.items):
+                return None  # a list of sets is no union of them
+            parts = [self._read(item) for item in node.items]
+            if any(part is None for part in parts):
+                return None
+            return [interval for part in parts if part is not None for interval in part]
+        if isinstance(node, Symbol) and node.name == "set:reals":
+            return EVERYTHING
+        if isinstance(node, SetOperation):
+            return self._operation(node)
+        return self._chain(node) if isinstance(node, Relation) else None
+
+    def _operation(self, node: SetOperation) -> RealSet | None:
+        left, right = self._read(node.left), self._read(node.right)
         if left is None or right is None:
             return None
         if node.name == "union":
@@ -82,74 +110,92 @@ def _read(node: Node, number: Evaluate) -> RealSet | None:
         if node.name == "minus":
             right = _complement(_merge(right))
         return _intersect(_merge(left), _merge(right))
-    if isinstance(node, Relation):
-        return _solve(node, number)
-    return None
 
-
-def _solve(relation: Relation, number: Evaluate) -> RealSet | None:
-    """Solve an inequality, or a chain of them, that is linear in its one variable."""
-    names = variables(relation)
-    if len(names) != 1:
-        return None
-    solution: RealSet = EVERYTHING
-    for left, sign, right in zip(
-        relation.sides[:-1], relation.signs, relation.sides[1:], strict=True
-    ):
-        part = _solve_one(left, sign, right, next(iter(names)), number)
-        if part is None:
+    def _chain(self, relation: Relation) -> RealSet | None:
+        """Solve a chain of inequalities in one variable."""
+        names = variables(relation)
+        if len(names) != 1:
             return None
-        solution = _intersect(solution, part)
-    return solution
-
-
-def _solve_one(left: Node, sign: str, right: Node, name: str, number: Evaluate) -> RealSet | None:
-    if sign == "in":
-        return _read(right, number) if left == Symbol(name) else None
-    for side, other, way in ((left, right, sign), (right, left, _TURN.get(sign, sign))):
-        if isinstance(side, Apply) and side.name == "abs" and name in variables(side):
-            bound = number(other)
-            if bound is None or bound < 0:
+        solution: RealSet = EVERYTHING
+        for left, sign, right in zip(
+            relation.sides[:-1], relation.signs, relation.sides[1:], strict=True
+        ):
+            if sign == "in":
+                part = self._read(right) if left == Symbol(min(names)) else None
+            else:
+                part = self._solve(Relation((left, right), (sign,)), min(names))
+            if part is None:
                 return None
-            inner, edge = side.arguments[0], Number(Fraction(0))
-            low = _solve_one(inner, _TURN.get(way, way), Apply("neg", (other,)), name, number)
-            high = _solve_one(inner, way, other, name, number)
-            if low is None or high is None or edge is None:
-                return None
-            return _intersect(low, high) if way in ("<", "<=", "!=") else _merge(low + high)
-    difference = Apply("-", (left, right))
-    values = []
-    for point in (0, 1, 2, 5):
-        value = number(substitute(difference, name, Number(Fraction(point))))
-        if value is None or mp.isinf(value):
-            break
-        values.append(value)
-    if len(values) < 4:
-        return _solve_infinite(left, sign, right, name, number)
-    slope = values[1] - values[0]
-    small = mp.mpf(10) ** -_DIGITS * (1 + abs(slope))
-    if slope == 0 or any(
-        abs(v - values[0] - slope * p) > small for v, p in zip(values, (0, 1, 2, 5), strict=True)
-    ):
-        return None
-    with mp.workdps(50):
-        root = -values[0] / slope
-    if slope < 0:
-        sign = _TURN.get(sign, sign)
-    return _half_line(sign, root)
+            solution = _intersect(solution, part)
+        return solution
+
+    def _solve(self, relation: Relation, name: str) -> RealSet | None:
+        left, right = relation.sides
+        difference = Apply("-", (left, right))
+        at = [substitute(difference, name, Number(Fraction(n))) for n in (0, 1)]
+        slope = Apply("-", (at[1], at[0]))
+        line = Apply("+", (at[0], Apply("*", (slope, Symbol(name)))))
+        try:
+            linear = identical(difference, line, self.budget)
+        except Undefined:
+            linear = False
+        if linear:
+            rise, start = self.number(slope), self.number(at[0])
+            if rise and start is not None and mp.isfinite(rise):
+                root = exact(Apply("neg", (Apply("/", (at[0], slope)),)), self.budget)
+                self.irrational = self.irrational or root is None
+                end = -start / rise if root is None else mp.mpf(root.numerator) / root.denominator
+                sign = relation.signs[0]
+                return _half_line(sign if rise > 0 else _TURN.get(sign, sign), end)
+        if not all(isinstance(n, _PARTS) for n in walk(relation)):
+            return None
+        solved = symbolic.solution(relation, name, mp.dps)
+        if solved is None:
+            return None
+        self.irrational = True
+        found = _merge([Interval(*interval) for interval in solved])
+        return found if self._is_confirmed(relation, name, found) else None
+
+    def _is_confirmed(self, relation: Relation, name: str, region: RealSet) -> bool:
+        """Whether the relation holds at points inside of a region and fails at points outside."""
+        for part, holds in ((region, True), (_complement(region), False)):
+            for interval in part:
+                if interval.low == interval.high:
+                    continue
+                for point in _inside(interval):
+                    values = {name: point}
+                    try:
+                        sides = [evaluate(n, values, self.budget) for n in relation.sides]
+                    except (Undefined, Unreadable):
+                        if holds:
+                            return False
+                        continue
+                    if not all(isinstance(side, mp.mpf) for side in sides):
+                        if holds:
+                            return False
+                    elif _HOLDS[relation.signs[0]](*sides) != holds:
+                        return False
+        return True
 
 
-def _solve_infinite(
-    left: Node, sign: str, right: Node, name: str, number: Evaluate
-) -> RealSet | None:
-    """Read `x < infinity` and `-infinity < x`."""
-    if left == Symbol(name):
-        bound = number(right)
-    elif right == Symbol(name):
-        bound, sign = number(left), _TURN.get(sign, sign)
-    else:
-        return None
-    return None if bound is None else _half_line(sign, bound)
+_PARTS = (Apply, Number, Relation, Symbol)
+_HOLDS = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
+    "!=": operator.ne,
+}  # fmt: skip
+
+
+def _inside(interval: Interval) -> list[Value]:
+    """Draw three points inside an interval."""
+    shares = [mp.mpf(random.SystemRandom().getrandbits(40) + 1) / (1 << 41) for _ in range(3)]
+    low, high = interval.low, interval.high
+    if mp.isinf(low) and mp.isinf(high):
+        return [1 / share - 4 for share in shares]
+    if mp.isinf(low):
+        return [high - 1 / share + 1 for share in shares]
+    if mp.isinf(high):
+        return [low + 1 / share - 1 for share in shares]
+    return [low + 2 * share * (high - low) for share in shares]
 
 
 _TURN = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -228,7 +274,7 @@ def same_set(a: RealSet, b: RealSet) -> bool:
             or (
                 not mp.isinf(x)
                 and not mp.isinf(y)
-                and abs(x - y) <= mp.mpf(10) ** -_DIGITS * max(abs(x), abs(y), mp.mpf(10) ** -20)
+                and abs(x - y) <= mp.mpf(10) ** (_LOST - mp.dps) * max(abs(x), abs(y), 1)
             )
         )
 
