@@ -37,7 +37,7 @@ _COPYING = 0.9  # a task whose question is its answer this often is meant to be 
 
 _FIXES = {
     ECHO: "leave tasks whose question is their own answer out of generate()",
-    LISTING: "accept one stated answer, in one place; rlenv.parsing says in Found.problems where a "
+    LISTING: "accept one stated answer, in one place; rlenv.parsing says in Match.problems where a "
     "reply gives conflicting ones",
     attempts.FORMAT: "give nothing for the right form around no answer, or gate the format with "
     "the correctness in the rubric",

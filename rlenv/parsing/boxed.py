@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlenv.parsing.match import Found, last, pair
+from rlenv.parsing.match import Match, last, pair
 
 _BRACES = re.compile(r"\\boxed\{|[{}]")
 _HASHES = re.compile(r"#+")
@@ -20,7 +20,7 @@ def boxed(reply: str) -> str | None:
     return None if found is None else found.text
 
 
-def last_boxed(reply: str) -> Found | None:
+def last_boxed(reply: str) -> Match | None:
     r"""Find the last `\boxed{...}` that closes, braces inside it balanced.
 
     Args:
@@ -28,7 +28,7 @@ def last_boxed(reply: str) -> Found | None:
 
     Example:
         >>> last_boxed(r"\boxed{41}, no: \boxed{42}")
-        Found(text='42', start=23, end=25, rule='\\boxed{}', problems=('conflicting',))
+        Match(text='42', start=23, end=25, rule='\\boxed{}', problems=('conflicting',))
     """
     kinds = {"{": "inner", "}": "close"}
     marks = ((kinds.get(m[0], "open"), m.start(), m.end()) for m in _BRACES.finditer(reply))
@@ -37,7 +37,7 @@ def last_boxed(reply: str) -> Found | None:
     return last(reply, spans, r"\boxed{}", [p for p in problems if p != "unopened"])
 
 
-def hashes(reply: str) -> Found | None:
+def hashes(reply: str) -> Match | None:
     """Find the last `#### answer`: what follows exactly four hashes, to the end of the line.
 
     Marks with nothing after them count as `unclosed`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlenv.parsing.match import Found, Span, last
+from rlenv.parsing.match import Match, Span, last
 
 _ALIASES = {
     "python": {"python", "py", "python3"},
@@ -12,7 +12,7 @@ _ALIASES = {
 }
 
 
-def code(reply: str, language: str | None = None) -> Found | None:
+def code(reply: str, language: str | None = None) -> Match | None:
     r"""Find the last closed fenced code block.
 
     A fence is a line of three or more backticks or tildes, and closes at a line of at least as

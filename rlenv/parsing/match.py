@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Found:
+class Match:
     r"""A part of a reply.
 
     Attributes:
@@ -67,13 +67,13 @@ def pair(marks: Iterable[tuple[str, int, int]]) -> tuple[list[Span], list[str]]:
     return sorted(spans), list(problems)
 
 
-def last(reply: str, spans: Sequence[Span], rule: str, problems: Sequence[str]) -> Found | None:
+def last(reply: str, spans: Sequence[Span], rule: str, problems: Sequence[str]) -> Match | None:
     """Return the candidate that was opened last, and say how many there were.
 
     Args:
         reply: the whole reply.
         spans: of the candidates' contents, in order.
-        rule: for `Found.rule`.
+        rule: for `Match.rule`.
         problems: seen so far.
     """
     if not spans:
@@ -89,4 +89,4 @@ def last(reply: str, spans: Sequence[Span], rule: str, problems: Sequence[str]) 
         same = len({reply[a:b].strip() for a, b in rivals}) == 1
         more = ["repeated" if same else "conflicting"]
     start, end = spans[-1]
-    return Found(reply[start:end], start, end, rule, (*more, *problems))
+    return Match(reply[start:end], start, end, rule, (*more, *problems))

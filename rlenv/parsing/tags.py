@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from rlenv.parsing.match import Found, last, pair
+from rlenv.parsing.match import Match, last, pair
 
 
-def tag(reply: str, name: str) -> Found | None:
+def tag(reply: str, name: str) -> Match | None:
     """Find the last closed `<name>...</name>`.
 
     Tags are matched as written: case counts, attributes are not allowed.
@@ -24,7 +24,7 @@ def tag(reply: str, name: str) -> Found | None:
     return _tag(reply, name, 0)
 
 
-def thinking(reply: str) -> Found | None:
+def thinking(reply: str) -> Match | None:
     """Find what the reply thinks before it answers.
 
     It reaches from the first `<think>` to the last `</think>`. Chat templates may put the opening
@@ -46,10 +46,10 @@ def thinking(reply: str) -> Found | None:
     end = closing
     if reply.rfind("<think>") > closing:
         end, problems = len(reply), (*problems, "unclosed")
-    return Found(reply[start:end], start, end, "<think>", problems)
+    return Match(reply[start:end], start, end, "<think>", problems)
 
 
-def after_thinking(reply: str) -> Found | None:
+def after_thinking(reply: str) -> Match | None:
     """Find what follows the thinking: the whole reply where it has no thinking tags.
 
     Returns None where the thinking never ends.
@@ -61,10 +61,10 @@ def after_thinking(reply: str) -> Found | None:
     if reply.rfind("<think>") > closing:
         return None
     start = 0 if closing == -1 else closing + len("</think>")
-    return Found(reply[start:], start, len(reply), "after thinking")
+    return Match(reply[start:], start, len(reply), "after thinking")
 
 
-def answer(reply: str) -> Found | None:
+def answer(reply: str) -> Match | None:
     """Find the last closed `<answer>...</answer>` that follows the thinking.
 
     What is tagged as an answer inside the thinking is a thought.
@@ -76,7 +76,7 @@ def answer(reply: str) -> Found | None:
     return None if rest is None else _tag(reply, "answer", rest.start)
 
 
-def _tag(reply: str, name: str, begin: int) -> Found | None:
+def _tag(reply: str, name: str, begin: int) -> Match | None:
     marks = (
         ("close" if m[1] else "open", m.start(), m.end())
         for m in _pattern(name).finditer(reply, begin)

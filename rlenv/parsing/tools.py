@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlenv.parsing.fences import code
-from rlenv.parsing.match import Found
+from rlenv.parsing.match import Match
 from rlenv.parsing.tags import after_thinking
 
 _TAGS = re.compile(r"<(/?)tool_call>")
@@ -17,7 +17,7 @@ _MARKS = re.compile(r"<(/?(?:tool_call|think)>)")  # what must not occur inside 
 
 
 @dataclass(frozen=True)
-class ToolCall(Found):
+class ToolCall(Match):
     """A tool call, or what was meant to be one.
 
     Attributes:

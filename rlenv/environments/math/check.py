@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from rlenv.core.reward import Reward
 from rlenv.environments.math import worker
-from rlenv.environments.math.answers.decide import Verdict
+from rlenv.environments.math.answers.decide import AnswerVerdict
 from rlenv.environments.math.extract import extract
 
 LONGEST = 20_000  # characters of an answer
@@ -52,25 +52,25 @@ def check_answer(reply: str, gold: str | int | float) -> Reward:
     return Reward(right, {"correct": right}, verdict.status, detail)
 
 
-def _decide(answer: str, gold: str) -> Verdict:
+def _decide(answer: str, gold: str) -> AnswerVerdict:
     if _PLAIN.fullmatch(answer) and _PLAIN.fullmatch(gold):
         verdict = _plain(answer, gold)
         if verdict is not None:
             return verdict
     if answer == gold:
-        return Verdict(True, "same text")
+        return AnswerVerdict(True, "same text")
     if len(gold) > LONGEST:
-        return Verdict(False, f"a gold answer of {len(gold)} characters", "grader_error")
+        return AnswerVerdict(False, f"a gold answer of {len(gold)} characters", "grader_error")
     if len(answer) > LONGEST:
-        return Verdict(False, f"an answer of {len(answer)} characters", "timeout")
+        return AnswerVerdict(False, f"an answer of {len(answer)} characters", "timeout")
     return worker.decide(answer, gold)
 
 
-def _plain(answer: str, gold: str) -> Verdict | None:
+def _plain(answer: str, gold: str) -> AnswerVerdict | None:
     """Compare plain numbers; None where rounding may play a part."""
     ours, theirs = answer.replace(",", ""), gold.replace(",", "")
     if "." not in ours and "." not in theirs:
-        return Verdict(int(ours) == int(theirs), "whole numbers")
+        return AnswerVerdict(int(ours) == int(theirs), "whole numbers")
     if Fraction(ours) == Fraction(theirs):
-        return Verdict(True, "decimals")
-    return Verdict(False, "decimals") if max(len(ours), len(theirs)) < _FEW else None
+        return AnswerVerdict(True, "decimals")
+    return AnswerVerdict(False, "decimals") if max(len(ours), len(theirs)) < _FEW else None

@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 from typing import IO
 
-from rlenv.environments.math.answers.decide import Verdict
+from rlenv.environments.math.answers.decide import LOADING, AnswerVerdict
 
-LIMIT_S = 2.0  # of one decision
+LIMIT_S = 3.0  # of one decision
 START_S = 20.0  # for an interpreter to come up, however busy the machine is
 MEMORY = 1 << 30  # bytes
 _LENGTH = struct.Struct("<I")
@@ -32,7 +32,7 @@ _CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.setrecursionlimit(20_000)
-from answers.serve import serve
+from answers.decide import serve
 serve(int(sys.argv[2]))
 """
 
@@ -45,7 +45,7 @@ class Gone(Exception):
     """A worker ended without an answer."""
 
 
-class Worker:
+class DecisionWorker:
     """One process that decides."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Worker:
         self.stdout: IO[bytes] = self.process.stdout
         self.ready = False
 
-    def ask(self, answer: str, gold: str, limit_s: float) -> Verdict:
+    def ask(self, answer: str, gold: str, limit_s: float) -> AnswerVerdict:
         """Decide about one answer.
 
         Raises:
@@ -78,8 +78,10 @@ class Worker:
             self.stdin.flush()
         except OSError as error:
             raise Gone(str(error)) from error
-        right, rule, status = json.loads(self._read(limit_s))
-        return Verdict(right, rule, status)
+        while (reply := self._read(limit_s)) == LOADING:
+            self._read(START_S)
+        right, rule, status = json.loads(reply)
+        return AnswerVerdict(right, rule, status)
 
     def _read(self, limit_s: float) -> bytes:
         deadline = time.monotonic() + limit_s
@@ -115,7 +117,7 @@ class Worker:
                 continue
 
 
-class Pool:
+class DecisionPool:
     """Workers, started when they are needed.
 
     Args:
@@ -125,9 +127,9 @@ class Pool:
     def __init__(self, most: int) -> None:
         self.free = threading.BoundedSemaphore(most)
         self.lock = threading.Lock()
-        self.idle: list[Worker] = []
+        self.idle: list[DecisionWorker] = []
 
-    def decide(self, answer: str, gold: str, limit_s: float = LIMIT_S) -> Verdict:
+    def decide(self, answer: str, gold: str, limit_s: float = LIMIT_S) -> AnswerVerdict:
         """Decide about one answer; wait for a worker first, without a limit.
 
         Returns:
@@ -139,25 +141,29 @@ class Pool:
                     worker = self.idle.pop() if self.idle else None
                 fresh = worker is None
                 try:
-                    worker = worker or Worker()
+                    worker = worker or DecisionWorker()
                     verdict = worker.ask(answer, gold, limit_s)
                 except Late:
                     assert worker is not None
                     started = worker.ready
                     worker.close()
                     if not started:
-                        return Verdict(False, "no process for the check came up", "grader_error")
-                    return Verdict(False, f"no decision in {limit_s:g} s", "timeout")
+                        return AnswerVerdict(
+                            False, "no process for the check came up", "grader_error"
+                        )
+                    return AnswerVerdict(False, f"no decision in {limit_s:g} s", "timeout")
                 except Gone:
                     assert worker is not None
                     worker.close()
                     if fresh and worker.ready:
-                        return Verdict(False, "more memory than a check may take", "timeout")
+                        return AnswerVerdict(False, "more memory than a check may take", "timeout")
                     continue
                 except OSError as error:
                     if worker is not None:
                         worker.close()
-                    return Verdict(False, f"no process for the check: {error}", "grader_error")
+                    return AnswerVerdict(
+                        False, f"no process for the check: {error}", "grader_error"
+                    )
                 except BaseException:
                     if worker is not None:
                         worker.close()  # interrupted in the middle of a message
@@ -165,7 +171,7 @@ class Pool:
                 with self.lock:
                     self.idle.append(worker)
                 return verdict
-        return Verdict(False, "the process for the check ended twice", "grader_error")
+        return AnswerVerdict(False, "the process for the check ended twice", "grader_error")
 
     def close(self) -> None:
         """Kill all idle workers."""
@@ -175,18 +181,18 @@ class Pool:
             worker.close()
 
 
-_pool = Pool(max(2, os.cpu_count() or 1))
+_pool = DecisionPool(max(2, os.cpu_count() or 1))
 
 
-def decide(answer: str, gold: str, limit_s: float = LIMIT_S) -> Verdict:
-    """Decide in one of this process's workers; see `Pool.decide`."""
+def decide(answer: str, gold: str, limit_s: float = LIMIT_S) -> AnswerVerdict:
+    """Decide in one of this process's workers; see `DecisionPool.decide`."""
     return _pool.decide(answer, gold, limit_s)
 
 
 def _after_fork() -> None:
     """A forked process has workers of its own; its parent's must not hear two voices."""
     global _pool
-    old, _pool = _pool, Pool(max(2, os.cpu_count() or 1))
+    old, _pool = _pool, DecisionPool(max(2, os.cpu_count() or 1))
     for worker in old.idle:
         worker.forget()
 

@@ -283,14 +283,14 @@ def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
 
 def with_decide(body: str) -> str:
     """Return a worker's program in which deciding does something else."""
-    replaced = f"import time\nfrom answers import decide\ndecide.decide = lambda a, g: {body}\n"
-    return worker._CHILD.replace("from answers.serve", replaced + "from answers.serve")
+    replaced = f"import time\nimport answers.decide\nanswers.decide.decide = lambda a, g: {body}\n"
+    return worker._CHILD.replace("from answers.decide", replaced + "from answers.decide")
 
 
 def test_a_hung_check_costs_its_own_limit_and_the_next_is_not_affected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pool = worker.Pool(1)
+    pool = worker.DecisionPool(1)
     with monkeypatch.context() as patch:
         patch.setattr(worker, "_CHILD", with_decide("time.sleep(60)"))
         began = time.monotonic()
@@ -302,14 +302,14 @@ def test_a_hung_check_costs_its_own_limit_and_the_next_is_not_affected(
 
 
 def test_a_check_that_takes_the_memory_ends_in_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = worker.Pool(1)
+    pool = worker.DecisionPool(1)
     monkeypatch.setattr(worker, "_CHILD", with_decide("bytearray(1 << 31)"))
     assert pool.decide("x", "y").status == "timeout"
     pool.close()
 
 
 def test_a_worker_that_dies_is_replaced() -> None:
-    pool = worker.Pool(1)
+    pool = worker.DecisionPool(1)
     assert pool.decide("x+x", "2x").right
     pool.idle[0].process.kill()
     pool.idle[0].process.wait()

@@ -1,24 +1,28 @@
-"""From two texts to a verdict."""
+"""From two texts to a verdict, and the loop of a process that decides."""
 
 from __future__ import annotations
 
+import json
 import re
+import resource
+import struct
+import sys
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from . import words
-from .compare import Comparison
-from .errors import TooLarge, Undefined, Unreadable
-from .families import stated
+from . import symbolic, words
+from .compare import AnswerComparison
 from .lexer import Style, plain
+from .limits import TooLarge, Undefined, Unreadable
 from .nodes import Node, Number, Several
+from .normalize import stated
 from .parser import parse
 
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
 _READINGS = (Style(thousands=True), Style(thousands=False))
 
 
-class Verdict(NamedTuple):
+class AnswerVerdict(NamedTuple):
     """What was decided about an answer.
 
     Attributes:
@@ -32,7 +36,7 @@ class Verdict(NamedTuple):
     status: Status = "ok"
 
 
-def decide(answer: str, gold: str) -> Verdict:
+def decide(answer: str, gold: str) -> AnswerVerdict:
     """Decide whether an answer is the gold answer.
 
     Args:
@@ -43,33 +47,37 @@ def decide(answer: str, gold: str) -> Verdict:
         theirs = words.mathematics(stated(clean(gold)))
         golds = _read(theirs)
     except TooLarge as error:
-        return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
+        return AnswerVerdict(
+            False, f"the gold answer is beyond the limits: {error}", "grader_error"
+        )
     answers: list[Node] = []
     try:
         ours = words.mathematics(stated(clean(answer)))
         if ours == theirs:
-            return Verdict(True, "same text")
+            return AnswerVerdict(True, "same text")
         by_words = _by_words(ours, theirs)
         if by_words is not None:
             return by_words
         answers = _read(ours)
         if not golds or not answers:
             return _unread(ours, theirs, bool(golds), golds or answers)
-        comparison = Comparison()
+        comparison = AnswerComparison()
         for mine, true in _pairs(answers, golds):
             if comparison.same(mine, true):
-                return Verdict(True, comparison.rule)
+                return AnswerVerdict(True, comparison.evidence(True))
         for text, trees in ((ours, golds), (theirs, answers)):
             roman = words.roman(text)
-            if roman and Comparison().same(trees[0], Number(Fraction(roman))):
-                return Verdict(True, "Roman numeral")
-        return Verdict(False, comparison.rule)
+            if roman and AnswerComparison().same(trees[0], Number(Fraction(roman))):
+                return AnswerVerdict(True, "Roman numeral")
+        return AnswerVerdict(False, comparison.evidence(False))
     except (Undefined, Unreadable) as error:
-        return Verdict(False, f"no value: {error}", "unparseable")
+        return AnswerVerdict(False, f"no value: {error}", "unparseable")
     except TooLarge as error:
         if golds and answers and _too_large(golds[0]) and not any(map(_too_large, answers)):
-            return Verdict(False, f"the gold answer is beyond the limits: {error}", "grader_error")
-        return Verdict(False, f"beyond the limits: {error}", "timeout")
+            return AnswerVerdict(
+                False, f"the gold answer is beyond the limits: {error}", "grader_error"
+            )
+        return AnswerVerdict(False, f"beyond the limits: {error}", "timeout")
 
 
 def clean(text: str) -> str:
@@ -115,50 +123,91 @@ def _pairs(answers: list[Node], golds: list[Node]) -> list[tuple[Node, Node]]:
     )
 
 
-def _by_words(ours: str, theirs: str) -> Verdict | None:
+def _by_words(ours: str, theirs: str) -> AnswerVerdict | None:
     """Compare choices and plain words; None where that decides nothing."""
     if words.is_bare_choice(theirs) or words.is_bare_choice(ours):
         letters = words.choice(ours), words.choice(theirs)
         if letters[0] is not None and letters[0] == letters[1]:
-            return Verdict(True, "same choice")
+            return AnswerVerdict(True, "same choice")
     pairs = [re.fullmatch(r"([CP])\(([^()]*)\)", text.replace(" ", "")) for text in (ours, theirs)]
     if pairs[0] and pairs[1]:  # two points with names, of which C(1,0) and C(2,0) are not one
-        return Verdict(pairs[0][0] == pairs[1][0], "named pairs")
+        return AnswerVerdict(pairs[0][0] == pairs[1][0], "named pairs")
     times = words.clock(ours), words.clock(theirs)
     if times[0] and times[1] and (times[0][1] or times[1][1]):
-        return Verdict(times[0][0] == times[1][0], "time of day")
+        return AnswerVerdict(times[0][0] == times[1][0], "time of day")
     if any(re.fullmatch(r"\d+(?:st|nd|rd|th)", words.words(text)) for text in (ours, theirs)):
-        return Verdict(words.words(ours) == words.words(theirs), "ordinal")
+        return AnswerVerdict(words.words(ours) == words.words(theirs), "ordinal")
     first, second = words.without_markup(ours), words.without_markup(theirs)
     if all(re.fullmatch(r"[A-Za-z][A-Za-z' -]+", text) for text in (first, second)):
         mine, true = words.number(ours), words.number(theirs)
         if mine is not None and mine == true:
-            return Verdict(True, "same number in words")
+            return AnswerVerdict(True, "same number in words")
         if not any(text in ("pi", "inf", "infinity") for text in (first, second)):
-            return Verdict(words.words(ours) == words.words(theirs), "words")
+            return AnswerVerdict(words.words(ours) == words.words(theirs), "words")
     return None
 
 
-def _unread(ours: str, theirs: str, gold_read: bool, trees: list[Node]) -> Verdict:
+def _unread(ours: str, theirs: str, gold_read: bool, trees: list[Node]) -> AnswerVerdict:
     """Decide where one of the two, or neither, is mathematics."""
     if words.words(ours) == words.words(theirs):
-        return Verdict(True, "same words")
+        return AnswerVerdict(True, "same words")
     spelled = words.number(ours if gold_read else theirs)
     if trees == [Several((), braces=True)]:
-        return Verdict(words.words(ours if gold_read else theirs) == "no solution", "no solution")
+        return AnswerVerdict(
+            words.words(ours if gold_read else theirs) == "no solution", "no solution"
+        )
     if trees and spelled is not None:
-        same = Comparison().same(trees[0], Number(Fraction(spelled)))
-        return Verdict(same, "number in words")
+        same = AnswerComparison().same(trees[0], Number(Fraction(spelled)))
+        return AnswerVerdict(same, "number in words")
     if gold_read:
-        return Verdict(False, "no mathematics that can be read", "unparseable")
-    return Verdict(False, "words")
+        return AnswerVerdict(False, "no mathematics that can be read", "unparseable")
+    return AnswerVerdict(False, "words")
 
 
 def _too_large(gold: Node) -> bool:
     try:
-        Comparison().same(gold, Number(Fraction(0)))
+        AnswerComparison().same(gold, Number(Fraction(0)))
     except TooLarge:
         return True
     except Undefined:
         return False
     return False
+
+
+_LENGTH = struct.Struct("<I")
+
+
+READY = b"ready"
+LOADING = b"loading"  # what follows is READY, when an import is done
+
+
+def serve(memory: int) -> None:
+    """Answer questions from standard input until it ends.
+
+    Args:
+        memory: bytes of address space that this process may have.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    # sympy is imported when it is first needed, which is not part of the time for a decision
+    symbolic.before_import = lambda: _send(sink, LOADING)
+    symbolic.after_import = lambda: _send(sink, READY)
+    _send(sink, READY)
+    while header := source.read(_LENGTH.size):
+        answer, gold = json.loads(source.read(_LENGTH.unpack(header)[0]))
+        _send(sink, json.dumps(_decide_safely(answer, gold)).encode())
+
+
+def _decide_safely(answer: str, gold: str) -> AnswerVerdict:
+    try:
+        return decide(answer, gold)
+    except (MemoryError, RecursionError) as error:
+        return AnswerVerdict(False, f"beyond the limits: {type(error).__name__}", "timeout")
+    except Exception as error:  # noqa: BLE001 the process must live, and the caller must hear of it
+        return AnswerVerdict(False, f"{type(error).__name__}: {error}"[:300], "grader_error")
+
+
+def _send(sink: object, data: bytes) -> None:
+    sink.write(_LENGTH.pack(len(data)) + data)  # type: ignore[attr-defined]
+    sink.flush()  # type: ignore[attr-defined]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from .errors import TooLarge, Undefined
-from .limits import LARGEST_FACTORIAL, MOST_BITS, Budget
-from .nodes import Apply, Node, Number
+from .limits import LARGEST_FACTORIAL, MOST_BITS, MOST_TERMS, Budget, TooLarge, Undefined
+from .nodes import Apply, Bound, Node, Number, Symbol
 
 
-def exact(node: Node, budget: Budget) -> Fraction | None:
-    """Return the value of a rational expression without variables; None if it is none.
+def exact(
+    node: Node, budget: Budget, values: Mapping[str, Fraction] | None = None
+) -> Fraction | None:
+    """Return the value of a rational expression; None if it is none.
+
+    Args:
+        node: an expression.
+        budget: of steps.
+        values: of its variables; an expression with others has no value.
 
     Raises:
         TooLarge: the value would have more than `MOST_BITS`.
@@ -21,21 +28,44 @@ def exact(node: Node, budget: Budget) -> Fraction | None:
     budget.spend()
     if isinstance(node, Number):
         return node.value
+    if isinstance(node, Symbol):
+        return values.get(node.name) if values else None
+    if isinstance(node, Bound):
+        return _finite_sum(node, budget, values or {})
     if not isinstance(node, Apply):
         return None
     operation = _EXACT.get(node.name)
     if operation is None:
         return None
-    values = []
+    arguments = []
     for argument in node.arguments:
-        value = exact(argument, budget)
+        value = exact(argument, budget, values)
         if value is None:
             return None
-        values.append(value)
-    result = operation(*values)
+        arguments.append(value)
+    result: Fraction | None = operation(*arguments)
     if result is not None and _bits(result) > MOST_BITS:
         raise TooLarge("a number of more digits than an answer has")
     return result
+
+
+def _finite_sum(node: Bound, budget: Budget, values: Mapping[str, Fraction]) -> Fraction | None:
+    if node.name not in ("sum", "prod"):
+        return None
+    low, high = exact(node.low, budget, values), exact(node.high, budget, values)
+    if low is None or high is None or low.denominator != 1 or high.denominator != 1:
+        return None
+    if high - low > MOST_TERMS:
+        raise TooLarge("a sum of more terms than can be added up")
+    total = Fraction(0 if node.name == "sum" else 1)
+    for k in range(low.numerator, high.numerator + 1):
+        term = exact(node.body, budget, {**values, node.variable: Fraction(k)})
+        if term is None:
+            return None
+        total = total + term if node.name == "sum" else total * term
+        if _bits(total) > MOST_BITS:
+            raise TooLarge("a number of more digits than an answer has")
+    return total
 
 
 def _bits(value: Fraction) -> int:
@@ -133,6 +163,7 @@ def _whole(function: Any) -> Any:
 
 _EXACT: dict[str, Any] = {
     "+": lambda a, b: a + b,
+    "mixed": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
     "/": _divide,

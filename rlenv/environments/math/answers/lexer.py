@@ -8,11 +8,39 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .errors import TooLarge, Unreadable
-from .spellings import spelled
+from .aliases import write_out_aliases
+from .limits import TooLarge, Unreadable
+from .nodes import Node
+
+FUNCTIONS = {
+    "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh",
+    "cosh", "tanh", "coth", "asin", "acos", "atan", "ln", "log", "lg", "exp", "sqrt", "cbrt",
+    "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "arsinh", "arcosh", "artanh",
+    "Re", "Im", "sgn", "arg", "factorial", "sech", "csch", "cis",
+}  # fmt: skip
+OF_SEVERAL = {"max", "min", "gcd", "lcm"}  # all others take one value
+FUNCTION_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+    "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+    "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "ell",
+    "hbar",
+}  # fmt: skip
+CONSTANT_WORDS = {"pi": "pi", "inf": "infinity", "infinity": "infinity", "oo": "infinity"}
+ACCENTS = {"vec", "hat", "bar", "tilde", "dot", "overline", "underline", "widehat"}
+SETS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
+RELATIONS = {"=", "~", "<", ">", "<=", ">=", "!="}
+# commands that a factor can begin with
+FORMS = {
+    "frac", "sqrt", "binom", "pi", "infty", "sum", "prod", "int", "lim", "lfloor", "lceil",
+    "log", "imath", "mathbb", "max", "min", "begin",
+}  # fmt: skip
+STARTS = FUNCTIONS | GREEK | ACCENTS | FORMS
+
 
 LONGEST = 20_000  # characters
 MOST_TOKENS = 4_000
@@ -74,13 +102,14 @@ _DROPPED = {
     "biggr", "Biggl", "Biggr", "middle", "displaystyle", "textstyle", "scriptstyle", "limits",
     "nolimits", "rm", "bf", "it", "quad", "qquad", "enspace", "thinspace", "negthinspace", "hfill",
     "mathstrut", "strut", "phantom", "boxed", "fbox", "displaylimits", "centering", "hline",
-    "mathop", "ensuremath", "mathord",
+    "mathop", "ensuremath", "mathord", "nonumber", "notag", "prime",
 }  # fmt: skip
-_SAME = {
+_COMMAND_ALIASES = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
     "dbinom": "binom", "tbinom": "binom", "choose": "choose", "leq": "<=", "le": "<=",
     "leqslant": "<=", "geq": ">=", "ge": ">=", "geqslant": ">=", "neq": "!=", "ne": "!=",
-    "lt": "<", "gt": ">", "approx": "=", "equiv": "=", "simeq": "=", "doteq": "=", "colon": ":",
+    "lt": "<", "gt": ">", "approx": "~", "equiv": "=", "simeq": "~",
+    "thickapprox": "~", "doteq": "=", "colon": ":",
     "times": "*", "cdot": "*", "ast": "*", "bullet": "*", "div": "/", "lbrace": "{{",
     "rbrace": "}}", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|",
     "mid": "mid", "bigcup": "cup", "bigcap": "cap", "dots": "ldots", "cdots": "ldots",
@@ -140,7 +169,7 @@ def tokenize(text: str, style: Style = Style()) -> list[Token]:
     """
     if len(text) > LONGEST:
         raise TooLarge(f"an answer of {len(text)} characters")
-    text = spelled(text, thousands=style.thousands)
+    text = write_out_aliases(text, thousands=style.thousands)
     tokens: list[Token] = []
     spaced = False
     at = 0
@@ -198,5 +227,70 @@ def _command(name: str) -> tuple[str, str]:
         return "command", "\\"
     if not name[0].isalpha():
         raise Unreadable(f"\\{name} is no command of LaTeX")
-    same = _SAME.get(name, name)
+    same = _COMMAND_ALIASES.get(name, name)
     return ("command" if same[0].isalpha() else "sign"), same
+
+
+DEEPEST = 60
+
+
+class TokenStream:
+    """A place in a row of tokens, and how a reader moves on from there.
+
+    Args:
+        tokens: of the whole text. A level may cut the token ahead in two.
+    """
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.depth = 0
+        self.bars = 0  # open absolute values: the next bar closes one
+        self.currency: str | None = None
+        self.differential: str | None = None  # inside an integral: the variable it ends with
+
+    def peek(self, ahead: int = 0) -> Token:
+        """Return the token that comes next, or so many further on."""
+        at = self.at + ahead
+        return self.tokens[at] if at < len(self.tokens) else Token("end", "", False)
+
+    def next(self) -> Token:
+        """Take a token."""
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def sees(self, *texts: str, kind: str | None = None) -> bool:
+        """Whether one of the texts comes next, and not as words."""
+        token = self.peek()
+        if token.kind in ("text", "end"):
+            return False
+        return token.text in texts and (kind is None or token.kind == kind)
+
+    def takes(self, *texts: str) -> bool:
+        """Take one of the texts, if one comes next."""
+        if self.sees(*texts):
+            self.at += 1
+            return True
+        return False
+
+    def takes_group(self, *texts: str) -> bool:
+        """Take one of the texts in braces."""
+        found = self.sees("{") and self.peek(1).text in texts and self.peek(2).text == "}"
+        self.at += 3 if found else 0
+        return found
+
+    def expect(self, text: str) -> None:
+        """Take the text, which must come next."""
+        if not self.takes(text):
+            raise Unreadable(f"{text!r} expected, not {self.peek().text!r}")
+
+    def deeper(self, parse: Callable[[], Node]) -> Node:
+        """Read one level down, of which there are not endlessly many."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise TooLarge(f"nested more than {DEEPEST} deep")
+        try:
+            return parse()
+        finally:
+            self.depth -= 1

@@ -1,4 +1,4 @@
-"""How large numbers may get, and how much work a comparison may be.
+"""Why an answer could not be judged, how large numbers may get, and how much work a comparison is.
 
 Every operation checks the size of what it would make before it makes it, and the whole evaluation
 has a budget of steps, so that a tower of powers ends in `TooLarge` and not in a full memory.
@@ -6,7 +6,18 @@ has a budget of steps, so that a tower of powers ends in `TooLarge` and not in a
 
 from __future__ import annotations
 
-from .errors import TooLarge
+
+class Unreadable(ValueError):
+    """The text is no mathematics that the parser knows."""
+
+
+class TooLarge(ArithmeticError):
+    """A value, or the work to find it, is beyond the limits."""
+
+
+class Undefined(ArithmeticError):
+    """The expression has no value here: a division by zero, a logarithm of zero."""
+
 
 MOST_BITS = 200_000  # of an exact number
 LARGEST_EXPONENT = 10_000_000  # of a rounded number, in bits

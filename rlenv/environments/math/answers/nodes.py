@@ -52,12 +52,13 @@ class Apply(Node):
 
 @dataclass(frozen=True)
 class Bound(Node):
-    """`sum`, `prod`, `int` or `lim` of a body over a variable.
+    """`sum`, `prod`, `int`, `lim`, `diff` or `antiderivative` of a body over a variable.
 
     Attributes:
         name: which of them.
         variable: the bound one.
-        low, high: the limits; for `lim`, low is the point that is approached.
+        low, high: the limits. For `lim`, low is the point that is approached and high says from
+            where (1 from above, -1 from below, 0 from both); for `diff`, high is the order.
         body: in which the variable is bound.
     """
 
@@ -171,9 +172,73 @@ def walk(node: Node) -> Iterator[Node]:
 
 def variables(node: Node) -> frozenset[str]:
     """Return the names of the free variables."""
-    found = {n.name for n in walk(node) if isinstance(n, Symbol)} - CONSTANTS
-    found -= {n.variable for n in walk(node) if isinstance(n, Bound)}
-    return frozenset(found)
+    return _free(node) - CONSTANTS
+
+
+def _free(node: Node) -> frozenset[str]:
+    if isinstance(node, Symbol):
+        return frozenset((node.name,))
+    inside: frozenset[str] = frozenset().union(*map(_free, node.children()))
+    if isinstance(node, Bound) and node.name not in ("diff", "antiderivative"):
+        return (_free(node.body) - {node.variable}) | _free(node.low) | _free(node.high)
+    return inside
+
+
+CALCULUS = frozenset({"int", "lim", "diff", "antiderivative"})
+
+
+def has_calculus(node: Node) -> bool:
+    """Whether a value can't be found by arithmetic alone: it holds a limit, an integral, ..."""
+    return any(
+        isinstance(n, Bound) and (n.name in CALCULUS or Symbol("infinity") in (n.low, n.high))
+        for n in walk(node)
+    )
+
+
+def literal_digits(node: Node) -> int:
+    """Return about how many digits the literals of an expression span: 30 for `10^{30}x + 1`."""
+    if isinstance(node, Number):
+        top, bottom = abs(node.value.numerator), node.value.denominator
+        return (top.bit_length() + bottom.bit_length()) * 3 // 10
+    if isinstance(node, Apply) and node.name in ("^", "exp") and not variables(node.arguments[-1]):
+        base = literal_digits(node.arguments[0]) if node.name == "^" else 1
+        return _magnitude(node.arguments[-1]) * (base + 1) + literal_digits(node.arguments[-1])
+    if isinstance(node, Apply) and "factorial" in node.name and not variables(node):
+        size = _magnitude(node.arguments[0])
+        return size * len(str(size))
+    return sum(map(literal_digits, node.children()))
+
+
+def _magnitude(node: Node) -> int:
+    """Return about how large an exponent is, from above and never more than a million."""
+    if isinstance(node, Number):
+        return min(10**6, int(abs(node.value)) + 1)
+    if isinstance(node, Symbol):
+        return 3
+    parts = [_magnitude(child) for child in node.children()]
+    if isinstance(node, Apply) and node.name == "^" and len(parts) == 2:
+        return 10**6 if parts[1] * len(str(parts[0])) > 7 else min(10**6, parts[0] ** parts[1])
+    if isinstance(node, Apply) and "factorial" in node.name:
+        return 10**6
+    product = 1
+    for part in parts:
+        product = min(10**6, product * (part + 1))
+    return product
+
+
+def constants_within(node: Node) -> list[Fraction]:
+    """Return the numbers in an expression, with powers of numbers worked out where small."""
+    found = []
+    for n in walk(node):
+        if isinstance(n, Number):
+            found.append(n.value)
+        elif isinstance(n, Apply) and n.name == "^":
+            base, power = n.arguments
+            if isinstance(base, Number) and isinstance(power, Number):
+                exponent = power.value
+                if exponent.denominator == 1 and 0 < exponent <= 400 and base.value:
+                    found.append(base.value**exponent.numerator)
+    return found[:50]
 
 
 def substitute(node: Node, name: str, value: Node) -> Node:
@@ -186,6 +251,17 @@ def substitute(node: Node, name: str, value: Node) -> Node:
         return replace(node, sides=_each(node.sides, name, value))
     if isinstance(node, (Row, Several)):
         return replace(node, items=_each(node.items, name, value))
+    if isinstance(node, Matrix):
+        return Matrix(tuple(_each(row, name, value) for row in node.rows))
+    if isinstance(node, Bound):
+        low, high = substitute(node.low, name, value), substitute(node.high, name, value)
+        body = node.body if node.variable == name else substitute(node.body, name, value)
+        kept = node.variable == name and node.name in ("diff", "antiderivative")
+        if kept or node.variable in variables(value):
+            return node  # a point can only be put in once the derivative is found
+        return replace(node, low=low, high=high, body=body)
+    if isinstance(node, Quantity):
+        return replace(node, value=substitute(node.value, name, value))
     return node
 
 

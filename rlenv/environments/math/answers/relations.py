@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from mpmath import mp
 
-from .errors import Undefined, Unreadable
-from .functions import Value
-from .labels import labelled
-from .nodes import Apply, Node, Number, Relation, Symbol, substitute, variables, walk
-from .numeric import evaluate
-from .realsets import real_set, same_set
-from .values import DIGITS, NEEDED, Values, assignments, near
+from . import symbolic
+from .limits import TooLarge
+from .nodes import (
+    Apply,
+    Node,
+    Number,
+    Relation,
+    Symbol,
+    literal_digits,
+    substitute,
+    variables,
+    walk,
+)
+from .normalize import labelled
+from .rational import proportional_tops
+from .sets import RegionReader, same_set
+from .values import DIGITS, MOST_DIGITS, Values
 
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -26,6 +34,9 @@ class Relations(Values):
             return self._same_as_relation(b, a)
         if not isinstance(a, Relation):
             return self._same_as_relation(a, b)
+        a, b = _ascending(a), _ascending(b)
+        if a == b:
+            return True
         alike = a.sides[0] == b.sides[0] and a.signs == b.signs
         if alike and all(self._same(x, y) for x, y in zip(a.sides[1:], b.sides[1:], strict=True)):
             return True
@@ -33,10 +44,8 @@ class Relations(Values):
             return self._equations(a, b)
         if variables(a) != variables(b):
             return False
-        first, second = (real_set(x, self._number) for x in (a, b))
-        if first is not None and second is not None:
-            return same_set(first, second)
-        return self._inequalities(a, b)
+        same = self._same_region(a, b)
+        return self._inequalities(a, b) if same is None else same
 
     def _same_as_relation(self, value: Node, relation: Node) -> bool:
         """Compare a bare value, interval or set with `x = ...`, `x < ...` or `x in ...`."""
@@ -45,12 +54,26 @@ class Relations(Values):
             inner = labelled(relation)
             if inner is None and _is_asked_for(relation.sides[0]) and not variables(value):
                 inner = relation.sides[-1]
-            if inner is None and not variables(relation) and self._holds(relation):
-                inner = relation.sides[-1]  # 3/4 = 0.75
+            if inner is None and self._holds(relation):
+                inner = relation.sides[-1]  # 3/4 = 0.75, (x+1)^2 = x^2+2x+1
             return inner is not None and self._same(value, inner)
-        region = real_set(relation, self._number)
-        other = real_set(value, self._number)
-        return region is not None and other is not None and same_set(region, other)
+        return bool(self._same_region(relation, value))
+
+    def _same_region(self, a: Node, b: Node) -> bool | None:
+        """Whether two sets of real numbers are one; None where one can't be read as such."""
+        digits = literal_digits(a) + literal_digits(b)
+        if digits > MOST_DIGITS:
+            raise TooLarge("literals of thousands of digits")
+        with mp.workdps(2 * DIGITS + digits):
+            solver = RegionReader(self._number, self.budget)
+            first = solver.region(a)
+            second = solver.region(b) if first is not None else None
+            if first is None or second is None:
+                return None
+            same = same_set(first, second)
+        if same and solver.irrational:
+            self._note(1)
+        return same
 
     def _holds(self, relation: Relation) -> bool:
         """Whether all sides of a chain of constants are equal."""
@@ -73,41 +96,7 @@ class Relations(Values):
                 return self._same(first, second)
         if len(a.sides) != 2 or len(b.sides) != 2:
             return first is not None and second is not None and self._same(first, second)
-        if self._proportional(_difference(a), _difference(b), positive=False):
-            return True
-        return self._solves(a, b) or self._solves(b, a)
-
-    def _solves(self, a: Relation, b: Relation) -> bool:
-        """Whether a is b solved for a variable in which b is linear: y = 1/x and xy = 1."""
-        name, value = a.sides
-        if not isinstance(name, Symbol) or name.name in variables(value) or len(b.sides) != 2:
-            return False
-        rest = _difference(b)
-        at = [substitute(rest, name.name, Number(Fraction(n))) for n in range(3)]
-        bend = Apply("-", (Apply("+", (at[0], at[2])), Apply("*", (Number(Fraction(2)), at[1]))))
-        return (
-            name.name in variables(rest)
-            and bool(variables(value))
-            and self._vanishes(bend)
-            and not self._same(at[0], at[1])
-            and self._vanishes(substitute(rest, name.name, value))
-        )
-
-    def _vanishes(self, node: Node) -> bool:
-        names = sorted(variables(node))
-        with mp.workdps(DIGITS):
-            seen = 0
-            for values in assignments(names):
-                try:
-                    value = evaluate(node, values, self.budget)
-                except Undefined:
-                    continue
-                except Unreadable:
-                    return False
-                if not isinstance(value, (mp.mpf, mp.mpc)) or abs(value) > mp.mpf(10) ** -35:
-                    return False
-                seen += 1
-        return seen > NEEDED
+        return self._proportional(_difference(a), _difference(b), positive=False)
 
     def _inequalities(self, a: Relation, b: Relation) -> bool:
         if len(a.sides) != 2 or len(b.sides) != 2:
@@ -122,35 +111,44 @@ class Relations(Values):
         return signs[0] == signs[1] and self._proportional(*sides, positive=True)
 
     def _proportional(self, a: Node, b: Node, *, positive: bool) -> bool:
-        """Whether a is a constant multiple of b."""
+        """Whether a vanishes where b does, as constant multiples or numerators of them do."""
         names = sorted(variables(a) | variables(b))
         if not names:
             return False
-        ratio: Value | None = None
-        valid = 0
-        with mp.workdps(DIGITS):
-            for values in assignments(names):
-                try:
-                    x, y = (evaluate(n, values, self.budget) for n in (a, b))
-                    if not mp.isfinite(x) or not mp.isfinite(y) or not y:
-                        continue
-                except Undefined:
-                    continue
-                except Unreadable:
-                    return False
-                here = x / y
-                if ratio is None:
-                    ratio = here
-                elif not near(here, ratio, mp.mpf(10) ** (10 - DIGITS)):
-                    return False
-                valid += 1
-        if ratio is None or valid <= NEEDED or not ratio:
+        if not positive:
+            proved = proportional_tops(a, b, self.budget)
+            if proved is False and any(map(_has_division, (a, b))):
+                tops = [symbolic.numerator(node) for node in (a, b)]
+                if tops[0] is not None and tops[1] is not None:
+                    proved = proportional_tops(tops[0], tops[1], self.budget)
+            if proved is not None:
+                return proved
+        point = self._drawn((a, b), names)
+        fixed = [a, b]
+        for name, value in point.items():
+            fixed = [substitute(node, name, value) for node in fixed]
+        values = [self._number(node) for node in fixed]
+        if values[0] is None or values[1] is None or not values[0] or not values[1]:
             return False
-        return not positive or (isinstance(ratio, mp.mpf) and ratio > 0)
+        if positive and values[0] / values[1] < 0:
+            return False
+        return self._values(Apply("*", (a, fixed[1])), Apply("*", (b, fixed[0])))
 
 
 def _difference(relation: Relation) -> Node:
     return Apply("-", (relation.sides[0], relation.sides[1]))
+
+
+def _ascending(relation: Relation) -> Relation:
+    """Write a chain of `>` from its other end."""
+    if set(relation.signs) <= {">", ">="}:
+        signs = tuple(_FLIP[sign] for sign in reversed(relation.signs))
+        return Relation(tuple(reversed(relation.sides)), signs)
+    return relation
+
+
+def _has_division(node: Node) -> bool:
+    return any(isinstance(n, Apply) and n.name == "/" for n in walk(node))
 
 
 def _is_asked_for(node: Node) -> bool:

@@ -113,9 +113,10 @@ def parse(text: str) -> Unit:
     """
     powers: dict[str, int] = {}
     sign, pending, name = 1, 1, ""
-    if text.strip() == "in":  # otherwise a filler, as in `apples in total`
-        return (("in", 1),)
-    for word in _WORD.findall(text):
+    words = _WORD.findall(text)
+    for place, word in enumerate(words):
+        if word == "in" and _is_inch(words, place):
+            word = "inch"
         if word in ("/", "per"):
             sign = -1
         elif word in ("*", "·", ".", "-"):
@@ -138,6 +139,19 @@ def parse(text: str) -> Unit:
             powers[name] = powers.get(name, 0) + sign * pending
             pending = 1
     return tuple(sorted((n, p) for n, p in powers.items() if p))
+
+
+def _is_inch(words: list[str], place: int) -> bool:
+    """Whether `in` is a unit and no filler, as it is in `apples in total`."""
+    before, after = words[place - 1] if place else "", words[place + 1 : place + 2]
+    powered = after and (after[0][0] in "^/*·" or after[0].isdigit() or after[0] in _SUFFIXES)
+    return bool(
+        len(words) == 1
+        or powered
+        or before.lower() in _POWERS
+        or before in ("/", "per", "*", "·")
+        or words[place + 1 :] in (["."], ["per"])
+    )
 
 
 def _plain_singular(word: str) -> str:

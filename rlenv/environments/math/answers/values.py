@@ -1,21 +1,28 @@
-"""Whether two values are the same: numbers, constants, functions of variables."""
+"""Whether two values are the same: numbers, constants, functions of variables.
+
+The order is: exact numbers; rounded decimals; identity of rational functions, which proves or
+refutes; and values at points that are drawn anew each time from the system's entropy, at which a
+difference refutes and agreement is said to be no more than that.
+"""
 
 from __future__ import annotations
 
-import functools
+import itertools
+import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from mpmath import mp
 
-from .errors import Undefined, Unreadable
+from . import symbolic
 from .exact import exact
-from .functions import Value
-from .limits import Budget
+from .limits import Budget, TooLarge, Undefined, Unreadable
 from .nodes import (
     Apply,
     Bound,
+    Matrix,
     Node,
     Number,
     Quantity,
@@ -24,25 +31,47 @@ from .nodes import (
     SetOperation,
     Several,
     Symbol,
-    substitute,
+    constants_within,
+    has_calculus,
+    literal_digits,
     variables,
     walk,
 )
-from .numeric import evaluate
+from .numeric import Evaluator, Value
+from .rational import identical
 
-DIGITS = 50  # of the working precision; a second look takes twice as many
+DIGITS = 40  # of the first look at a point, beyond those of the literals; each look doubles them
+LOOKS = 4
+MOST_DIGITS = 4_000  # of the literals of one comparison
+POINTS = 8  # at which functions must agree
+CORNERED_POINTS = 24  # where a part of them has corners or steps, which hide between points
+MOST_CORNERS = 200  # points at corners
+WHOLE_POINTS = 20  # whole numbers at which expressions that count something must agree
+NEEDED = 4  # points that will do where no more have a value
+POINT_BUDGET = 20_000  # steps at one point
 _FEW = 6  # digits from which a decimal may stand for a value that it rounds
 _MANY = 10  # digits from which two decimals may differ in the last one
-# points at which expressions are compared: positive ones first, where roots and logarithms live
-_POINTS = (
-    (Fraction(1327, 1009), Fraction(377, 3001)),
-    (Fraction(2719, 1013), Fraction(-419, 2003)),
-    (Fraction(401, 1019), Fraction(283, 4001)),
-    (Fraction(-1601, 1021), Fraction(-211, 3011)),
-    (Fraction(-353, 1031), Fraction(367, 2011)),
-    (Fraction(5003, 1033), Fraction(1009, 3019)),
+_WHOLE_LETTERS = frozenset("nkmj")
+_COMPLEX = frozenset({"Re", "Im", "arg", "conjugate", "cis"})
+_CORNERS = frozenset({"abs", "floor", "ceil", "max", "min", "sgn", "gcd", "lcm"})
+_COUNTING = frozenset(
+    {"factorial", "double_factorial", "binom", "floor", "ceil", "gcd", "lcm", "sin", "cos"}
 )
-NEEDED = 2  # points at which both sides must have a value
+Point = dict[str, Fraction]
+
+
+class Decimal(NamedTuple):
+    """A literal with a decimal point, perhaps times a power of ten or a unit's factor.
+
+    Attributes:
+        value: exact.
+        digits: significant ones.
+        last: what one unit of the last digit is worth.
+    """
+
+    value: Fraction
+    digits: int
+    last: Fraction
 
 
 class Values:
@@ -50,146 +79,120 @@ class Values:
 
     Args:
         budget: of steps.
+
+    Attributes:
+        rule: that decided.
+        agreed: the fewest points at which something only agreed, 1 for constants that agreed to
+            many digits; 0 where all was proved.
+        undecided: whether something could be neither shown nor refuted.
     """
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.rule = "value"
+        self.agreed = 0
+        self.undecided = False
+        self.random = random.Random(os.urandom(16))
+        self.salt = tuple(self.random.uniform(0.5, 2) for _ in range(4))
 
     def _same(self, a: Node, b: Node) -> bool:
-        """Whether two tidied answers of any kind are the same."""
+        """Whether two normalized answers of any kind are the same."""
         raise NotImplementedError
 
     def _values(self, a: Node, b: Node) -> bool:
         """Whether two expressions have the same value."""
         if any(isinstance(n, Quantity) for n in (a, b)):
             return self._same(a, b)
-        names = sorted(variables(a) | variables(b))
-        if names:
-            self.rule = "equal at all points"
-            return self._functions(a, b, names)
+        if a == b:
+            return True
+        if not (is_expression(a) and is_expression(b)):
+            return False
+        if any(n == Symbol("ldots") for x in (a, b) for n in walk(x)):
+            return False
+        a, b = self._calculated(a), self._calculated(b)
         self.rule = "value"
         try:
             first, second = exact(a, self.budget), exact(b, self.budget)
+            if first is not None and second is not None:
+                return first == second or self._rounds(a, b, first, second)
+            same = identical(a, b, self.budget)
         except Undefined:  # 1/0 is nothing, so it equals nothing
             return False
-        if first is not None and second is not None:
-            return first == second or self._rounding(a, b, first, second)
-        return self._constants(a, b, first, second)
+        if same:
+            return True
+        names = sorted(variables(a) | variables(b))
+        if not names:
+            return same is None and self._constants(a, b)
+        self.rule = "function"
+        if same is None and self._functions(a, b, names):
+            return True
+        return self._rounded_functions(a, b)
 
-    def _rounding(self, a: Node, b: Node, x: Fraction, y: Fraction) -> bool:
+    def _calculated(self, node: Node) -> Node:
+        """Return an expression with its derivatives, integrals, sums and limits worked out."""
+        needed = has_calculus(node) or symbolic.is_matrix_work(node)
+        return symbolic.calculated(node) if needed else node
+
+    # Rounded decimals
+
+    def _rounds(self, a: Node, b: Node, x: Fraction, y: Fraction) -> bool:
         """Whether one is a decimal that the other rounds to."""
-        for decimal, other in ((a, y), (b, x)):
-            if not isinstance(decimal, Number) or decimal.digits is None:
-                continue
+        for node, other in ((a, y), (b, x)):
+            decimal = as_decimal(node)
             needed = _MANY if _ends(other) else _FEW
-            if decimal.digits >= needed and abs(x - y) < Fraction(1, 10**decimal.places):
+            if decimal and decimal.digits >= needed and abs(x - y) < decimal.last:
+                self.rule = "rounded decimal"
                 return True
-        tolerance = _tolerance(a, b, _MANY if _ends(x) and _ends(y) else _FEW)
-        return tolerance is not None and abs(x - y) <= tolerance * max(abs(x), abs(y))
+        return False
 
-    def _constants(self, a: Node, b: Node, x: Fraction | None, y: Fraction | None) -> bool:
-        """Compare constants of which at least one is irrational, to fifty and a hundred digits."""
-        if not (is_expression(a) and is_expression(b)):
+    def _rounded_functions(self, a: Node, b: Node) -> bool:
+        """Compare functions that are built alike but for rounded decimals in them."""
+        if not any(n.digits and n.digits >= _FEW for x in (a, b) for n in _numbers(x)):
             return False
-        looks = []
-        for digits in (DIGITS, 2 * DIGITS):
-            with mp.workdps(digits):
-                try:
-                    looks.append([evaluate(n, {}, self.budget) for n in (a, b)])
-                except (Undefined, Unreadable):
-                    return False
-            if any(isinstance(v, mp.matrix) for v in looks[-1]):
-                return self._same_matrices(*looks[-1])
-        if any(mp.isinf(v) for v in looks[0]):
-            return bool(looks[0][0] == looks[0][1])
-        with mp.workdps(DIGITS):
-            tolerance = _tolerance(a, b, _FEW)
-            decimals = [n for n in (a, b) if isinstance(n, Number) and (n.digits or 0) >= _FEW]
-            gap = abs(looks[1][0] - looks[1][1])
-            if decimals:
-                return bool(gap < mp.mpf(10) ** -max(n.places for n in decimals))
-            limit = mp.mpf(10) ** (10 - DIGITS)
-            if tolerance is not None:
-                limit = max(limit, mp.mpf(tolerance.numerator) / tolerance.denominator)
-            if any(_is_rounded(n) for n in (a, b)):
-                limit = max(limit, mp.mpf(10) ** -10)
-            # a value that changes with the precision is zero and noise
-            solid = [
-                near(one, two, limit) and abs(two) > mp.mpf(10) ** (10 - 2 * DIGITS)
-                for one, two in zip(*looks, strict=True)
-            ]
-            if any(solid):
-                return near(looks[1][0], looks[1][1], limit)
-            return bool(gap < mp.mpf(10) ** (20 - 2 * DIGITS))
-
-    def _same_matrices(self, a: Value, b: Value) -> bool:
-        if not all(isinstance(m, mp.matrix) for m in (a, b)) or (a.rows, a.cols) != (
-            b.rows,
-            b.cols,
-        ):
+        aligned = self._aligned(a, b)
+        if aligned == b or not self._values(a, aligned):
             return False
-        return all(near(x, y, mp.mpf(10) ** -20) for x, y in zip(a, b, strict=True))
-
-    def _functions(self, a: Node, b: Node, names: list[str]) -> bool:
-        """Compare expressions with variables at fixed points."""
-        if {_last_term(a), _last_term(b)} == {Symbol("C"), Symbol("c")}:  # of integration
-            a, b = (substitute(n, "c", Symbol("C")) for n in (a, b))
-            names = sorted(variables(a) | variables(b))
-        if not (is_expression(a) and is_expression(b)):
-            return a == b
-        if any(isinstance(n, Symbol) and n.name == "ldots" for x in (a, b) for n in walk(x)):
-            return a == b
-        tolerance = _tolerance(a, b, _FEW)
-        valid = 0
-        with mp.workdps(DIGITS):
-            limit = mp.mpf(10) ** (15 - DIGITS)
-            if tolerance is not None:
-                limit = mp.mpf(tolerance.numerator) / tolerance.denominator
-            if any(_is_rounded(n) for n in (a, b)):
-                limit = max(limit, mp.mpf(10) ** -10)
-            differ = False
-            for place, values in enumerate(assignments(names)):
-                try:
-                    x, y = (evaluate(n, values, self.budget) for n in (a, b))
-                except Undefined:
-                    continue
-                except Unreadable:
-                    return False
-                if any(isinstance(v, mp.matrix) for v in (x, y)):
-                    if not self._same_matrices(x, y):
-                        return False
-                    valid += 1
-                    continue
-                if not mp.isfinite(x) or not mp.isfinite(y):
-                    continue
-                real = [not isinstance(v, mp.mpc) or abs(v.imag) < limit for v in (x, y)]
-                if place >= 3 and place != 5 and not all(real):
-                    continue  # roots and logarithms of negative numbers are nobody's answer
-                valid += 1
-                if not near(x, y, limit):
-                    differ = True
-                    break
-        if differ:
-            return self._whole_numbers(a, b, names)
-        if valid < NEEDED:
-            return self._whole_numbers(a, b, names)
+        self.rule = "rounded decimals"
         return True
 
-    def _whole_numbers(self, a: Node, b: Node, names: list[str]) -> bool:
-        """Compare at whole numbers, where the expressions only make sense there."""
-        if not set(names) <= {"n", "k", "m", "j"} or not any(_needs_whole(x) for x in (a, b)):
-            return False
-        with mp.workdps(DIGITS):
-            for point in range(1, 9):
-                values = {name: mp.mpf(point + 2 * i) for i, name in enumerate(names)}
-                try:
-                    x, y = (evaluate(n, values, self.budget) for n in (a, b))
-                except (Undefined, Unreadable):
-                    return False
-                if not near(x, y, mp.mpf(10) ** (15 - DIGITS)):
-                    return False
-        return True
+    def _aligned(self, a: Node, b: Node) -> Node:
+        """Return b with a's constants where those stand in the same places and round to b's."""
+        if not variables(a) and not variables(b):
+            return a if a != b and any(map(as_decimal, (a, b))) and self._values(a, b) else b
+        if not (isinstance(a, Apply) and isinstance(b, Apply)):
+            return b
+        if a.name != b.name or len(a.arguments) != len(b.arguments):
+            return b
+        return Apply(b.name, tuple(map(self._aligned, a.arguments, b.arguments)))
+
+    # Constants
+
+    def _constants(self, a: Node, b: Node) -> bool:
+        """Compare constants of which at least one is irrational."""
+        for node, other in ((a, b), (b, a)):
+            decimal = as_decimal(node)
+            if decimal is None:
+                continue
+            value = self._number(other)
+            if value is None:
+                return False
+            if decimal.digits >= _FEW:
+                with mp.workdps(2 * DIGITS):
+                    exactly = mp.mpf(decimal.value.numerator) / decimal.value.denominator
+                    last = mp.mpf(decimal.last.numerator) / decimal.last.denominator
+                    self.rule = "rounded decimal"
+                    return bool(abs(exactly - value) < last)
+        try:
+            same = self._agree(a, b, {}, real=False)
+        except TooLarge:
+            if not (has_calculus(a) or has_calculus(b)):
+                raise
+            same = None  # an integral or a limit that neither sympy nor a quadrature can find
+        if same is None:
+            self.undecided = True
+        elif same:
+            self._note(1)
+        return bool(same)
 
     def _number(self, node: Node) -> Value | None:
         """Return the real value of a constant, or None."""
@@ -197,12 +200,198 @@ class Values:
             node = node.value
         if variables(node) or not is_expression(node):
             return None
-        with mp.workdps(DIGITS):
+        with mp.workdps(max(mp.dps, 2 * DIGITS)):
             try:
-                value = evaluate(node, {}, self.budget)
+                value = Evaluator({}, self.budget).value(self._calculated(node))
             except (Undefined, Unreadable):
                 return None
         return value if isinstance(value, mp.mpf) else None
+
+    # Functions
+
+    def _functions(self, a: Node, b: Node, names: Sequence[str]) -> bool:
+        """Compare expressions with variables at points."""
+        whole = set(names) <= _WHOLE_LETTERS and any(map(_counts, (a, b)))
+        needed = CORNERED_POINTS if any(map(_has_corners, (a, b))) else POINTS
+        for real in (False,) if any(map(_is_complex, (a, b))) else (True, False):
+            seen = self._seen_at(a, b, self._points((a, b), names), needed, real=real)
+            if seen is None:
+                return whole and self._whole_numbers(a, b, names)
+            if seen >= NEEDED:
+                corners = self._corner_points((a, b), names)
+                if self._seen_at(a, b, corners, MOST_CORNERS, real=real) is None:
+                    return False
+                if any(map(_counts, (a, b))) and not self._whole_numbers(a, b, names, fewest=0):
+                    return False
+                self._note(seen)
+                return True
+        return self._whole_numbers(a, b, names)
+
+    def _whole_numbers(
+        self, a: Node, b: Node, names: Sequence[str], fewest: int = NEEDED + 2
+    ) -> bool:
+        """Compare at small and large whole numbers."""
+        seen = self._seen_at(a, b, self._whole_points((a, b), names), WHOLE_POINTS, real=True)
+        if seen is not None and seen < fewest:
+            self.undecided = True
+            return False
+        if seen:
+            self._note(seen)
+        return seen is not None
+
+    def _seen_at(
+        self, a: Node, b: Node, points: Iterator[Point], needed: int, *, real: bool
+    ) -> int | None:
+        """Return at how many points two expressions agree; None where they differ at one."""
+        seen = 0
+        for point in points:
+            same = self._agree(a, b, point, real=real)
+            if same is False:
+                return None
+            seen += same is True
+            if seen == needed:
+                break
+        return seen
+
+    def _agree(self, a: Node, b: Node, point: Point, *, real: bool) -> bool | None:
+        """Compare two expressions at a point, to more and more digits.
+
+        A difference is one if two precisions show the same; there is none if it is lost in the
+        rounding errors of two precisions. None: a side has no value, or neither can be said.
+        """
+        size = literal_digits(a) + literal_digits(b)
+        if size > MOST_DIGITS:
+            raise TooLarge("literals of thousands of digits")
+        budget = Budget(min(POINT_BUDGET, max(0, self.budget.left)) if point else self.budget.left)
+        before = budget.left
+        digits, zeros, last = DIGITS + size, 0, None
+        try:
+            if point:
+                values = [exact(n, budget, point) for n in (a, b)]
+                if values[0] is not None and values[1] is not None:
+                    return values[0] == values[1]
+            for _ in range(LOOKS):
+                with mp.workdps(digits):
+                    gap, scale, approximate = self._gap(a, b, point, budget, real=real)
+                    if gap is None:
+                        return None if point else False
+                    if mp.isinf(scale):
+                        return gap == 0 if not point else None
+                    if approximate:
+                        return None if size > 12 else bool(gap <= scale * mp.mpf(10) ** -12)
+                    if gap <= scale * mp.mpf(10) ** (-6 * digits // 10):
+                        zeros, last = zeros + 1, None
+                        if zeros == 2:
+                            return True
+                    elif last is not None and abs(gap - last) <= gap / 10:
+                        return False
+                    else:
+                        zeros, last = 0, gap
+                digits *= 2
+        except TooLarge:
+            if not point or self.budget.left <= 0:
+                raise
+        except Unreadable:
+            return False if not point else None
+        except Undefined:
+            return None if point else False
+        finally:
+            self.budget.left -= before - budget.left
+        return None
+
+    def _gap(
+        self, a: Node, b: Node, point: Point, budget: Budget, *, real: bool
+    ) -> tuple[Value | None, Value, bool]:
+        """Return how far apart two values are, what that is to be compared with, and how exact."""
+        values = {n: mp.mpf(v.numerator) / v.denominator for n, v in point.items()}
+        looks = [Evaluator(values, budget, real=real, salt=self.salt) for _ in range(2)]
+        x, y = (look.value(node) for look, node in zip(looks, (a, b), strict=True))
+        approximate = any(look.approximate for look in looks)
+        largest = max(look.largest for look in looks)
+        if isinstance(x, mp.matrix) or isinstance(y, mp.matrix):
+            matrices = isinstance(x, mp.matrix) and isinstance(y, mp.matrix)
+            if not matrices or (x.rows, x.cols) != (y.rows, y.cols):
+                return None, largest, approximate
+            largest = max([largest, *map(abs, x), *map(abs, y)])
+            return max(abs(p - q) for p, q in zip(x, y, strict=True)), largest, approximate
+        if mp.isinf(x) or mp.isinf(y):
+            return mp.mpf(0 if x == y else 1), mp.inf, approximate
+        return abs(x - y), max(largest, abs(x), abs(y)), approximate
+
+    def _points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
+        """Draw points of mixed signs and many scales, some of them those of the literals."""
+        sizes = [abs(value) for node in nodes for value in constants_within(node) if value]
+        for turn in range(3 * CORNERED_POINTS):
+            point = {}
+            for name in names:
+                scale = Fraction(self.random.choice((1, 1, 1, 3, 10, 100, 10_000)))
+                if sizes and turn % 4 == 3:
+                    scale = 2 * self.random.choice(sizes)
+                if turn % 3 == 2:
+                    scale = min(scale, Fraction(1))
+                size = scale * Fraction(self.random.getrandbits(48) + 1, 1 << 48)
+                # most logarithms and roots live where all is positive
+                negative = turn % 3 and self.random.random() < 0.5
+                point[name] = -size if negative else size
+            yield point
+
+    def _corner_points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
+        """Draw points on both sides of corners and steps that lie where a line meets a number."""
+        digits = sum(map(literal_digits, nodes))
+        for part in itertools.chain(*map(walk, nodes)):
+            if not (isinstance(part, Apply) and part.name in _CORNERS and variables(part)):
+                continue
+            inner = part.arguments[0]
+            if len(part.arguments) == 2:  # of max and min
+                inner = Apply("-", part.arguments)
+            for name in sorted(variables(inner)):
+                point = next(self._points(nodes, names))
+                try:
+                    at = [exact(inner, self.budget, {**point, name: Fraction(n)}) for n in range(3)]
+                    here = exact(inner, self.budget, point)
+                except (Undefined, TooLarge):
+                    continue
+                start, next_one, last = at
+                if start is None or next_one is None or last is None or here is None:
+                    continue
+                slope = next_one - start
+                if not slope or last - next_one != slope:
+                    continue
+                target = Fraction(round(here) if part.name in ("floor", "ceil") else 0)
+                for distance in (1, 10**3, 10**9, 10 ** (20 + digits), 10 ** (digits // 2 + 1)):
+                    for side in (-1, 0, 1):
+                        share = Fraction(side * (self.random.getrandbits(20) + 1), 1 << 20)
+                        yield {**point, name: (target - start + share / distance) / slope}
+
+    def _whole_points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
+        """Draw whole numbers: small, middling, large, and as large as the literals."""
+        within = [min(10**6, int(abs(v))) for node in nodes for v in constants_within(node)]
+        literal = 4 * max(within, default=1) + 12
+        highest = [12, 12, literal, 60, 400, literal, 12, 9999, literal, 10**6] + [30] * 20
+        for turn, high in enumerate(highest):
+            sizes = [high if turn % 2 else self.random.choice((high, 12)) for _ in names]
+            sizes[self.random.randrange(len(sizes))] = high
+            yield {
+                name: Fraction(self.random.randint(0, size))
+                for name, size in zip(names, sizes, strict=True)
+            }
+
+    def _drawn(self, nodes: Sequence[Node], names: Sequence[str]) -> Mapping[str, Number]:
+        """Return one point as literals."""
+        return {name: Number(value) for name, value in next(self._points(nodes, names)).items()}
+
+    def evidence(self, right: bool) -> str:
+        """Return the rule that decided, and how sure that is."""
+        if right:
+            sure = f"agreed at {self.agreed} points" if self.agreed else "proved"
+            if self.agreed == 1:
+                sure = f"agreed to {2 * DIGITS} digits"
+        else:
+            sure = "not decided" if self.undecided else "refuted"
+        return f"{self.rule}, {sure}"
+
+    def _note(self, points: int) -> None:
+        self.agreed = min(self.agreed, points) if self.agreed else points
 
 
 def is_expression(node: Node) -> bool:
@@ -210,8 +399,25 @@ def is_expression(node: Node) -> bool:
     return not isinstance(node, (Row, Several, Relation, SetOperation))
 
 
-def _last_term(node: Node) -> Node | None:
-    return node.arguments[-1] if isinstance(node, Apply) and node.name == "+" else None
+def as_decimal(node: Node) -> Decimal | None:
+    """Read a decimal literal, with its sign and its power of ten; None for anything else."""
+    if isinstance(node, Number):
+        if node.digits is None:
+            return None
+        return Decimal(node.value, node.digits, Fraction(1, 10**node.places))
+    if isinstance(node, Apply) and node.name == "neg":
+        inner = as_decimal(node.arguments[0])
+        return inner and inner._replace(value=-inner.value)
+    if isinstance(node, Apply) and node.name == "*":
+        inner = as_decimal(node.arguments[0])
+        factor = exact(node.arguments[1], Budget()) if inner else None
+        if inner and factor:
+            return Decimal(inner.value * factor, inner.digits, inner.last * abs(factor))
+    return None
+
+
+def _numbers(node: Node) -> Iterator[Number]:
+    return (n for n in walk(node) if isinstance(n, Number))
 
 
 def _ends(value: Fraction) -> bool:
@@ -223,58 +429,25 @@ def _ends(value: Fraction) -> bool:
     return rest == 1
 
 
-def _tolerance(a: Node, b: Node, needed: int) -> Fraction | None:
-    """Return how far apart expressions with rounded decimals in them may lie; None: not at all."""
-    digits = [
-        n.digits for x in (a, b) for n in walk(x) if isinstance(n, Number) and n.digits is not None
-    ]
-    digits = [d for d in digits if d >= needed]
-    return Fraction(1, 10 ** (min(digits) - 1)) if digits else None
+def _has_corners(node: Node) -> bool:
+    return any(isinstance(n, Apply) and n.name in _CORNERS for n in walk(node))
 
 
-def _is_rounded(node: Node) -> bool:
-    """Whether a part's value is only found to some twenty digits."""
+def _is_complex(node: Node) -> bool:
     return any(
-        isinstance(n, Bound) and (n.name in ("int", "lim") or Symbol("infinity") in (n.low, n.high))
+        n == Symbol("i") or isinstance(n, Matrix) or (isinstance(n, Apply) and n.name in _COMPLEX)
         for n in walk(node)
     )
 
 
-def _needs_whole(node: Node) -> bool:
+_MINUS_ONES = (Number(Fraction(-1)), Apply("neg", (Number(Fraction(1)),)))
+
+
+def _counts(node: Node) -> bool:
+    """Whether an expression may only make sense at whole numbers."""
     return any(
         (isinstance(n, Bound) and n.name in ("sum", "prod"))
-        or (
-            isinstance(n, Apply)
-            and (
-                n.name in ("factorial", "binom", "sin", "cos", "floor", "ceil")
-                or (n.name == "^" and n.arguments[0] in (_MINUS_ONE, Apply("neg", (_ONE,))))
-            )
-        )
+        or (isinstance(n, Apply) and n.name in _COUNTING)
+        or (isinstance(n, Apply) and n.name == "^" and n.arguments[0] in _MINUS_ONES)
         for n in walk(node)
     )
-
-
-_ONE = Number(Fraction(1))
-_MINUS_ONE = Number(Fraction(-1))
-
-
-def near(a: Value, b: Value, limit: Value) -> bool:
-    """Whether two values differ by no more than a share of the larger one."""
-    gap = abs(a - b)
-    return bool(gap == 0 or gap <= limit * max(abs(a), abs(b)))
-
-
-def assignments(names: Sequence[str]) -> Iterable[dict[str, Value]]:
-    """Yield values for the variables, in the working precision."""
-    for start, step in _POINTS:
-        values = [start + step * _place(i) for i in range(len(names))]
-        yield {
-            name: mp.mpf(value.numerator) / value.denominator
-            for name, value in zip(names, values, strict=True)
-        }
-
-
-@functools.cache
-def _place(i: int) -> Fraction:
-    """Return where the i-th variable lies: unevenly spaced, or a + d would always be b + c."""
-    return i + Fraction(random.Random(i).getrandbits(40), 1 << 40)

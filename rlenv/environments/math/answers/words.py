@@ -65,6 +65,7 @@ def words(text: str) -> str:
     text = unicodedata.normalize("NFKC", _WRAPPER.sub(" ", text))
     text = re.sub(r"\{([:,.])\}", r"\1", text)
     text = re.sub(r"\\[,;:! ]|\\quad|[{}$~]", " ", text)
+    text = re.sub(r"\s+", " ", text)  # the patterns below take quadratic time on white space
     text = text.casefold().replace("\\", "")
     text = re.sub(r"(?<=[a-z])\.(?=[a-z]|\s|$)", "", text)
     text = re.sub(r"[\"'`*]", "", text)

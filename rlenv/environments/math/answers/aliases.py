@@ -1,4 +1,4 @@
-r"""Spellings of numbers and units that become plain LaTeX before tokens are cut.
+r"""Aliases: spellings of numbers and units that become plain LaTeX before tokens are cut.
 
 Thousands, cycles, bases, compound measures, money in words: each is a pattern and what it means.
 """
@@ -12,7 +12,7 @@ _SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])(\d{1,3}(?: \d{3})+)(?!\d)(?! \d)"
 _EUROPEAN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,])")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z_\\])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,6})(?![A-Za-z\d.])")
-_BASED = re.compile(r"(?<![A-Za-z0-9_\\.])(\d[0-9A-Za-z]*)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Za-z.])")
+_BASED = re.compile(r"(?<![A-Za-z0-9_\\.^])(\d[0-9A-Za-z]*)_\{?\s*(\d{1,2})\s*\}?(?![0-9A-Za-z.])")
 _BASE_WORD = re.compile(
     r"(?<![A-Za-z0-9_\\.])(\d[0-9A-Za-z]*)\s*(?:\\text\w*\{\s*base\s*\}|base|\\text\w*\{\s*base\s+(?=\d+\}))"
     r"\s*(\d{1,2})\}?"
@@ -62,7 +62,20 @@ _CHOOSE_OF = re.compile(r"(?<![\w\\}])([CP])\(\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\)"
 _MINUTES = re.compile(r"(?<=\d)(\s*)min\b(?!\s*[({\\])")
 
 
-def spelled(text: str, *, thousands: bool) -> str:
+_NO_MEANING = re.compile(
+    r"\\(?:tag|label)\*?\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}|\\(?:text)?color\s*\{[^{}]*\}"
+    r"|\\(?:nonumber|notag|color\s*\[[^\[\]]*\])"
+)
+_PRIMES = re.compile(r"\^\s*(?:\{((?:\s*(?:\\prime|'))+)\s*\}|\\prime(?![A-Za-z]))")
+_CONTINUED = re.compile(r"\\\\\s*&?\s*(?=(?:=|<|>|\\le|\\ge|\\approx))")
+_LINES = re.compile(r"\\\\")
+
+
+def _primes(match: re.Match[str]) -> str:
+    return "'" * ((match[1] or "'").replace("\\prime", "'").count("'"))
+
+
+def write_out_aliases(text: str, *, thousands: bool) -> str:
     """Return a text with such spellings written out.
 
     Args:
@@ -75,6 +88,12 @@ def spelled(text: str, *, thousands: bool) -> str:
     text = _MONEY.sub(_money, text)
     text = _CHOOSE.sub(lambda m: _choose(m[2], m[1], m[3] or m[4]), text)
     text = _CHOOSE_OF.sub(lambda m: _choose(*m.groups()), text)
+    text = _NO_MEANING.sub("", text)
+    text = _PRIMES.sub(_primes, text)
+    if "\\begin" not in text:  # lines below each other: a chain goes on, or a list does
+        text = _CONTINUED.sub(" ", text)
+        text = text.replace("\\\\", ", ").replace("&", " ") if _LINES.search(text) else text
+    text = re.sub(r"(?<=\d),\s*\\!\s*(?=\d{3}(?!\d))", ",", text)
     text = text.replace("{,}\\!", "{,}").replace("\\!", "")
     text = re.sub(r"(?<=\d)\{,\}(?=\d{3})", ",", text)
     text = re.sub(r"(?<=\d)\{,\}(?=\d)", ".", text)
