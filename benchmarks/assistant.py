@@ -21,9 +21,9 @@ import runs
 import yaml
 
 from rlenv.cli import data
-from rlenv.cli.bits_per_byte import baselines, model_bits
 from rlenv.core.rows import load_rows
 from rlenv.engines.base import Sampling
+from rlenv.evaluation.bits_per_byte import baselines, model_bits
 from rlenv.evaluation.side_by_side import SideBySide, answer
 from rlenv.models import checkpoint
 from rlenv.reports.answers_page import markdown

@@ -120,7 +120,8 @@ def _in_child(under_test: EnvUnderTest, hash_seed: str) -> dict[str, Any]:
             f"it does not run in a fresh process: {last}",
             "do what the environment needs in its own module, not in the program that made it",
         )
-    return json.loads(child.stdout.splitlines()[-1])
+    seen: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+    return seen
 
 
 def groups(under_test: EnvUnderTest) -> str:

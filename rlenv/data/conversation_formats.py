@@ -1,6 +1,6 @@
-"""The forms in which conversations come: chat messages, prompt-completion, Alpaca, ShareGPT.
+"""The formats in which conversations come: chat messages, prompt-completion, Alpaca, ShareGPT.
 
-A form is recognised by its columns. A row gives conversations, or the reason why it has none.
+A format is recognised by its columns. A row gives conversations, or the reason why it has none.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def _sharegpt(row: Row) -> Iterator[list[Message]]:
     yield [*system, *_turns(row["conversations"], "from", "value")]
 
 
-# form -> the columns it needs, and how a row is read; the first whose columns are there is taken
-FORMS: dict[str, tuple[tuple[str, ...], Callable[[Row], Iterator[list[Message]]]]] = {
+# format -> the columns it needs, and how a row is read; the first whose columns are there is taken
+FORMATS: dict[str, tuple[tuple[str, ...], Callable[[Row], Iterator[list[Message]]]]] = {
     "messages": (("messages",), _chat),
     "sharegpt": (("conversations",), _sharegpt),
     "prompt-completion": (("prompt", "completion"), _prompt_completion),
@@ -84,21 +84,21 @@ FORMS: dict[str, tuple[tuple[str, ...], Callable[[Row], Iterator[list[Message]]]
 
 
 def recognise(columns: Iterable[str], where: str) -> str:
-    """Return the form of rows with these columns.
+    """Return the format of rows with these columns.
 
     Args:
         columns: names.
         where: they come from, for the message.
 
     Raises:
-        UserError: no form has these columns.
+        UserError: no format has these columns.
     """
     present = list(columns)
-    for form, (needed, _) in FORMS.items():
+    for form, (needed, _) in FORMATS.items():
         if set(needed) <= set(present):
             return form
-    known = "; ".join(f"{', '.join(needed)} ({form})" for form, (needed, _) in FORMS.items())
-    hints = {did_you_mean(name, present) for needed, _ in FORMS.values() for name in needed}
+    known = "; ".join(f"{', '.join(needed)} ({form})" for form, (needed, _) in FORMATS.items())
+    hints = {did_you_mean(name, present) for needed, _ in FORMATS.values() for name in needed}
     raise UserError(
         f"{where} holds no conversations: its columns are {', '.join(present) or 'none'}; "
         f"rename them to one of: {known}.{min(hints, key=lambda hint: (not hint, hint))}"
@@ -110,12 +110,12 @@ def read(row: Row, form: str) -> list[list[Message]]:
 
     Args:
         row: its columns.
-        form: a key of `FORMS`.
+        form: a key of `FORMATS`.
 
     Raises:
         BadRow: there is none; the text is the reason, the same for all rows of that kind.
     """
-    needed, reader = FORMS[form]
+    needed, reader = FORMATS[form]
     missing = [name for name in needed if row.get(name) is None]
     if missing:
         raise BadRow(f"no column {' and '.join(missing)}")

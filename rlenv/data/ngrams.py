@@ -128,4 +128,5 @@ class NgramTable:
         likely = grams[present[grams & mask]]
         places = np.searchsorted(found, likely)
         places[places == len(found)] = 0
-        return where[places[found[places] == likely]]
+        hits: NDArray[np.int64] = where[places[found[places] == likely]]
+        return hits

@@ -66,7 +66,8 @@ class WordSequence(Sequence[str]):
         # word i contributes flat[starts[i] : starts[i] + sizes[i]]
         sizes, starts = sizes[self.ids], starts[self.ids]
         before = np.cumsum(sizes) - sizes
-        return flat[np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)]
+        found: Hashes = flat[np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)]
+        return found
 
 
 def mix(values: NDArray[np.int64]) -> Hashes:

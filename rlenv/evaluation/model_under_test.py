@@ -118,7 +118,8 @@ def _batch_size(model: Any) -> int:
     """
     if model.device.type != "cpu":
         return 512
-    return max(_FEWEST, min(512, _ROWS_OF_A_MILLION * 10**6 // model.num_parameters()))
+    parameters: int = model.num_parameters()
+    return max(_FEWEST, min(512, _ROWS_OF_A_MILLION * 10**6 // parameters))
 
 
 def _served(name: str, server: Mapping[str, Any]) -> ModelUnderTest:

@@ -154,12 +154,12 @@ def read_verdict(said: ChatReply, allowed: Sequence[str]) -> str:
     """
     if said.problem and not said.text:
         return _Problem(said.problem)
-    verdicts = {one.lower() for one in _VERDICT.findall(said.text)}
+    verdicts: set[str] = {one.lower() for one in _VERDICT.findall(said.text)}
     if not verdicts:
         return _Problem(f"no verdict in {_short(said.text)}")
     if len(verdicts) > 1:
         return _Problem(f"several verdicts in {_short(said.text)}")
-    (verdict,) = verdicts
+    verdict: str = verdicts.pop()
     if verdict not in allowed:
         return _Problem(f"{verdict!r} is none of the verdicts {', '.join(allowed)}")
     return verdict

@@ -52,7 +52,7 @@ def chart(title: str, below: str, draw: Callable[[Any], None]) -> str:
     # text stays text, and the file does not change from one writing to the next
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "rlenv", "font.size": 8}):
         figure = Figure(figsize=(4.2, 2.4), layout="constrained")
-        canvas = FigureCanvasSVG(figure)
+        canvas: Any = FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.set_title(title, fontsize=9, loc="left")
         draw(axes)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenv.cli import main
-from rlenv.cli.bits_per_byte import baselines, model_bits, windows
 from rlenv.data.byte_ngrams import ByteNgrams
+from rlenv.evaluation.bits_per_byte import baselines, model_bits, windows
 
 LETTERS = st.binary(min_size=1, max_size=12).map(lambda raw: bytes(97 + b % 3 for b in raw))
 

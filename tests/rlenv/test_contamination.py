@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import rlenv
 from rlenv.cli import main
-from rlenv.cli.contamination import find_tasks, read_texts
+from rlenv.data.contamination import find_tasks, read_texts
 
 STORY = (
     "A farmer brings {n} red apples and {m} green pears to the market of the old town by the river "

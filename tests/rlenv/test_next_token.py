@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rlenv.cli import main
-from rlenv.cli.next_token import predict
+from rlenv.evaluation.next_token import predict
 from rlenv.models import checkpoint
 
 

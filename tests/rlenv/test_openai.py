@@ -332,9 +332,10 @@ def test_a_real_server_replies_as_the_model_does_here(served, finished_run, caps
 
 def test_a_teacher_behind_a_server(served, finished_run, capsys, tmp_path):
     prompts, made = tmp_path / "prompts.txt", tmp_path / "made.jsonl"
-    prompts.write_text("1\n2 3\n")
+    tasks = rlenv.make("rlenv/Arithmetic-v0").tasks.distinct(24)
+    prompts.write_text("".join(f"{task.question}\n" for task in tasks))
     checkpoint = str(finished_run / "sft")
-    few = ["--prompts", str(prompts), "--temperature", "0", "--max-tokens", "8", "--samples", "2"]
+    few = ["--prompts", str(prompts), "--temperature", "0", "--max-tokens", "16", "--samples", "1"]
     rows = {}
     for name, teacher in (("here", checkpoint), ("there", f"openai:{checkpoint}@{served}")):
         assert main.main(["synthesize", teacher, *few, "--output", str(made)]) == 0

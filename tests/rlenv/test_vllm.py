@@ -192,7 +192,7 @@ def not_installed(monkeypatch):
 
 
 def test_without_vllm_installed(not_installed):
-    with pytest.raises(UserError, match=r"pip install 'rlenv\[vllm\]'"):
+    with pytest.raises(UserError, match=r"pip install 'verifiable-rl\[vllm\]'"):
         connect(EngineSettings(kind="vllm"))
 
 

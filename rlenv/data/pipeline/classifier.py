@@ -186,7 +186,7 @@ def _fit(
     balance = torch.where(targets == 1, 0.5 / share, 0.5 / (1 - share))
     weights = torch.zeros(BUCKETS, 1, requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, bias], max_iter=50, line_search_fn="strong_wolfe")
+    optimizer: Any = torch.optim.LBFGS([weights, bias], max_iter=50, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
@@ -194,7 +194,7 @@ def _fit(
         logits = sums.squeeze(1) + bias
         total = F.binary_cross_entropy_with_logits(logits, targets, weight=balance)
         total = total + _L2 / 2 * weights.square().sum()
-        total.backward()
+        torch.autograd.backward(total)
         return total
 
     optimizer.step(loss)

@@ -59,7 +59,8 @@ def run(settings: PipelineSettings, display: Display) -> Report:
         if finished.exists():
             display.say(f"{out} is finished already")
             _clear_up(out)
-            return json.loads(finished.read_text(encoding="utf-8"))
+            report: dict[str, Any] = json.loads(finished.read_text(encoding="utf-8"))
+            return report
         notes = {}
         for name, step in steps.items():
             notes[name] = step.prepare(out / "steps" / name)

