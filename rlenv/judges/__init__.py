@@ -1,1 +1,1 @@
-"""Models that are asked for a verdict, and how they are talked to."""
+"""Chat models that are asked for a verdict."""

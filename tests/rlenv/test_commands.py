@@ -17,14 +17,15 @@ PROBE = """
 import contextlib, io, json, sys
 from rlenv.cli.main import COMMANDS, main
 found = {}
+assert not set(sys.argv[1:]) & set(sys.modules)
 for name in COMMANDS:
-    said = io.StringIO()
+    said, before = io.StringIO(), set(sys.modules)
     with contextlib.redirect_stdout(said):
         try:
             code = main([name, "--help"])
         except SystemExit as left:
             code = left.code
-    loaded = [module for module in sys.argv[1:] if module in sys.modules]
+    loaded = [m for m in sys.argv[1:] if m in sys.modules and m not in before]
     found[name] = {"code": code, "said": said.getvalue(), "loaded": loaded}
 print(json.dumps(found))
 """
