@@ -14,7 +14,8 @@ import yaml
 def lexicon() -> dict[str, Any]:
     """Return kinds of things by name, each with the facts that `lexicon.yaml` lists."""
     text = resources.files(__package__).joinpath("lexicon.yaml").read_text("utf-8")
-    return yaml.safe_load(text)
+    facts: dict[str, Any] = yaml.safe_load(text)
+    return facts
 
 
 def pick(rng: Random, kind: str) -> tuple[str, Any]:
@@ -26,7 +27,8 @@ def pick(rng: Random, kind: str) -> tuple[str, Any]:
 
 def word(rng: Random, kind: str) -> str:
     """Draw a word of a kind, such as a name or the name of an animal."""
-    return rng.choice(list(lexicon()[kind]))
+    found: str = rng.choice(list(lexicon()[kind]))
+    return found
 
 
 def words(rng: Random, kind: str, count: int) -> list[str]:
@@ -41,8 +43,9 @@ def a(noun: str) -> str:
 
 def plural(noun: str) -> str:
     """Return the plural of a noun in the lexicon."""
-    if noun in lexicon()["plurals"]:
-        return lexicon()["plurals"][noun]
+    irregular: dict[str, str] = lexicon()["plurals"]
+    if noun in irregular:
+        return irregular[noun]
     if noun in ("deer", "salmon", "cod", "scissors", "pliers", "tweezers"):
         return noun
     if noun.endswith(("s", "x", "ch", "sh", "o")):
