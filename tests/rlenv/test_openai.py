@@ -332,19 +332,33 @@ def test_a_real_server_replies_as_the_model_does_here(served, finished_run, caps
 
 def test_a_teacher_behind_a_server(served, finished_run, capsys, tmp_path):
     prompts, made = tmp_path / "prompts.txt", tmp_path / "made.jsonl"
-    tasks = rlenv.make("rlenv/Arithmetic-v0").tasks.distinct(24)
-    prompts.write_text("".join(f"{task.question}\n" for task in tasks))
-    checkpoint = str(finished_run / "sft")
-    few = ["--prompts", str(prompts), "--temperature", "0", "--max-tokens", "16", "--samples", "1"]
-    rows = {}
-    for name, teacher in (("here", checkpoint), ("there", f"openai:{checkpoint}@{served}")):
-        assert main.main(["synthesize", teacher, *few, "--output", str(made)]) == 0
-        rows[name] = [json.loads(line)["messages"] for line in made.read_text().splitlines()]
-    assert rows["there"] == rows["here"]
-    capsys.readouterr()
-    command = ["synthesize", "openai:m@http://127.0.0.1:9/v1", "--env", "rlenv/Arithmetic-v0"]
-    assert main.main([*command, "--output", str(made)]) == 2
-    assert "for --env give a checkpoint" in capsys.readouterr().err
+    prompts.write_text("1\n2 3\n")
+    few = ["--max-tokens", "12", "--samples", "16", "--output", str(made)]
+    teacher = f"openai:{finished_run / 'sft'}@{served}"
+    assert main.main(["synthesize", teacher, "--prompts", str(prompts), *few]) == 0
+    rows = [json.loads(line) for line in made.read_text().splitlines()]
+    replies = [(row["made"]["prompt"], row["messages"][-1]["content"]) for row in rows]
+    assert len(set(replies)) == len(replies) > 0
+    assert {row["messages"][0]["content"] for row in rows} <= {"1", "2 3"}
+    assert {row["made"]["teacher"] for row in rows} == {teacher}
+    assert not any(row["made"]["verified"] for row in rows)
+
+
+def test_a_teacher_that_can_t_do_it_is_refused_in_one_sentence(capsys, tmp_path):
+    prompts, made = tmp_path / "prompts.txt", tmp_path / "made.jsonl"
+    prompts.write_text("1\n")
+    for teacher, source, says in (
+        (
+            "m@http://127.0.0.1:9/v1",
+            ["--env", "rlenv/Arithmetic-v0"],
+            "for --env give a checkpoint",
+        ),
+        ("m@nowhere", ["--prompts", str(prompts)], "not of the form openai:NAME@URL"),
+    ):
+        command = ["synthesize", f"openai:{teacher}", *source, "--output", str(made)]
+        assert main.main(command) == 2
+        assert says in capsys.readouterr().err
+    assert not made.exists()
 
 
 def test_a_model_that_the_server_does_not_have(served, capsys, tmp_path):
