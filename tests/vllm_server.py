@@ -175,7 +175,7 @@ def pretend_installed(monkeypatch):
 
     from rlenv.engines import vllm
 
-    monkeypatch.setattr(vllm, "find_spec", lambda name: name)
+    monkeypatch.setattr(vllm, "require", lambda *_, **__: None)
     monkeypatch.setattr(vllm_client, "is_vllm_available", lambda **_: True)
     for name, stand_in in {
         "get_ip": lambda: "127.0.0.1",

@@ -7,30 +7,23 @@ packages (entry point group `rlenv.environments`), and from a file (`path/to/fil
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
-import logging
 import re
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gymnasium.envs import registration
-
 from rlenv.common.errors import UserError
 from rlenv.common.extras import explained
+from rlenv.core import gymnasium_ids
 
 if TYPE_CHECKING:
     from rlenv.core.env import TextEnv
 
 EnvType = TypeVar("EnvType", bound=type)
-
-log = logging.getLogger(__name__)
 
 _ID = re.compile(r"^[\w-]+(/[\w.:-]+)+-v\d+$")
 _specs: dict[str, EnvSpec] = {}
@@ -58,7 +51,8 @@ class EnvSpec:
             return self.entry_point
         module, _, name = self.entry_point.partition(":")
         with explained(self.id):
-            return getattr(importlib.import_module(module), name)
+            found: Callable[..., TextEnv] = getattr(importlib.import_module(module), name)
+        return found
 
     def make(self, *, split: str = "train", **options: Any) -> TextEnv:
         """Make the environment.
@@ -107,7 +101,7 @@ def register(
 
         return decorate
     _specs[id] = EnvSpec(id, entry_point, options)
-    _tell_gymnasium(_specs[id])
+    gymnasium_ids.tell(id)
     return entry_point
 
 
@@ -154,11 +148,16 @@ def _load_plugins() -> None:
     if _plugins_loaded:
         return
     _plugins_loaded = True
+    import logging  # these two take longer to import than the rest of this module
+    from importlib import metadata
+
     for plugin in metadata.entry_points(group="rlenv.environments"):
         try:
             plugin.load()
         except Exception as error:  # noqa: BLE001 a broken package must not take the others along
-            log.warning("the environments of %s could not be loaded: %s", plugin.name, error)
+            logging.getLogger(__name__).warning(
+                "the environments of %s could not be loaded: %s", plugin.name, error
+            )
 
 
 def import_file(path: Path) -> None:
@@ -170,6 +169,9 @@ def import_file(path: Path) -> None:
     path = path.expanduser().resolve()
     if not path.is_file():
         raise UserError(f"{path} does not exist; it was given as file.py:Name")
+    import hashlib
+    import traceback
+
     # the name is part of task sets' fingerprints and of pickles: the same in every process, and,
     # unless two files share theirs, wherever the file lies
     name = f"_rlenv_file_{path.stem}"
@@ -207,12 +209,10 @@ def _from_file(path: Path, name: str) -> EnvSpec:
     )
 
 
-def _tell_gymnasium(known: EnvSpec) -> None:
-    match = re.fullmatch(r"(?:(.*)/)?([\w:.-]+?)-v(\d+)", known.id)
-    if match is None or "/" in (match[1] or ""):
-        return  # Gymnasium's ids have one namespace only
-    if known.id in registration.registry:
-        del registration.registry[known.id]
-    registration.register(
-        id=known.id, entry_point="rlenv.core.registry:make", kwargs={"ref": known.id}
-    )
+def _tell_all() -> None:
+    for id in _specs:
+        gymnasium_ids.tell(id)
+
+
+if not gymnasium_ids.imported():
+    gymnasium_ids.when_imported(_tell_all)

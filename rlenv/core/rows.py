@@ -177,7 +177,8 @@ def _parquet(path: Path) -> Rows:
     require("pyarrow", f"reading {path}")
     from pyarrow import parquet
 
-    return parquet.read_table(path).to_pylist()
+    rows: Rows = parquet.read_table(path).to_pylist()
+    return rows
 
 
 _READERS: dict[str, Callable[[Path], Rows]] = {

@@ -3,13 +3,13 @@
 import copy
 import itertools
 import math
+import sys
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from rlenv.common.errors import RunFailed, UserError
-from rlenv.engines import vllm
 from rlenv.engines.base import Engine, Request, Sampling
 from rlenv.engines.export import exports
 from rlenv.engines.native import NativeEngine
@@ -188,7 +188,7 @@ def test_a_server_that_fails_is_named(served, nano):
 
 @pytest.fixture
 def not_installed(monkeypatch):
-    monkeypatch.setattr(vllm, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "vllm", None)
 
 
 def test_without_vllm_installed(not_installed):

