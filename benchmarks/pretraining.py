@@ -23,7 +23,7 @@ import runs
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from transformers import LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from rlenv.trainers.common import optimizers
@@ -148,30 +148,12 @@ def plain(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Co
     return run
 
 
-class Times(TrainerCallback):
-    """Notes when steps begin and end."""
-
-    def __init__(self, clock: harness.Clock) -> None:
-        self.clock, self.began = clock, 0.0
-        self.seconds: list[float] = []
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """The first step begins."""
-        self.began = self.clock()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """A step ends, and the next begins: fetching its batch is part of it."""
-        now = self.clock()
-        self.seconds.append(now - self.began)
-        self.began = now
-
-
 def trainer(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Contestant:
     """transformers.Trainer as it comes, on a CPU."""
     rows = [{"input_ids": ids, "labels": ids} for step in tokens for ids in step]
 
     def run() -> tuple[list[float], float]:
-        times = Times(clock)
+        times = runs.StepTimes(clock)
         with tempfile.TemporaryDirectory() as folder:
             made = Trainer(
                 model=copy.deepcopy(start),
@@ -198,7 +180,7 @@ def trainer(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> 
             )
             made.pop_callback(PrinterCallback)
             made.train()
-        return times.seconds, float("nan")
+        return times.seconds(), float("nan")
 
     return run
 
