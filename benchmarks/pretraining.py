@@ -39,6 +39,9 @@ Contestant = Callable[[], tuple[list[float], float]]  # seconds of each step, lo
 class PlainLlama(nn.Module):
     """A decoder as one writes it down for a single script, in the manner of nanoGPT's model.py."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, model: LlamaForCausalLM) -> None:
         super().__init__()
         config = model.config
@@ -72,7 +75,8 @@ class PlainLlama(nn.Module):
     def forward(self, ids: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of the labels (B, T)."""
         x = F.embedding(ids, self.embed)
-        for block in self.blocks:
+        blocks: Any = self.blocks
+        for block in blocks:
             x = x + self._attend(F.rms_norm(x, (self.width,), block["before"], self.eps), block)
             y = F.rms_norm(x, (self.width,), block["between"], self.eps)
             gate, up = F.linear(y, block["gate_up"]).chunk(2, -1)
@@ -82,7 +86,7 @@ class PlainLlama(nn.Module):
 
     def _attend(self, x: Tensor, block: Any) -> Tensor:
         batch, length, _ = x.shape
-        q, k, v = F.linear(x, block["qkv"]).split(self.width, -1)
+        q, k, v = F.linear(x, block["qkv"]).chunk(3, -1)
         q, k, v = (t.view(batch, length, self.heads, self.head).transpose(1, 2) for t in (q, k, v))
         q, k = self._turn(q), self._turn(k)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)

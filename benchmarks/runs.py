@@ -33,7 +33,8 @@ def train(folder: Path, stages: dict[str, Any], **settings: Any) -> harness.Usag
     chosen = {name: value for name, value in settings.items() if value is not None}
     config = folder.with_name(f"{folder.name}.yaml")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({"run_dir": str(folder), "threads": 1, **chosen, "stages": stages})
+    run = {"run_dir": str(folder), "threads": 1, **chosen, "stages": stages}
+    text = yaml.safe_dump(run, sort_keys=False)  # stages run in their order
     config.write_text(text, encoding="utf-8")
     return harness.carry_out(
         [sys.executable, "-m", "rlenv.train", str(config)], folder / "usage.json"

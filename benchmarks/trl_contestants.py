@@ -163,7 +163,7 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
         if inside is not None:  # it is a part of another phase
             phases[inside] -= spent
 
-    class Timed(GRPOTrainer):
+    class Timed(GRPOTrainer):  # type: ignore[misc]
         """Takes the time of its phases."""
 
         def _generate(self, prompts: list[Any]) -> Any:
@@ -177,7 +177,7 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
     examiner = runs.Examiner(contest.checkpoint, contest.env, split="validation")
     sampling = Sampling(max_tokens=contest.max_tokens)
 
-    class Evaluate(TrainerCallback):
+    class Evaluate(TrainerCallback):  # type: ignore[misc]
         """Evaluates as rlenv's stage does, and ends the training at the target."""
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
