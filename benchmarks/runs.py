@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import harness
 import torch
 import yaml
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from rlenv.core import registry
 from rlenv.core.trajectory import Group
@@ -31,7 +33,8 @@ def train(folder: Path, stages: dict[str, Any], **settings: Any) -> harness.Usag
     chosen = {name: value for name, value in settings.items() if value is not None}
     config = folder.with_name(f"{folder.name}.yaml")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({"run_dir": str(folder), "threads": 1, **chosen, "stages": stages})
+    run = {"run_dir": str(folder), "threads": 1, **chosen, "stages": stages}
+    text = yaml.safe_dump(run, sort_keys=False)  # stages run in their order
     config.write_text(text, encoding="utf-8")
     return harness.carry_out(
         [sys.executable, "-m", "rlenv.train", str(config)], folder / "usage.json"
@@ -79,6 +82,52 @@ class Examiner:
             seed=seed,
             max_length=checkpoint.context_length(model, self.chat.tokenizer),
         )
+
+
+def generate(
+    model: Any, prompts: list[list[int]], max_tokens: int, *, pad: int, stop_ids: Sequence[int] = ()
+) -> list[list[int]]:
+    """Return how `transformers.generate` continues prompts, sampling, each up to its first stop."""
+    longest = max(map(len, prompts))
+    made = model.generate(
+        input_ids=torch.tensor([[pad] * (longest - len(p)) + p for p in prompts]),
+        attention_mask=torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts]),
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        max_new_tokens=max_tokens,
+        eos_token_id=list(stop_ids) or None,
+        pad_token_id=pad,
+    )
+    replies = []
+    for row in made[:, longest:].tolist():
+        end = next((n for n, token in enumerate(row) if token in stop_ids), len(row) - 1)
+        replies.append(row[: end + 1])
+    return replies
+
+
+class StepTimes(TrainerCallback):  # type: ignore[misc]
+    """Notes when the steps of transformers' trainer end, and the tokens it had seen by then."""
+
+    def __init__(self, clock: harness.Clock) -> None:
+        self._clock = clock
+        self.times: list[float] = []
+        self.tokens: list[int] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The first step begins."""
+        self.times.append(self._clock())
+        self.tokens.append(state.num_input_tokens_seen)
+
+    on_step_end = on_train_begin  # the next begins: fetching its batch is part of it
+
+    def seconds(self) -> list[float]:
+        """Return those of each step."""
+        return [after - before for before, after in itertools.pairwise(self.times)]
+
+    def rate(self) -> float:
+        """Return tokens a second, from the end of the first step to that of the last."""
+        return (self.tokens[-1] - self.tokens[1]) / (self.times[-1] - self.times[1])
 
 
 def llama(size: str, **config: Any) -> LlamaForCausalLM:

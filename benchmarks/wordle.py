@@ -71,7 +71,7 @@ def arena() -> type | None:
         def __init__(self, **_: object) -> None:
             self.is_english_word = WORDS.allowed.__contains__
 
-    class Arena(module.WordleEnv):
+    class Arena(module.WordleEnv):  # type: ignore[misc]
         def _load_word_list(self, hardcore: bool = False) -> None:
             self.word_list = list(WORDS.secrets)
 
