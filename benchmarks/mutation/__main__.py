@@ -26,7 +26,7 @@ from typing import Any
 from . import worker
 from .plan import ROOT, Misplaced, Mutant, Plan
 
-SLOW = 20.0  # seconds; a test that takes longer is not asked
+SLOW = 30.0  # seconds; a test that takes longer is not asked
 PATIENCE = 4.0  # times what the tests should take
 ENOUGH = 0.95
 
