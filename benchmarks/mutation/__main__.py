@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
 import sys
 import tempfile
@@ -71,20 +72,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def watch(collected: worker.Collected, plan: Plan, folder: Path) -> dict[str, Any]:
-    """Run all tests once, and return how long each took and what it called."""
-    log = folder / "watched.log"
-    seen = log.with_suffix(".json")
-    if not seen.is_file():
+    """Run the tests once, and return how long each took and what it called.
+
+    Tests that were watched in this folder before are not run again while the code is the same.
+    """
+    log, kept = folder / "watched.log", folder / "tests.json"
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in plan.traced)).hexdigest()
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    if known.get("code") != code:
+        known = {"code": code, "tests": {}}
+    tests: dict[str, Any] = known["tests"]
+    new = [test for test in collected.items if test not in tests]
+    if new:
         collected.watch = worker.Watch(ROOT, plan.traced)
-        child = collected.start(list(collected.items), log, lambda: None, stop=False)
+        child = collected.start(new, log, lambda: None, stop=False)
         collected.watch = None
-        _, code = worker.wait({child: time.monotonic() + 3600})
-        if code != 0:
-            seen.unlink(missing_ok=True)
+        _, ended = worker.wait({child: time.monotonic() + 3600})
+        if ended != 0:
             raise SystemExit(f"the tests do not pass on the code as it is: see {log}")
-    tests: dict[str, Any] = json.loads(seen.read_text())["tests"]
+        skipped = {"seconds": 0.0, "called": []}
+        tests |= (
+            dict.fromkeys(new, skipped) | json.loads(log.with_suffix(".json").read_text())["tests"]
+        )
+        kept.write_text(json.dumps(known))
     print(f"{len(tests)} tests, {sum(t['seconds'] for t in tests.values()):.0f} s", flush=True)
-    return tests
+    return {test: tests[test] for test in collected.items}
 
 
 def asked(mutant: Mutant, tests: dict[str, Any]) -> list[str]:
