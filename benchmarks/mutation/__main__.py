@@ -15,6 +15,8 @@ which of them; `--folder` keeps that for the next run over unchanged tests.
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import json
 import sys
 import tempfile
@@ -26,9 +28,12 @@ from typing import Any
 from . import worker
 from .plan import ROOT, Misplaced, Mutant, Plan
 
-SLOW = 20.0  # seconds; a test that takes longer is not asked
+SLOW = 30.0  # seconds; a test that takes longer is not asked
 PATIENCE = 4.0  # times what the tests should take
 ENOUGH = 0.95
+
+Result = tuple[Mutant, str, str]
+"""A fault, what became of it, and the test that found it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,30 +58,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         for m in chosen:
             print(f"{m.path.relative_to(ROOT)}:{m.line}  {m.label}")
         return 0
-    worker.preload()
+    results: list[Result] = []
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
+        folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        tests = watch(plan, folder)
-        results = run(tried, tests, folder, options.processes)
+
+        def then(collected: worker.Collected) -> None:
+            tests = watch(collected, plan, folder)
+            results.extend(run(collected, tried, tests, folder, options.processes))
+
+        worker.Collected(ROOT, folder, then).collect(plan.tests)
     return report(results, [m for m in chosen if m.label in plan.equivalent], plan, options.out)
 
 
-def watch(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Run all tests once, and return how long each took and what it called."""
-    log = folder / "watched.log"
-    seen = log.with_suffix(".json")
-    if not seen.is_file():
-        files = [str(path.relative_to(ROOT)) for path in plan.tests]
-        plugin = worker.Plugin(folder / "finished", ROOT, plan.traced)
-        child = worker.start(files, plugin, log)
-        _, code = worker.wait({child: time.monotonic() + 3600})
-        if code != 0:
-            seen.unlink(missing_ok=True)
+def watch(collected: worker.Collected, plan: Plan, folder: Path) -> dict[str, Any]:
+    """Run the tests once, and return how long each took and what it called.
+
+    Tests that were watched in this folder before are not run again while the code is the same.
+    """
+    log, kept = folder / "watched.log", folder / "tests.json"
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in plan.traced)).hexdigest()
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    if known.get("code") != code:
+        known = {"code": code, "tests": {}}
+    tests: dict[str, Any] = known["tests"]
+    new = [test for test in collected.items if test not in tests]
+    if new:
+        collected.watch = worker.Watch(ROOT, plan.traced)
+        child = collected.start(new, log, lambda: None, stop=False)
+        collected.watch = None
+        _, ended = worker.wait({child: time.monotonic() + 3600})
+        if ended != 0:
             raise SystemExit(f"the tests do not pass on the code as it is: see {log}")
-    tests: dict[str, Any] = json.loads(seen.read_text())["tests"]
-    print(f"{len(tests)} tests, {sum(t['seconds'] for t in tests.values()):.0f} s")
-    return tests
+        skipped = {"seconds": 0.0, "called": []}
+        tests |= (
+            dict.fromkeys(new, skipped) | json.loads(log.with_suffix(".json").read_text())["tests"]
+        )
+        kept.write_text(json.dumps(known))
+    print(f"{len(tests)} tests, {sum(t['seconds'] for t in tests.values()):.0f} s", flush=True)
+    return {test: tests[test] for test in collected.items}
 
 
 def asked(mutant: Mutant, tests: dict[str, Any]) -> list[str]:
@@ -86,16 +106,19 @@ def asked(mutant: Mutant, tests: dict[str, Any]) -> list[str]:
     fit = [
         (test["seconds"], name)
         for name, test in tests.items()
-        if test["seconds"] < SLOW
-        and (spot in test["called"] if mutant.start else any(f == file for f, _ in test["called"]))
+        if test["seconds"] < SLOW and spot in test["called"]
     ]
     return [name for _, name in sorted(fit)]
 
 
 def run(
-    mutants: Sequence[Mutant], tests: dict[str, Any], folder: Path, processes: int
-) -> list[tuple[Mutant, str, str]]:
-    """Try every fault; return each with what became of it and the test that found it."""
+    collected: worker.Collected,
+    mutants: Sequence[Mutant],
+    tests: dict[str, Any],
+    folder: Path,
+    processes: int,
+) -> list[Result]:
+    """Try every fault; return what became of each."""
     waiting, results = list(enumerate(mutants)), []
     running: dict[int, tuple[float, Mutant, Path]] = {}
     while waiting or running:
@@ -106,9 +129,9 @@ def run(
                 results.append(_told(len(results), mutant, "survived", "no test calls it"))
                 continue
             log = folder / f"{number}.log"
-            changed = worker.Changed(mutant.path, mutant.source, ROOT)
-            child = worker.start(names, worker.Plugin(folder / "finished", ROOT), log, changed)
-            most = 60 + PATIENCE * sum(tests[name]["seconds"] for name in names)
+            change = functools.partial(worker.put_in, mutant.path, mutant.source)
+            child = collected.start(names, log, change)
+            most = 30 + PATIENCE * sum(tests[name]["seconds"] for name in names)
             running[child] = time.monotonic() + most, mutant, log
         if running:
             child, code = worker.wait({child: ends for child, (ends, *_) in running.items()})
@@ -122,18 +145,18 @@ def _fate(code: int, log: Path) -> tuple[str, str]:
     failed = json.loads(seen.read_text())["failed"] if seen.is_file() else []
     if code == 0:
         return "survived", ""
-    if code == -1:
+    if code == worker.TIMED_OUT:
         return "killed", "it ran too long"
-    return "killed", failed[0] if failed else "it could not be imported"
+    return "killed", failed[0] if failed else "its process ended"
 
 
-def _told(number: int, mutant: Mutant, fate: str, by: str) -> tuple[Mutant, str, str]:
+def _told(number: int, mutant: Mutant, fate: str, by: str) -> Result:
     print(f"{number + 1:>4} {fate:<8} {mutant.label}  [{by}]", flush=True)
     return mutant, fate, by
 
 
 def report(
-    results: Sequence[tuple[Mutant, str, str]],
+    results: Sequence[Result],
     equivalent: Sequence[Mutant],
     plan: Plan,
     out: Path | None,

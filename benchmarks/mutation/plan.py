@@ -27,7 +27,7 @@ class Mutant:
     Attributes:
         label: names it, whatever its line.
         path: of the file.
-        start: the line its function begins at; 0 outside of functions.
+        start: the line its function begins at.
         line: where it is.
         source: the file's whole text with it.
     """
@@ -83,6 +83,7 @@ def _by_rule(path: Path) -> list[Mutant]:
     return [
         Mutant(f"{where}:{f.function}: {f.change}", path, f.start, f.line, f.source)
         for f in faults(path.read_text(encoding="utf-8"))
+        if f.start  # only what functions do is changed
     ]
 
 

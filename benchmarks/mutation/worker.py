@@ -1,120 +1,84 @@
-"""Running tests against a changed module, in a child process that has torch loaded already."""
+"""Running collected tests in child processes, each with one function changed.
+
+The tests are imported and collected once. A child is a fork of that process: it gives the changed
+functions their new code and runs the tests that it is told to.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.abc
-import importlib.machinery
+import gc
 import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-# of others, and slow to load; rlenv itself is imported by each child anew
-_PRELOADED = (
-    "accelerate",
-    "gymnasium",
-    "hypothesis",
-    "pydantic",
-    "pytest",
-    "safetensors.torch",
-    "torch",
-    "transformers",
-    "transformers.models.llama.modeling_llama",
-    "trl",
-    "peft",
-    "datasets",
-)
-_TIMED_OUT = -1
-# these are made once, by the code as it is
-_SHARED_FIXTURE = "finished_run"
-
-Spot = tuple[str, int]
-"""A function: its file, relative to the root, and the line that it begins at."""
+_SHARED_FIXTURE = "finished_run"  # takes long; it is made once, by the code as it is
+TIMED_OUT = -1
 
 
-def preload() -> None:
-    """Import what every child needs, on one thread, so that a fork is safe."""
-    os.environ.update(TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
-    for name in _PRELOADED:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    sys.modules["torch"].set_num_threads(1)
-    assert not any(name.split(".")[0] == "rlenv" for name in sys.modules)
-
-
-class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module from another text.
+class Collected:
+    """The tests, ready to be run by children; a plugin of pytest.
 
     Args:
-        path: the module's file.
-        source: the text to run in its place.
         root: of the repository.
-    """
-
-    def __init__(self, path: Path, source: str, root: Path) -> None:
-        self.path, self.source = path, source
-        parts = path.relative_to(root).with_suffix("").parts
-        self.package = parts[-1] == "__init__"
-        self.name = ".".join(parts[:-1] if self.package else parts)
-
-    def find_spec(self, fullname: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
-        """Answer for that module alone."""
-        if fullname != self.name:
-            return None
-        places = [str(self.path.parent)] if self.package else None
-        spec = importlib.machinery.ModuleSpec(fullname, self, origin=str(self.path))
-        spec.submodule_search_locations = places
-        spec.has_location = True
-        return spec
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the text."""
-        exec(compile(self.source, str(self.path), "exec"), module.__dict__)
-
-
-class Plugin:
-    """What pytest is told in a child.
-
-    Args:
         folder: where the finished run lies that tests share, or is to be left.
-        root: of the repository.
-        traced: files whose functions are watched; none in a run against a changed module.
+        then: what is done once the tests are collected.
     """
 
-    def __init__(self, folder: Path, root: Path, traced: Sequence[Path] = ()) -> None:
-        self.folder, self.root = folder, root
-        self.traced = {str(path): str(path.relative_to(root)) for path in traced}
-        self.called: dict[str, set[Spot]] = {}
-        self.seconds: dict[str, float] = {}
+    def __init__(self, root: Path, folder: Path, then: Callable[[Collected], None]) -> None:
+        self.root, self.folder, self.then = root, folder, then
+        self.items: dict[str, Any] = {}
         self.failed: list[str] = []
-        self._spots: set[Spot] = set()
+        self.seconds: dict[str, float] = {}
+        self.watch: Watch | None = None
+
+    def collect(self, files: Sequence[Path]) -> None:
+        """Collect the tests of some files, and do what is done then."""
+        os.environ.update(TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
+        import pytest
+        import torch
+
+        torch.set_num_threads(1)
+        options = ["-q", "-s", "-n0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+        options += ["--basetemp", str(self.folder / "tmp"), "-o", "addopts=", "--tb=line"]
+        options += ["-m", "not slow and not docker", "-W", "ignore"]
+        pytest.main([*options, *map(str, files)], plugins=[self])
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Hand the tests over in place of running them."""
+        from hypothesis import configuration
+
+        configuration.set_hypothesis_home_dir(self.folder / "hypothesis")
+        self.items = {item.nodeid: item for item in session.items}
+        self.then(self)
+        return True
 
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Any:
         """Give the finished run that the code as it is has made."""
-        if fixturedef.argname != _SHARED_FIXTURE or not self.folder.is_dir():
+        made = self.folder / "finished"
+        if fixturedef.argname != _SHARED_FIXTURE or not made.is_dir():
             return None
-        fixturedef.cached_result = (self.folder, fixturedef.cache_key(request), None)
-        return self.folder
+        fixturedef.cached_result = (made, fixturedef.cache_key(request), None)
+        return made
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        """Watch which functions a test calls."""
+        if self.watch is not None:
+            self.watch.start(item.nodeid)
 
     def pytest_runtest_teardown(self, item: Any) -> None:
         """Keep the finished run for the children to come."""
         sys.setprofile(None)
         made = item.funcargs.get(_SHARED_FIXTURE)
-        if made is not None and not self.folder.exists():
-            shutil.copytree(made, self.folder)
-
-    def pytest_runtest_protocol(self, item: Any) -> None:
-        """Watch which functions a test calls."""
-        if self.traced:
-            self._spots = self.called.setdefault(item.nodeid, set())
-            sys.setprofile(self._look)
+        if made is not None and not (self.folder / "finished").exists():
+            shutil.copytree(made, self.folder / "finished")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Note how long it took, and whether it failed."""
@@ -123,55 +87,103 @@ class Plugin:
         if report.failed:
             self.failed.append(report.nodeid)
 
-    def _look(self, frame: FrameType, event: str, _: Any) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_filename in self.traced:
-            self._spots.add((self.traced[code.co_filename], code.co_firstlineno))
+    def start(
+        self, tests: Sequence[str], log: Path, change: Callable[[], None], *, stop: bool = True
+    ) -> int:
+        """Run tests in a child process of its own group; return its id.
 
-    def write(self, path: Path) -> None:
-        """Write down what was seen."""
-        seen = {
-            "tests": {
-                test: {"seconds": self.seconds[test], "called": sorted(called)}
-                for test, called in self.called.items()
-                if test in self.seconds
-            },
-            "failed": self.failed,
-        }
-        path.write_text(json.dumps(seen))
+        Args:
+            tests: their ids, in order.
+            log: where its output goes, and beside it, as `.json`, what it found.
+            change: what is done to the code before.
+            stop: end with the first test that fails.
+        """
+        sys.stdout.flush()
+        child = os.fork()
+        if child:
+            return child
+        code = 70
+        try:
+            os.setsid()
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
+            change()
+            code = self._run([self.items[test] for test in tests], log.with_suffix(".tmp"), stop)
+            found: dict[str, Any] = {"failed": self.failed}
+            if self.watch is not None:
+                found["tests"] = self.watch.seen(self.seconds)
+            log.with_suffix(".json").write_text(json.dumps(found))
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def _run(self, items: Sequence[Any], temporary: Path, stop: bool) -> int:
+        temporary.mkdir(exist_ok=True)
+        items[0].config._tmp_path_factory._basetemp = temporary
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.failed and stop:
+                break
+        shutil.rmtree(temporary, ignore_errors=True)
+        return 1 if self.failed else 0
 
 
-def start(tests: Sequence[str], plugin: Plugin, log: Path, changed: Changed | None = None) -> int:
-    """Run tests in a child process of its own group; return its id.
+class Watch:
+    """Which functions of some files each test calls.
 
     Args:
-        tests: files or node ids; the first that fails ends the run of a changed module.
-        plugin: see `Plugin`.
-        log: where its output goes, and beside it, as `.json`, what the plugin saw.
-        changed: what to import otherwise.
+        root: of the repository.
+        files: to watch.
     """
-    child = os.fork()
-    if child:
-        return child
-    code = 70
-    try:
-        os.setsid()
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        if changed is not None:
-            sys.meta_path.insert(0, changed)
-        options = ["-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-        options += ["--basetemp", str(log.with_suffix(".tmp")), "-o", "addopts="]
-        options += ["-m", "not slow and not docker", "--tb=line", "-W", "ignore"]
-        import pytest
 
-        stop = ["-x"] if changed is not None else []
-        code = int(pytest.main([*options, *stop, *tests], plugins=[plugin]))
-        plugin.write(log.with_suffix(".json"))
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
+    def __init__(self, root: Path, files: Sequence[Path]) -> None:
+        self.names = {str(path): str(path.relative_to(root)) for path in files}
+        self.called: dict[str, set[tuple[str, int]]] = {}
+
+    def start(self, test: str) -> None:
+        """Begin with a test."""
+        spots = self.called.setdefault(test, set())
+
+        def look(frame: FrameType, event: str, _: Any) -> None:
+            code = frame.f_code
+            if event == "call" and code.co_filename in self.names:
+                spots.add((self.names[code.co_filename], code.co_firstlineno))
+
+        sys.setprofile(look)
+
+    def seen(self, seconds: Mapping[str, float]) -> dict[str, Any]:
+        """Return what each test called, for those that ended well, and how long they took."""
+        return {
+            test: {"seconds": seconds[test], "called": sorted(called)}
+            for test, called in self.called.items()
+            if test in seconds
+        }
+
+
+def put_in(path: Path, source: str) -> None:
+    """Give the functions of a file the code that another text of it has.
+
+    Args:
+        path: of a module that was imported.
+        source: the other text, changed inside of functions alone.
+    """
+    module = compile(source, str(path), "exec", dont_inherit=True)
+    codes = {(code.co_qualname, code.co_firstlineno): code for code in _codes(module)}
+    for found in gc.get_objects():
+        if not isinstance(found, FunctionType) or found.__code__.co_filename != str(path):
+            continue
+        old = found.__code__
+        new = codes.get((old.co_qualname, old.co_firstlineno))
+        if new is not None and len(new.co_freevars) == len(old.co_freevars):
+            found.__code__ = new
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
 
 
 def wait(running: Mapping[int, float]) -> tuple[int, int]:
@@ -181,7 +193,7 @@ def wait(running: Mapping[int, float]) -> tuple[int, int]:
         running: when, by `time.monotonic`, each must have ended.
 
     Returns:
-        A child's id and its exit code; -1 if it had to be killed.
+        A child's id and its exit code; `TIMED_OUT` if it had to be killed.
     """
     while True:
         for child, ends in running.items():
@@ -192,5 +204,5 @@ def wait(running: Mapping[int, float]) -> tuple[int, int]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                return child, _TIMED_OUT
-        time.sleep(0.05)
+                return child, TIMED_OUT
+        time.sleep(0.02)

@@ -5,6 +5,7 @@ import math
 import random
 import statistics as plain
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,17 +115,75 @@ def test_samples_counted_as_independent_would_cover_less():
     assert covered / 300 < 0.7
 
 
-def test_students_t_quantile():
-    # from the tables of Student's distribution
-    for degrees, point in (
-        (1, 12.706),
-        (2, 4.303),
-        (4, 2.776),
-        (5, 2.571),
-        (9, 2.262),
-        (99, 1.984),
-    ):
-        assert statistics.t95(degrees) == pytest.approx(point, abs=2e-3)
+def wilson(mean, n):
+    """The shares from which a mean of n samples lies 1.96 standard errors away (Wilson 1927)."""
+    z2 = plain.NormalDist().inv_cdf(0.975) ** 2
+    # (p - mean)^2 = z^2 p (1 - p) / n
+    return sorted(np.roots([1 + z2 / n, -2 * mean - z2 / n, mean**2]).real)
+
+
+SPREAD = [0.25, 0.5, 0.75, 0.5, 0.4, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("rates", "samples", "n"),
+    [
+        ([1.0] * 7 + [0.0] * 13, None, 20),
+        ([1.0] * 7 + [0.0] * 13, 80, 20),  # of one task, all samples agree
+        ([0.4], None, 1),
+        ([0.5, 0.5, 0.5, 0.5], 40, 4),
+        (SPREAD, None, 6),
+        (SPREAD, 24, 24),
+        # as many as would have the error of six figures that differ so little
+        (SPREAD, 1000, 0.5 * 0.5 / (np.var(SPREAD, ddof=1) / 6)),
+    ],
+)
+def test_a_share_has_wilsons_interval_for_the_samples_that_count(rates, samples, n):
+    found = statistics.share(rates, samples)
+    assert found.value == pytest.approx(np.mean(rates))
+    assert (found.low, found.high) == pytest.approx(wilson(np.mean(rates), n), abs=1e-9)
+
+
+def test_where_all_tasks_agree_the_interval_ends_at_their_share():
+    for n in range(1, 400):
+        none, every = statistics.share([0.0] * n), statistics.share([1.0] * n)
+        assert none.low == 0 < none.high
+        assert every.low < 1 == every.high
+
+
+def test_what_is_no_share_is_refused():
+    for rates in ([0.5, 1.5], [-0.5, 0.5]):
+        with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
+            statistics.share(rates)
+    with pytest.raises(ValueError, match="no sample was judged"):
+        statistics.mean([])
+    with pytest.raises(ValueError, match="k is at least 1"):
+        statistics.pass_at_k([[True]], 0)
+    with pytest.raises(ValueError, match="no task has 2 judged samples"):
+        statistics.pass_at_k([[True]], 2)
+
+
+def exact_t95(degrees):
+    """The 97.5% point of Student's t to 30 digits, from the incomplete beta function."""
+    with mpmath.workdps(30):
+
+        def above(t):
+            x = degrees / (degrees + t**2)
+            return mpmath.betainc(mpmath.mpf(degrees) / 2, 0.5, 0, x, regularized=True) / 2
+
+        return float(mpmath.findroot(lambda t: above(t) - 0.025, (1.9, 2.5), solver="anderson"))
+
+
+@pytest.mark.parametrize("degrees", [10, 12, 30, 100, 1000])
+def test_students_t_quantile(degrees):
+    """The series ends before 1 / degrees^4, and so does what it lacks."""
+    assert statistics.t95(degrees) == pytest.approx(exact_t95(degrees), abs=1.9 / degrees**4)
+
+
+@pytest.mark.parametrize("degrees", range(1, 10))
+def test_students_t_quantile_from_the_table(degrees):
+    point = 12.7062 if degrees == 1 else 4.3027 if degrees == 2 else exact_t95(degrees)
+    assert statistics.t95(degrees) == pytest.approx(point, abs=6e-5)
 
 
 def test_a_mean_without_bounds():
@@ -140,6 +199,14 @@ def test_a_mean_with_bounds_keeps_to_them():
     assert found.value == -0.5
     assert -1 <= found.low < -0.5 < found.high <= 1
     assert statistics.within([0.0, 7.0], 0.0, 1.0) == statistics.mean([0.0, 7.0])
+
+
+def test_a_mean_with_bounds_is_a_share_of_their_range():
+    share = statistics.share([0.0, 0.5, 1.0, 0.25], 9)
+    found = statistics.within([20.0, 25.0, 30.0, 22.5], 20.0, 30.0, 9)
+    expected = [20 + 10 * x for x in (share.value, share.low, share.high)]
+    assert [found.value, found.low, found.high] == pytest.approx(expected)
+    assert statistics.within([3.0, 3.0], 3.0, 3.0) == statistics.mean([3.0, 3.0])
 
 
 def test_plurality():

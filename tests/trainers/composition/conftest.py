@@ -12,9 +12,9 @@ from rlenv.models import presets
 from rlenv.run import config
 from rlenv.run.run_folder import RunFolder
 from rlenv.run.stage import Context
-from rlenv.trainers.rl import rollout_worker
+from rlenv.trainers.rl import worker
+from rlenv.trainers.rl.loop import Loop
 from rlenv.trainers.rl.settings import OnPolicySettings
-from rlenv.trainers.rl.stage import Loop
 
 from .episodes import crafted, seen
 
@@ -123,7 +123,7 @@ def train(context, source, monkeypatch):
             trained.played.append([[seen(t) for t in g.trajectories] for g in played])
             return played
 
-        monkeypatch.setattr(rollout_worker, "play", play)
+        monkeypatch.setattr(worker, "play", play)
         return trained
 
     return made

@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 from rlenv.core.reward import Reward
 from rlenv.rollouts import rollout
 from rlenv.run.stage import Context
-from rlenv.trainers.rl import rollout_worker
+from rlenv.trainers.rl import worker
 
 from ..support import Numbers, hash_of
 from .conftest import Trained
@@ -72,7 +72,7 @@ def test_a_stage_leaves_what_plain_steps_on_its_rollouts_leave(
             trained.played.append([[seen(t) for t in group.trajectories] for group in groups])
         return groups
 
-    monkeypatch.setattr(rollout_worker, "play", recorded)
+    monkeypatch.setattr(worker, "play", recorded)
     with trained.recorded():
         trained.loop.run()
     for number, groups in enumerate(trained.played):

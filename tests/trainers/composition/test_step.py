@@ -31,7 +31,7 @@ def compare(trained, recipe, steps=1):
     plain = plain_of(trained, recipe)
     with trained.recorded():
         for number in range(steps):
-            logged, _ = trained.loop.step(number, looking=True)
+            logged, _ = trained.loop.step(number, with_reference_kl=True)
             expected = plain.step(number, trained.played[number])
             assert {name: logged[name] for name in expected} == pytest.approx(expected, rel=1e-4)
             assert logged["learning_rate"] == pytest.approx(
@@ -84,7 +84,7 @@ def test_every_algorithm_with_all_that_adds_to_a_loss(train, algorithm):
         "importance_cap": 1.1,
         "overlong": {"buffer": 5, "penalty": 0.5},
         "epochs": 2,
-        "updates": 2,
+        "minibatches": 2,
         "max_refills": 0,
     }
     recipe = {
@@ -185,9 +185,9 @@ CASES = {
         {"importance_cap": 1.2, "kl": {"coefficient": 0.2}},
         {"importance_cap": 1.2, "beta": 0.2},
     ),
-    "minibatches": ({"updates": 2}, {"minibatches": 2}),
+    "minibatches": ({"minibatches": 2}, {"minibatches": 2}),
     "minibatches and epochs of PPO": (
-        {**PPO, "updates": 3, "epochs": 2},
+        {**PPO, "minibatches": 3, "epochs": 2},
         {"minibatches": 3, "epochs": 2},
     ),
     "weight decay": ({"weight_decay": 0.5}, {"weight_decay": 0.5}),
@@ -218,11 +218,11 @@ CASES = {
     ),
     "critic not whitened": ({**PPO, "critic": {"whiten": False}}, critic(whiten=False)),
     "critic not clipped": (
-        {**PPO, "updates": 3, "learning_rate": 0.05, "critic": {"clip": None}},
+        {**PPO, "minibatches": 3, "learning_rate": 0.05, "critic": {"clip": None}},
         {**critic(clip=None), "minibatches": 3, "learning_rate": 0.05},
     ),
     "critic clipped": (
-        {**PPO, "updates": 1, "epochs": 3, "learning_rate": 0.05, "critic": {"clip": 0.01}},
+        {**PPO, "minibatches": 1, "epochs": 3, "learning_rate": 0.05, "critic": {"clip": 0.01}},
         {**critic(clip=0.01), "epochs": 3, "learning_rate": 0.05},
     ),
     "critic's lambda": ({**PPO, "critic": {"gae_lambda": 0.3}}, critic(lam=0.3)),
@@ -319,7 +319,7 @@ def test_a_step_without_a_verdict_takes_no_optimizer_step(train):
     trained = train(unjudged, **SIZES, max_grader_errors=1.0)
     before = trained.weights()
     with trained.recorded():
-        metrics, _ = trained.loop.step(0, looking=True)
+        metrics, _ = trained.loop.step(0, with_reference_kl=True)
     assert trained.gradients == []
     assert metrics["groups/trained"] == 0
     assert all(torch.equal(before[name], p) for name, p in trained.weights().items())

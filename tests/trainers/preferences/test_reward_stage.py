@@ -1,6 +1,7 @@
 """The reward stage: what it learns, what it leaves, and what it says of it."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,6 +98,38 @@ def test_the_loss_is_bradley_terry_with_margins_and_centring(
     expected.backward()
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(gradient, model.score.weight.grad)
+
+
+@pytest.mark.parametrize("margins", [True, False])
+def test_the_margins_of_the_file_reach_the_trainer_where_they_are_asked_for(
+    run_stages, stage, tmp_path, monkeypatch, margins
+):
+    """A pair without one has 0; every pair has the margin that stands beside it in the file."""
+    from rlenv.trainers.preference import reward_model
+
+    rows = list(read_lines(Path(stage["data"]["rows"])))[:80]
+    for number, row in enumerate(rows):
+        if number % 4:
+            row["margin"] = number / 10
+    path = tmp_path / "margins.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    given = []
+    real = reward_model.make_trainer
+
+    def recorded(settings, context, model, tokenizer, rows):
+        given.extend((tokenizer.decode(row["chosen_ids"]), row) for row in rows)
+        return real(settings, context, model, tokenizer, rows)
+
+    monkeypatch.setattr(reward_model, "make_trainer", recorded)
+    settings = {**stage, "data": {"rows": str(path)}, "epochs": 1, "margins": margins}
+    run_stages({"reward": settings})
+    assert len(given) > 40
+    if not margins:
+        assert not any("margin" in row for _, row in given)
+        return
+    for text, row in given:
+        (source,) = [r for r in rows if r["prompt"] in text and r["chosen"] in text]
+        assert row["margin"] == source.get("margin", 0.0)
 
 
 @pytest.mark.slow
