@@ -90,7 +90,8 @@ class ChatFormat:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return a reply's text, without special tokens."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
 
     def solved(self, messages: Sequence[Message], reply: str) -> tuple[list[int], list[int]]:
         """Return the tokens of a conversation that ends in a given reply, and its loss mask.

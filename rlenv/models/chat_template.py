@@ -132,9 +132,10 @@ class ChatTemplate:
         return self._special.search(text) is not None
 
     def _apply(self, messages: Sequence[Message], *, ask: bool, tools: Any = None) -> str:
-        return self.tokenizer.apply_chat_template(
+        text: str = self.tokenizer.apply_chat_template(
             list(messages), tools=tools, tokenize=False, add_generation_prompt=ask
         )
+        return text
 
     def _shows(self, messages: Sequence[Message], tools: Any = None) -> bool:
         import jinja2

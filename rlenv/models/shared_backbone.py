@@ -105,7 +105,8 @@ class AdapterScorer(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self._policy.device
+        device: torch.device = self._policy.device
+        return device
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, use_cache: bool) -> ModelOutput:
         """Score conversations (B, T), padded on the right; returns logits (B, 1)."""

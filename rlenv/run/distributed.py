@@ -85,7 +85,8 @@ class LaunchedProcesses(Processes):
         """See `Processes.gather`."""
         from accelerate.utils import gather_object
 
-        return gather_object(items)
+        everyone: list[Value] = gather_object(items)
+        return everyone
 
     def from_main(self, value: Value) -> Value:
         """See `Processes.from_main`."""

@@ -188,4 +188,5 @@ def check_same_shapes(ours: Weights, our_source: str, theirs: Weights, their_sou
 
 
 def _like(first: Tensor, merged: Any) -> Tensor:
-    return merged.to(first.dtype)
+    whole: Tensor = merged.to(first.dtype)
+    return whole

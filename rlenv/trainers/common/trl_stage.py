@@ -150,7 +150,7 @@ def last_save(context: Context) -> tuple[int, str | None]:
     return int(last.name.rpartition("-")[2]), str(last)
 
 
-class _Reporter(TrainerCallback):
+class _Reporter(TrainerCallback):  # type: ignore[misc, unused-ignore]
     """Passes the trainer's logs on, looks at the model, and asks it to stop when it is time."""
 
     def __init__(

@@ -87,7 +87,7 @@ def on_tokens(trainer: Any) -> Any:
         trainer: `DPOTrainer` or `KTOTrainer`.
     """
 
-    class OnTokens(trainer):
+    class OnTokens(trainer):  # type: ignore[misc, unused-ignore]
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
 

@@ -23,7 +23,9 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, dtype: 
         labels: (N,), negative where there is none.
         dtype: of the products; the softmax is in float32.
     """
-    return _LinearCrossEntropy.apply(hidden, weight, labels, dtype, torch.is_grad_enabled())
+    wanted = torch.is_grad_enabled()
+    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, labels, dtype, wanted)  # type: ignore[no-untyped-call, unused-ignore]
+    return total
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

@@ -59,7 +59,8 @@ def hidden_states(model: Any, rows: PackedRows) -> Tensor:
         position_ids=rows.positions,
         use_cache=False,
     )
-    return out.last_hidden_state
+    hidden: Tensor = out.last_hidden_state
+    return hidden
 
 
 def _is_plain_llama(model: Any) -> bool:
@@ -88,7 +89,8 @@ def _llama(model: Any, rows: PackedRows) -> Tensor:
         attention, mlp = layer.self_attn, layer.mlp
         y = _norm(x, layer.input_layernorm)
         weights = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
-        qkv = F.linear(y, torch.cat(weights)).unflatten(-1, (-1, attention.head_dim))
+        qkv = F.linear(y, torch.cat(weights))
+        qkv = qkv.view(*qkv.shape[:-1], -1, attention.head_dim)
         q, k, v = _rotate(qkv, turn, config.num_attention_heads, cos, sin)
         mixed = _attend(q, k, v, mask, count, causal=rows.causal)
         x = x + F.linear(mixed, attention.o_proj.weight)
@@ -120,9 +122,9 @@ def _rotate(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Turn queries and keys (Su et al. 2021); return queries, keys, values (B, heads, T, D)."""
     # split and not sliced: the gradient of a slice is filled up with zeros first
-    qk, v = qkv.split([turn, qkv.shape[2] - turn], 2)
+    qk, v = torch.split(qkv, [turn, qkv.shape[2] - turn], 2)
     qk = torch.addcmul(qk * cos, qk.roll(qkv.shape[-1] // 2, -1), sin).to(v.dtype)
-    q, k = qk.split([heads, turn - heads], 2)
+    q, k = torch.split(qk, [heads, turn - heads], 2)
     return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 

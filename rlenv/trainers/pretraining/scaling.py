@@ -47,7 +47,7 @@ class ScalingLaw:
 
     def loss(self, parameters: float, tokens: float) -> float:
         """Return the predicted loss, in nats a token."""
-        return self.e + self.a / parameters**self.alpha + self.b / tokens**self.beta
+        return float(self.e + self.a / parameters**self.alpha + self.b / tokens**self.beta)
 
     def optimum(self, flops: float) -> Optimum:
         """Return where the loss is lowest for 6 N D = flops (eq. 4).

@@ -131,4 +131,5 @@ def corrupt(piece: NDArray[np.int32], form: Form, rng: np.random.Generator) -> t
 def _parts(total: int, count: int, rng: np.random.Generator) -> list[int]:
     """Split a number into so many, each at least 1, all ways alike."""
     borders = np.sort(rng.choice(total - 1, count - 1, replace=False)) + 1
-    return np.diff([0, *borders.tolist(), total]).tolist()
+    lengths: list[int] = np.diff([0, *borders.tolist(), total]).tolist()
+    return lengths

@@ -101,7 +101,7 @@ def accumulate(model: Any, rows: PackedRows, size: int, *, bf16: bool = False) -
     asked, total = max(1, rows.asked), 0.0
     for part in rows.split(size):
         loss = forward.row_loss(model, part, bf16=bf16) / asked
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         total += float(loss.detach())
     return total
 

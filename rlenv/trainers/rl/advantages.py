@@ -42,7 +42,7 @@ class TrainingBatch:
         """Cut the batch into so many minibatches, or fewer, leaving groups whole."""
         assert self.batch is not None
         groups = torch.tensor([group for group, _ in self.sources])
-        cuts = groups.unique().chunk(count)
+        cuts = torch.unique(groups).chunk(count)
         return [self.batch.rows(torch.isin(groups, cut).nonzero()[:, 0]) for cut in cuts]
 
 
@@ -78,7 +78,7 @@ class AdvantageEstimator:
         if self.s.critic is None:
             return has_signal(rewards, played)
         total = rewards.sum(-1)[played.any(-1)]
-        return torch.full((len(groups),), total.unique().numel() > 1)
+        return torch.full((len(groups),), torch.unique(total).numel() > 1)
 
     def estimate(self, groups: Sequence[Group], *, with_reference_kl: bool) -> TrainingBatch:
         """Make a batch of all rollouts that were judged.

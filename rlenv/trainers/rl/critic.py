@@ -11,7 +11,7 @@ from transformers.utils import ModelOutput
 
 
 @dataclass
-class ValueOutput(ModelOutput):
+class ValueOutput(ModelOutput):  # type: ignore[misc, unused-ignore]
     """What a forward pass gives: values (B, S), and logits (B, S, V) where there are any."""
 
     logits: Tensor | None = None

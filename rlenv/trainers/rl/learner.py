@@ -117,10 +117,11 @@ class Learner:
         """Compute (B, T) in micro-batches, each process its share; all get the whole."""
         index, _ = self._share(len(batch))
         whole = torch.zeros(len(index), batch.mask.shape[1], device=self.accelerator.device)
-        for rows in torch.arange(len(index)).split(self.s.micro_batch):
+        for rows in torch.split(torch.arange(len(index)), self.s.micro_batch):
             found = function(batch.rows(index[rows]).to(self.accelerator.device))
             whole[rows, : found.shape[1]] = found
-        return self.accelerator.gather(whole)[: len(batch)].cpu()
+        everyone: Tensor = self.accelerator.gather(whole)
+        return everyone[: len(batch)].cpu()
 
     # steps
 
@@ -142,7 +143,7 @@ class Learner:
         device = self.accelerator.device
         weights = Weights.of(batch, self.s)
         index, live = self._share(len(batch))
-        parts = list(torch.arange(len(index)).split(self.s.micro_batch))
+        parts = torch.split(torch.arange(len(index)), self.s.micro_batch)
         sums: dict[str, Tensor] = {}
         drift = torch.zeros((), device=device)
         self.policy.trained.train()

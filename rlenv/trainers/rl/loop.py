@@ -125,7 +125,8 @@ class Loop:
 
     def weights(self) -> dict[str, Any]:
         """Return the weights of what is trained, gathered from all processes."""
-        return self.accelerator.get_state_dict(self.learner.trained)
+        state: dict[str, Any] = self.accelerator.get_state_dict(self.learner.trained)
+        return state
 
     def push(self) -> None:
         """Let a server that generates know the weights as they are."""

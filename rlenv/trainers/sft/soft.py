@@ -180,7 +180,7 @@ def cross_entropy(logits: Tensor, labelled: Tensor, at: Tensor, shares: Tensor) 
     return -(shares * logprobs[number[row, position - 1], token]).sum()
 
 
-class SoftTrainer(Trainer):
+class SoftTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     """`transformers.Trainer` on batches of `collate_soft`.
 
     Logs `expert_kl`, KL(expert || policy) of a token in nats, which is 0 for a policy that has

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from rlenv.common.settings import Settings, parse
-from rlenv.run import config
+from rlenv.common.settings import Settings, parse, read_mapping
 
 DEFAULT = Path(__file__).with_name("principles.yaml")
 
@@ -76,4 +75,4 @@ def load(path: str | None) -> Constitution:
         UserError: the file is missing or holds no constitution.
     """
     place = DEFAULT if path is None else Path(path).expanduser()
-    return parse(Constitution, config.read_mapping(place, "principles:"), str(place), "")
+    return parse(Constitution, read_mapping(place, "principles:"), str(place), "")
