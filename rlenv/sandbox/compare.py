@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import struct
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 
@@ -25,45 +29,58 @@ def difference(expected: Any, got: Any, *, rel_tol: float = 1e-6, abs_tol: float
         One sentence about the first difference, or an empty string if there is none. It tells
         types and positions, never an expected value.
     """
-    return _difference(expected, got, rel_tol, abs_tol, "the result")
+    # The containers under way, outermost first: where each is, and its pairs still to be compared.
+    # Without recursion neither depth nor the caller's own stack matters.
+    under_way: list[_UnderWay] = [("", iter(((None, expected, got),)))]
+    while under_way:
+        where, pairs = under_way[-1]
+        for index, wanted, value in pairs:
+            kind = type(wanted)
+            if type(value) is not kind:
+                name = _at(where, index)
+                return f"{name} is a {type(value).__name__}, expected a {kind.__name__}"
+            if kind is float:
+                same = wanted == value or _floats_match(wanted, value, rel_tol, abs_tol)
+            elif kind in _CONTAINERS:
+                name = _at(where, index)
+                if len(wanted) != len(value):
+                    items = "keys" if kind is dict else "items"
+                    return f"{name} has {len(value)} {items}, expected {len(wanted)}"
+                if kind is list or kind is tuple:
+                    inner: _Pairs = zip(count(), wanted, value)
+                elif kind is dict:
+                    found = {exact_key(k): v for k, v in value.items()}
+                    keys = [(exact_key(k), v) for k, v in wanted.items()]
+                    if any(key not in found for key, _ in keys):
+                        return f"{name} lacks a key that was expected"
+                    inner = (("...", v, found[key]) for key, v in keys)
+                elif set(map(exact_key, wanted)) != set(map(exact_key, value)):
+                    return f"{name} is wrong"
+                else:
+                    continue
+                under_way.append((name, inner))
+                break
+            elif kind is complex:
+                same = _floats_match(wanted.real, value.real, rel_tol, abs_tol) and _floats_match(
+                    wanted.imag, value.imag, rel_tol, abs_tol
+                )
+            else:
+                same = wanted == value
+            if not same:
+                return f"{_at(where, index)} is wrong"
+        else:
+            under_way.pop()
+    return ""
 
 
-def _difference(expected: Any, got: Any, rel: float, tol: float, where: str) -> str:
-    kind = type(expected)
-    if type(got) is not kind:
-        return f"{where} is a {type(got).__name__}, expected a {kind.__name__}"
-    if kind is float:
-        same = _floats_match(expected, got, rel, tol)
-    elif kind is complex:
-        same = _floats_match(expected.real, got.real, rel, tol) and _floats_match(
-            expected.imag, got.imag, rel, tol
-        )
-    elif kind in (list, tuple):
-        if len(expected) != len(got):
-            return f"{where} has {len(got)} items, expected {len(expected)}"
-        for i, (e, g) in enumerate(zip(expected, got, strict=True)):
-            if found := _difference(e, g, rel, tol, _at(where, i)):
-                return found
-        return ""
-    elif kind in (set, frozenset):
-        same = {exact_key(e) for e in expected} == {exact_key(g) for g in got}
-    elif kind is dict:
-        items = {exact_key(k): v for k, v in got.items()}
-        if len(items) != len(expected):
-            return f"{where} has {len(got)} keys, expected {len(expected)}"
-        for k, v in expected.items():
-            key = exact_key(k)
-            if key not in items:
-                return f"{where} lacks a key that was expected"
-            if found := _difference(v, items[key], rel, tol, _at(where, "...")):
-                return found
-        return ""
-    else:
-        same = bool(expected == got)
-    return "" if same else f"{where} is wrong"
+_Pairs = Iterator[tuple[object, Any, Any]]
+_UnderWay = tuple[str, _Pairs]
+_CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 
 
 def _at(where: str, index: object) -> str:
+    if not where:
+        return "the result"
     if len(where) > 120:  # a deep result must not make a quadratic message
         return where
     return f"{where}[{index}]" if where != "the result" else f"result[{index}]"
@@ -75,26 +92,72 @@ def _floats_match(a: float, b: float, rel: float, tol: float) -> bool:
     return math.isclose(a, b, rel_tol=rel, abs_tol=tol)
 
 
-def exact_key(value: Any) -> Any:
-    """Make a hashable key that differs wherever types or values do.
+# A program chooses what it returns, and the hashes of numbers are known to it. Nobody outside of
+# this process can tell which of these keys collide.
+_SALT = os.urandom(16)
+
+
+def exact_key(value: Any) -> bytes:
+    """Make a key that differs wherever types or values do.
 
     Args:
         value: Hashable plain data.
 
     Returns:
-        A key under which 1, 1.0 and True are three different things and every NaN is one.
+        A key under which 1, 1.0 and True are three different things and every NaN is one. Keys
+        of this process can be compared with one another only.
     """
+    if type(value) not in _HASHED:
+        return _leaf_key(value)
+    under_way: list[tuple[type, list[bytes], Iterator[Any]]] = [(type(value), [], iter(value))]
+    while True:
+        kind, parts, members = under_way[-1]
+        for member in members:
+            if type(member) in _HASHED:
+                under_way.append((type(member), [], iter(member)))
+                break
+            parts.append(_leaf_key(member))
+        else:
+            under_way.pop()
+            if kind is frozenset:
+                parts.sort()
+            lengths = b"".join(b"%d " % len(part) for part in parts)
+            key = _short(b"%s %s|%s" % (kind.__name__.encode(), lengths, b"".join(parts)))
+            if not under_way:
+                return key
+            under_way[-1][1].append(key)
+
+
+_HASHED = frozenset({tuple, frozenset})
+
+
+def _leaf_key(value: Any) -> bytes:
     kind = type(value)
-    if kind is float:
-        # The bytes tell NaNs and infinities apart, but zero has two signs and is one key.
-        return ("float", "nan" if math.isnan(value) else struct.pack("<d", value + 0.0))
-    if kind is complex:
-        return ("complex", exact_key(value.real), exact_key(value.imag))
-    if kind is tuple:
-        return ("tuple", tuple(exact_key(v) for v in value))
-    if kind is frozenset:
-        return ("frozenset", frozenset(exact_key(v) for v in value))
-    return (kind.__name__, value)
+    if kind is int:
+        data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    elif kind is str:
+        data = value.encode("utf-8", "surrogatepass")
+    elif kind is float:
+        data = _float_key(value)
+    elif kind is complex:
+        data = _float_key(value.real) + b"," + _float_key(value.imag)
+    elif kind is bytes:
+        data = value
+    else:
+        data = repr(value).encode()  # None, True, False
+    return _short(kind.__name__.encode() + b" " + data)
+
+
+def _float_key(value: float) -> bytes:
+    # The bytes tell infinities apart, but zero has two signs and is one key.
+    return b"nan" if math.isnan(value) else struct.pack("<d", value + 0.0)
+
+
+def _short(data: bytes) -> bytes:
+    """Add the salt; of what is long only a digest is kept, so that nesting does not copy it."""
+    if len(data) <= 40:
+        return _SALT + data
+    return hashlib.blake2b(data, key=_SALT, digest_size=32).digest()
 
 
 def same_output(expected: bytes, got: bytes) -> bool:

@@ -12,7 +12,7 @@ import signal
 from typing import Any
 
 from rlenv.sandbox.compare import difference, same_output
-from rlenv.sandbox.guest.codec import Corrupt, TooBig, decode
+from rlenv.sandbox.guest.codec import Corrupt, TooBig
 from rlenv.sandbox.guest.runner import (
     BROKEN,
     DONE,
@@ -25,6 +25,7 @@ from rlenv.sandbox.guest.runner import (
 )
 from rlenv.sandbox.jobs import FunctionJob
 from rlenv.sandbox.limits import Limits
+from rlenv.sandbox.results import ResultDecoder
 from rlenv.sandbox.verdict import RunResult, TestResult, Verdict
 from rlenv.sandbox.worker import WorkerLost
 
@@ -102,7 +103,8 @@ def call_verdict(
         tests = [TestResult("not_run")] * count
         status = limit[0] if limit else "error"
         return Verdict(status, tuple(tests), detail=detail, **common)  # type: ignore[arg-type]
-    tests = [_judge_frame(job, i, *frame, limits) for i, frame in enumerate(frames)]
+    decoder = ResultDecoder([body if kind == VALUE else b"" for kind, body in frames], limits)
+    tests = [_judge_frame(job, i, *frame, decoder) for i, frame in enumerate(frames)]
     if limit is not None:
         stopped = TestResult(*limit)  # type: ignore[arg-type]
         if len(tests) == count:  # it went over the limit after its last result
@@ -149,7 +151,7 @@ def _frames(data: bytes, count: int, cut: bool) -> tuple[list[tuple[bytes, bytes
 
 
 def _judge_frame(
-    job: FunctionJob, index: int, kind: bytes, body: bytes, limits: Limits
+    job: FunctionJob, index: int, kind: bytes, body: bytes, decoder: ResultDecoder
 ) -> TestResult:
     text = body.decode("utf-8", "replace")[:600] if kind != VALUE else ""
     if kind == RAISED:
@@ -161,7 +163,7 @@ def _judge_frame(
     if kind == TOO_BIG:
         return TestResult("output_limit", text)
     try:
-        value = decode(body, limits.bounds)
+        value = decoder.decode(index)
     except TooBig as error:
         return TestResult("output_limit", str(error))
     except Corrupt as error:

@@ -25,6 +25,8 @@ class Limits:
         output_bytes: How much of stdout and of stderr is kept, in bytes each. A script that
             prints more to stdout is stopped with `output_limit`; the rest is dropped.
         result_bytes: Size of all results of one run, encoded.
+        result_items: How many values all results of one run may hold, members of containers
+            included. A list of whole numbers below 2**63, or of floats, counts as one.
         result_depth: How deep a result may nest.
         result_digits: Decimal digits of an integer in a result.
         threads: How many threads a program may start besides its first.
@@ -43,6 +45,7 @@ class Limits:
     files: int = 1024
     output_bytes: int = MIB
     result_bytes: int = 8 * MIB
+    result_items: int = 250_000
     result_depth: int = 100
     result_digits: int = 10_000
     threads: int = 64

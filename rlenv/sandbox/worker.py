@@ -7,7 +7,7 @@ import struct
 from typing import Any, Protocol
 
 from rlenv.sandbox.bundle import bundle
-from rlenv.sandbox.guest.codec import Bounds, Corrupt, TooBig, decode, encode
+from rlenv.sandbox.guest.codec import Allowance, Bounds, Corrupt, TooBig, decode, encode
 from rlenv.sandbox.verdict import SandboxError
 
 _LENGTH = struct.Struct("<Q")
@@ -134,7 +134,9 @@ class Worker:
             if length:
                 break
         try:
-            message = decode(self._exactly(length, patience), self._bounds)
+            message = decode(
+                self._exactly(length, patience), self._bounds, Allowance(1000, 1 << 40)
+            )
         except (Corrupt, TooBig) as error:
             raise WorkerLost(f"the worker sent nonsense ({error})") from error
         if not isinstance(message, dict):

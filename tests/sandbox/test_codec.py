@@ -2,15 +2,28 @@
 
 # ruff: noqa: SIM105
 
+import inspect
 import math
 import struct
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenv.sandbox.compare import exact_key
-from rlenv.sandbox.guest.codec import Bounds, Corrupt, NotPlain, TooBig, decode, encode
+from rlenv.sandbox.guest.codec import (
+    Allowance,
+    Bounds,
+    Corrupt,
+    NotPlain,
+    TooBig,
+    TooCostly,
+    decode,
+    encode,
+)
+
+WIDE = Bounds(max_depth=900)
 
 keys = st.recursive(
     st.none()
@@ -148,13 +161,42 @@ def test_malformed_encodings_are_refused(data):
         decode(data, Bounds())
 
 
-def test_keys_with_one_hash_are_refused_before_they_cost_anything():
-    count = 5000
-    body = b"s" + struct.pack("<I", count)
-    for i in range(count):
-        body += b"J" + struct.pack("<I", 10) + (i * (2**61 - 1)).to_bytes(10, "little")
-    with pytest.raises(TooBig, match="hash"):
-        decode(body, Bounds())
+def test_an_allowance_bounds_what_decoding_costs_and_is_shared():
+    encoded = encode([{1, 2, 3}, None, {4: 5}], Bounds())
+    allowance = Allowance(18, 1000)
+    for _ in range(2):  # nine values each; three times 27 bytes and twice 18
+        assert decode(encoded, Bounds(), allowance) == [{1, 2, 3}, None, {4: 5}]
+    assert (allowance.items, allowance.probes) == (0, 1000 - 2 * (81 + 36))
+    with pytest.raises(TooBig, match="more values"):
+        decode(b"N", Bounds(), allowance)
+    with pytest.raises(TooCostly):
+        decode(encoded, Bounds(), Allowance(18, 80))
+    assert decode(encode([1.5] * 1000, Bounds()), Bounds(), Allowance(1, 0)) == [1.5] * 1000
+
+
+def test_neither_direction_recurses():
+    value = nested(900)
+
+    def at_the_end_of_the_stack(left):
+        if left:
+            return at_the_end_of_the_stack(left - 1)
+        return decode(encode(value, Bounds(max_depth=900)), Bounds(max_depth=900))
+
+    deep = sys.getrecursionlimit() - len(inspect.stack()) - 40
+    assert encode(at_the_end_of_the_stack(deep), Bounds(max_depth=900)) == encode(
+        value, Bounds(max_depth=900)
+    )
+
+
+def test_exact_keys_of_nested_members():
+    deep = ()
+    for level in range(400):
+        deep = (level, deep) if level % 2 else frozenset({deep, level})
+    assert exact_key(deep) == exact_key(decode(encode(deep, WIDE), WIDE))
+    assert exact_key((1, (2,))) != exact_key((1, 2)) != exact_key(((1, 2),))
+    assert exact_key(("a", "b")) != exact_key(("ab", ""))
+    assert exact_key(frozenset({1, 2})) == exact_key(frozenset({2, 1})) != exact_key((1, 2))
+    assert exact_key("x" * 10_000) != exact_key("x" * 10_001)
 
 
 def test_exact_keys_tell_equal_values_of_other_types_apart():
