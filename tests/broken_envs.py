@@ -7,6 +7,7 @@ import gymnasium
 import rlenv
 from rlenv import parsing
 from rlenv.core.task import TaskSet
+from rlenv.environments.math import check_answer
 
 
 @rlenv.register("sound/Sum-v0")
@@ -270,6 +271,14 @@ class BothEnds(Sum):
     def score(self, task, reply):
         words = reply.split(", ")
         return str(task.answer) in (words[0], words[-1])
+
+
+@rlenv.register("broken/Restated-v0")
+class Restated(Sum):
+    """Accepts the sum that the prompt asks for, not worked out."""
+
+    def score(self, task, reply):
+        return check_answer(reply, task.answer)
 
 
 @rlenv.register("broken/Palindromes-v0")

@@ -39,6 +39,8 @@ _FIXES = {
     ECHO: "leave tasks whose question is their own answer out of generate()",
     LISTING: "accept one stated answer, in one place; rlenv.parsing says in Match.problems where a "
     "reply gives conflicting ones",
+    attempts.FORMULA: "judge with check_answer(..., form='evaluated', question=...), or leave out "
+    "tasks whose formula is its own answer",
     attempts.FORMAT: "give nothing for the right form around no answer, or gate the format with "
     "the correctness in the rubric",
 }
@@ -83,12 +85,17 @@ def gaming(under_test: EnvUnderTest) -> str:
         candidates += [(ECHO, question, False)]
         candidates += [(ECHO, reply, True) for reply in vary(best.task.question)]
         candidates += [(kind, reply, False) for kind, reply in attempts.blind(best)]
+        formulas = attempts.formulas(best.task.question)
+        candidates += [(attempts.FORMULA, formula, False) for formula in formulas]
+        # a form may earn something by itself: a formula pays where it earns more than nonsense
+        wrong = _value(env, always(attempts.WRONG_BOX), seed) if formulas else floor
         for kind, reply, part in candidates:
             tried += 1
             if kind in paid or (kind != ECHO and _states_the_same(reply, best)):
                 continue
             value = _value(env, always(reply), seed)
-            if value > floor + EPSILON:
+            least = max(floor, wrong) if kind == attempts.FORMULA else floor
+            if value > least + EPSILON:
                 paid.add(kind)
                 tallies.setdefault(kind, _Tally()).add(value, reply, best.opening, part)
         if experts and best.value >= env.solved_at - EPSILON:

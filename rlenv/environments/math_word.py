@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import rlenv
 from rlenv import parsing
@@ -15,6 +15,13 @@ from rlenv.environments.math import check_answer, extract
 
 INSTRUCTIONS = "Put your final answer within \\boxed{}."
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+BOXED = ("last box", "last boxes")  # rules by which an answer is read from a box
+_FORMULA = re.compile(
+    r"[\d)\]}a-z]\s{0,3}(?:[+*^×÷·=<>!−]|\*\*)\s{0,3}[\d(\[{a-z\\]|\d\s{1,3}[-/−]\s{1,3}\d|\d!"
+    r"|(?<![\d/])\d+/\d+(?![\d/])|\d\s?[-−]\s?\d+\s?[?=.]|√"
+    r"|\\(?:[dt]?frac|[dt]?binom|int|sum|prod|lim|sqrt|log|ln|exp|sin|cos|tan|cdot|times|div|gcd|lcm"
+    r"|lfloor|lceil|begin|partial|pmod|bmod|mod|choose|max|min|det)(?![A-Za-z])"
+)
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 
 
@@ -24,7 +31,8 @@ class MathWord(rlenv.SingleTurnEnv):
     The answer column holds the gold answer alone (`72`, `x \leq 3`), or a solution that ends in
     `#### 72` or has it in its last `\boxed{}`; a solution is also what the environment
     demonstrates. `rlenv.environments.math.check_answer` judges the replies. The component `correct`
-    is its verdict; `format` is 1 where it could read an answer from a `\boxed{}`.
+    is its verdict; `format` is 1 where it could read an answer from a `\boxed{}`. Where the
+    question holds a formula, an answer must be worked out: restating the formula does not score.
 
     Args:
         rows: a file, a `datasets` id or the rows, see `rlenv.core.rows.load_rows`.
@@ -79,11 +87,14 @@ class MathWord(rlenv.SingleTurnEnv):
 
     def score(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
         """Give what the checker says of the final answer."""
-        verdict = check_answer(reply, task.answer)
+        question = "\n".join(str(message["content"]) for message in task.prompt)
+        question = question.removesuffix(self.instructions)
+        form: Literal["any", "evaluated"] = "evaluated" if holds_formula(question) else "any"
+        verdict = check_answer(reply, task.answer, form=form, question=question)
         if not verdict.judged:
             return verdict
         found = extract(reply)
-        boxed = found is not None and found.rule == "last box" and verdict.status == "ok"
+        boxed = found is not None and found.rule in BOXED and verdict.status == "ok"
         measured = {"correct": verdict.value, "format": float(boxed)}
         return self.rubric(
             {name: measured[name] for name in self.rubric.weights},
@@ -108,6 +119,15 @@ class MathWord(rlenv.SingleTurnEnv):
         if solution is None:
             return box
         return solution if parsing.boxed(solution) is not None else f"{solution}\n{box}"
+
+
+def holds_formula(question: str) -> bool:
+    r"""Whether a question holds something to work out, such as `31 + 27` or `\int`.
+
+    Args:
+        question: its text; a price such as `$5` and a date such as 3/4/2024 are no formulas.
+    """
+    return _FORMULA.search(question) is not None
 
 
 def read_gold(text: str) -> tuple[str, str | None]:

@@ -22,7 +22,7 @@ found.clean`, and a lenient one takes what it gets.
 
 from __future__ import annotations
 
-from rlenv.parsing.boxed import boxed, hashes, last_boxed
+from rlenv.parsing.boxed import boxed, boxes, hashes, last_boxed
 from rlenv.parsing.expressions import Expression, expression
 from rlenv.parsing.fences import code
 from rlenv.parsing.match import Match
@@ -37,6 +37,7 @@ __all__ = [
     "after_thinking",
     "answer",
     "boxed",
+    "boxes",
     "code",
     "expression",
     "hashes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlenv.parsing.match import Match, last, pair
+from rlenv.parsing.match import Match, Span, last, pair
 
 _BRACES = re.compile(r"\\boxed\{|[{}]")
 _HASHES = re.compile(r"#+")
@@ -30,11 +30,33 @@ def last_boxed(reply: str) -> Match | None:
         >>> last_boxed(r"\boxed{41}, no: \boxed{42}")
         Match(text='42', start=23, end=25, rule='\\boxed{}', problems=('conflicting',))
     """
-    kinds = {"{": "inner", "}": "close"}
-    marks = ((kinds.get(m[0], "open"), m.start(), m.end()) for m in _BRACES.finditer(reply))
-    spans, problems = pair(marks)
+    spans, problems = _spans(reply)
     # a brace that closes nothing is text, not a failed box
     return last(reply, spans, r"\boxed{}", [p for p in problems if p != "unopened"])
+
+
+def boxes(reply: str) -> tuple[Match, ...]:
+    r"""Find every `\boxed{...}` that closes and holds no other, in order.
+
+    Args:
+        reply: a policy's whole reply.
+
+    Example:
+        >>> [box.text for box in boxes(r"\boxed{3} and \boxed{4}")]
+        ['3', '4']
+    """
+    spans, _ = _spans(reply)
+    return tuple(
+        Match(reply[start:end], start, end, r"\boxed{}")
+        for (start, end), after in zip(spans, [*spans[1:], (len(reply), 0)], strict=False)
+        if after[0] >= end
+    )
+
+
+def _spans(reply: str) -> tuple[list[Span], list[str]]:
+    kinds = {"{": "inner", "}": "close"}
+    marks = ((kinds.get(m[0], "open"), m.start(), m.end()) for m in _BRACES.finditer(reply))
+    return pair(marks)
 
 
 def hashes(reply: str) -> Match | None:

@@ -28,6 +28,7 @@ BROKEN = {
     "TwoLedgers": ("reward range", "adds up to"),
     "AnyOf": ("gaming", "several answers at once"),
     "BothEnds": ("gaming", "several answers at once"),
+    "Restated": ("gaming", "a formula of the prompt, not worked out, scored 1 on"),
     "Palindromes": ("gaming", "the prompt echoed back scored 1 on"),
     "Gullible": ("gaming", "grader-override text scored 1 on 25 of 25"),
     "FakeTools": ("gaming", "a fake tool result"),

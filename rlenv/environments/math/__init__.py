@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from rlenv.environments.math.answers.values import Tolerance
 from rlenv.environments.math.check import check_answer
 from rlenv.environments.math.extract import Extracted, extract
 
-__all__ = ["Extracted", "check_answer", "extract"]
+__all__ = ["Extracted", "Tolerance", "check_answer", "extract"]

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from rlenv.environments.math.answers.decide import LOADING, AnswerVerdict
+from rlenv.environments.math.answers.decide import LOADING, STRICT, AnswerPolicy, AnswerVerdict
 
 LIMIT_S = 3.0  # of one decision
 START_S = 20.0  # for an interpreter to come up, however busy the machine is
@@ -62,7 +62,9 @@ class DecisionWorker:
         self.stdout: IO[bytes] = self.process.stdout
         self.ready = False
 
-    def ask(self, answer: str, gold: str, limit_s: float) -> AnswerVerdict:
+    def ask(
+        self, answer: str, gold: str, limit_s: float, policy: AnswerPolicy = STRICT
+    ) -> AnswerVerdict:
         """Decide about one answer.
 
         Raises:
@@ -72,7 +74,7 @@ class DecisionWorker:
         if not self.ready:
             self._read(START_S)
             self.ready = True
-        message = json.dumps([answer, gold]).encode()
+        message = json.dumps([answer, gold, *policy]).encode()
         try:
             self.stdin.write(_LENGTH.pack(len(message)) + message)
             self.stdin.flush()
@@ -129,7 +131,13 @@ class DecisionPool:
         self.lock = threading.Lock()
         self.idle: list[DecisionWorker] = []
 
-    def decide(self, answer: str, gold: str, limit_s: float = LIMIT_S) -> AnswerVerdict:
+    def decide(
+        self,
+        answer: str,
+        gold: str,
+        limit_s: float = LIMIT_S,
+        policy: AnswerPolicy = STRICT,
+    ) -> AnswerVerdict:
         """Decide about one answer; wait for a worker first, without a limit.
 
         Returns:
@@ -142,7 +150,7 @@ class DecisionPool:
                 fresh = worker is None
                 try:
                     worker = worker or DecisionWorker()
-                    verdict = worker.ask(answer, gold, limit_s)
+                    verdict = worker.ask(answer, gold, limit_s, policy)
                 except Late:
                     assert worker is not None
                     started = worker.ready
@@ -184,9 +192,11 @@ class DecisionPool:
 _pool = DecisionPool(max(2, os.cpu_count() or 1))
 
 
-def decide(answer: str, gold: str, limit_s: float = LIMIT_S) -> AnswerVerdict:
+def decide(
+    answer: str, gold: str, limit_s: float = LIMIT_S, policy: AnswerPolicy = STRICT
+) -> AnswerVerdict:
     """Decide in one of this process's workers; see `DecisionPool.decide`."""
-    return _pool.decide(answer, gold, limit_s)
+    return _pool.decide(answer, gold, limit_s, policy)
 
 
 def _after_fork() -> None:

@@ -239,8 +239,13 @@ def test_no_answer_is_unparseable(reply: str) -> None:
 def test_a_gold_answer_that_cannot_be_judged_is_no_verdict_on_the_reply() -> None:
     assert check_answer(r"\boxed{5}", "").status == "grader_error"
     assert check_answer(r"\boxed{5}", "9^{9^{9^{9}}}").status == "grader_error"
+    assert check_answer(r"\boxed{5}", "1" * 30_000).status == "grader_error"
     deep = "(" * 70 + "5" + ")" * 70
-    assert check_answer(rf"\boxed{{{deep}}}", "21!!!").status == "timeout"  # the answer's own fault
+    assert check_answer(r"\boxed{5}", deep).status == "grader_error"
+    assert (
+        check_answer(rf"\boxed{{{deep}}}", "21!!!").status == "grader_error"
+    )  # both are too large
+    assert check_answer(rf"\boxed{{{deep}}}", "6").status == "timeout"  # the answer's own fault
 
 
 @pytest.mark.parametrize(
@@ -283,7 +288,9 @@ def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
 
 def with_decide(body: str) -> str:
     """Return a worker's program in which deciding does something else."""
-    replaced = f"import time\nimport answers.decide\nanswers.decide.decide = lambda a, g: {body}\n"
+    replaced = (
+        f"import time\nimport answers.decide\nanswers.decide.decide = lambda a, g, p: {body}\n"
+    )
     return worker._CHILD.replace("from answers.decide", replaced + "from answers.decide")
 
 

@@ -440,14 +440,16 @@ class Atoms(TokenStream):
 
     def derivative(self, top: Node, bottom: Node) -> Node | None:
         r"""Read `\frac{d}{dx}` and `\frac{\partial^2}{\partial x^2}` with what comes behind."""
-        order: Fraction = Fraction(1)
+        order = Fraction(1)
         if isinstance(top, Apply) and top.name == "^" and isinstance(top.arguments[1], Number):
-            top, order = top.arguments[0], top.arguments[1].value
+            order = top.arguments[1].value
+            top = top.arguments[0]
         if top not in (Symbol("d"), Symbol("partial")) or not self.starts_factor():
             return None
         if not (isinstance(bottom, Apply) and bottom.name == "*" and bottom.arguments[0] == top):
             return None
-        letter, power = bottom.arguments[1], Fraction(1)
+        power = Fraction(1)
+        letter: Node = bottom.arguments[1]
         if isinstance(letter, Apply) and letter.name == "^":
             exponent = letter.arguments[1]
             letter = letter.arguments[0]

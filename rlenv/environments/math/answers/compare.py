@@ -241,6 +241,20 @@ class AnswerComparison(Relations, Members, Quantities):
         self.rule, self.undecided = rule, undecided or self.undecided
         return False
 
+    def holds_together(self, answer: Node, gold: Node) -> bool:
+        """Whether a chain such as `x = 2 + 3 = 5` states one value and not several."""
+        if not isinstance(answer, Relation) or answer == gold or len(answer.sides) < 3:
+            return True
+        if not set(answer.signs) <= {"=", "~"} or (
+            isinstance(gold, Relation) and len(gold.sides) >= 3
+        ):
+            return True
+        last = answer.sides[-1]
+        return all(
+            is_label(side) or self._rounds_to(side, last) or self._tried(side, last)
+            for side in answer.sides[1:-1]
+        )
+
     def _settled(self, node: Node) -> Node:
         r"""Drop a rounded value behind `\\approx`; read any other `\\approx` as `=`."""
         if isinstance(node, (Several, Row)):

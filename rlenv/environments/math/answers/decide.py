@@ -8,15 +8,17 @@ import resource
 import struct
 import sys
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from . import symbolic, words
 from .compare import AnswerComparison
+from .evaluated import is_evaluated
 from .lexer import Style, plain
 from .limits import TooLarge, Undefined, Unreadable
 from .nodes import Node, Number, Several
 from .normalize import stated
 from .parser import parse
+from .values import Tolerance
 
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
 _READINGS = (Style(thousands=True), Style(thousands=False))
@@ -36,12 +38,30 @@ class AnswerVerdict(NamedTuple):
     status: Status = "ok"
 
 
-def decide(answer: str, gold: str) -> AnswerVerdict:
+class AnswerPolicy(NamedTuple):
+    """What a caller asks for beyond equality.
+
+    Attributes:
+        tolerance: how far numbers may lie from the gold answer's.
+        evaluated: whether an answer that leaves more to do than the gold answer is wrong.
+        question: with `evaluated`, the task's text, whose formulas are no answers either.
+    """
+
+    tolerance: Tolerance = Tolerance()
+    evaluated: bool = False
+    question: str = ""
+
+
+STRICT = AnswerPolicy()
+
+
+def decide(answer: str, gold: str, policy: AnswerPolicy = STRICT) -> AnswerVerdict:
     """Decide whether an answer is the gold answer.
 
     Args:
         answer: a final answer, without the reply around it.
         gold: the true answer.
+        policy: what the caller asks for.
     """
     try:
         theirs = words.mathematics(stated(clean(gold)))
@@ -61,10 +81,16 @@ def decide(answer: str, gold: str) -> AnswerVerdict:
         answers = _read(ours)
         if not golds or not answers:
             return _unread(ours, theirs, bool(golds), golds or answers)
-        comparison = AnswerComparison()
+        comparison = AnswerComparison(tolerance=policy.tolerance)
         for mine, true in _pairs(answers, golds):
-            if comparison.same(mine, true):
-                return AnswerVerdict(True, comparison.evidence(True))
+            if not comparison.same(mine, true):
+                continue
+            evidence = comparison.evidence(True)
+            if not comparison.holds_together(mine, true):
+                return AnswerVerdict(False, "a chain of values that differ")
+            if policy.evaluated and not is_evaluated(mine, true, policy.question):
+                return AnswerVerdict(False, "the task restated, not worked out")
+            return AnswerVerdict(True, evidence)
         for text, trees in ((ours, golds), (theirs, answers)):
             roman = words.roman(text)
             if roman and AnswerComparison().same(trees[0], Number(Fraction(roman))):
@@ -195,13 +221,18 @@ def serve(memory: int) -> None:
     symbolic.after_import = lambda: _send(sink, READY)
     _send(sink, READY)
     while header := source.read(_LENGTH.size):
-        answer, gold = json.loads(source.read(_LENGTH.unpack(header)[0]))
-        _send(sink, json.dumps(_decide_safely(answer, gold)).encode())
+        answer, gold, *policy = json.loads(source.read(_LENGTH.unpack(header)[0]))
+        _send(sink, json.dumps(_decide_safely(answer, gold, _policy(policy))).encode())
 
 
-def _decide_safely(answer: str, gold: str) -> AnswerVerdict:
+def _policy(values: list[Any]) -> AnswerPolicy:
+    tolerance, evaluated, question = values
+    return AnswerPolicy(Tolerance(*tolerance), evaluated, question)
+
+
+def _decide_safely(answer: str, gold: str, policy: AnswerPolicy) -> AnswerVerdict:
     try:
-        return decide(answer, gold)
+        return decide(answer, gold, policy)
     except (MemoryError, RecursionError) as error:
         return AnswerVerdict(False, f"beyond the limits: {type(error).__name__}", "timeout")
     except Exception as error:  # noqa: BLE001 the process must live, and the caller must hear of it

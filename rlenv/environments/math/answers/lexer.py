@@ -20,10 +20,12 @@ FUNCTIONS = {
     "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh",
     "cosh", "tanh", "coth", "asin", "acos", "atan", "ln", "log", "lg", "exp", "sqrt", "cbrt",
     "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "arsinh", "arcosh", "artanh",
-    "Re", "Im", "sgn", "arg", "factorial", "sech", "csch", "cis",
+    "Re", "Im", "sgn", "signum", "cosec", "cosech", "binomial", "arg", "factorial", "sech", "csch",
+    "cis",
 }  # fmt: skip
-OF_SEVERAL = {"max", "min", "gcd", "lcm"}  # all others take one value
+OF_SEVERAL = {"max", "min", "gcd", "lcm", "binom"}  # all others take one value
 FUNCTION_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
+FUNCTION_ALIASES |= {"signum": "sgn", "cosec": "csc", "cosech": "csch", "binomial": "binom"}
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
     "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
@@ -133,9 +135,15 @@ _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 
 
+# commands of a text that was escaped once too often, as in JSON within JSON
+_TWICE = re.compile(
+    r"\\\\(?=(?:d?frac|left|right|sqrt|leq?|geq?|text|pi|cdot|times|infty|cup|in|pm)(?![A-Za-z]))"
+)
+
+
 def plain(text: str) -> str:
     """Return the text with Unicode signs spelled out and white space tidied."""
-    text = text.translate(_INVISIBLE)
+    text = _TWICE.sub(r"\\", text.translate(_INVISIBLE))
     text = _SUPERSCRIPT.sub(lambda m: "^{" + m[0].translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT.sub(lambda m: "_{" + m[0].translate(_SUBSCRIPTS) + "}", text)
     if not text.isascii():

@@ -201,8 +201,10 @@ def literal_digits(node: Node) -> int:
         top, bottom = abs(node.value.numerator), node.value.denominator
         return (top.bit_length() + bottom.bit_length()) * 3 // 10
     if isinstance(node, Apply) and node.name in ("^", "exp") and not variables(node.arguments[-1]):
-        base = literal_digits(node.arguments[0]) if node.name == "^" else 1
-        return _magnitude(node.arguments[-1]) * (base + 1) + literal_digits(node.arguments[-1])
+        base = literal_digits(node.arguments[0]) if node.name == "^" else 0
+        constant = not variables(node.arguments[0]) or node.name == "exp"
+        power = node.arguments[-1]
+        return _magnitude(power) * (base + constant) + literal_digits(power)
     if isinstance(node, Apply) and "factorial" in node.name and not variables(node):
         size = _magnitude(node.arguments[0])
         return size * len(str(size))

@@ -217,6 +217,7 @@ class Evaluator:
     Attributes:
         largest: the largest term of a sum on the way; rounding errors are a share of it.
         approximate: whether a part was found to some fifteen digits only.
+        infinite: whether infinity was a part, with which no arithmetic is proved.
     """
 
     def __init__(
@@ -233,6 +234,7 @@ class Evaluator:
         self.salt = salt
         self.largest: Value = mp.mpf(0)
         self.approximate = False
+        self.infinite = False
 
     def value(self, node: Node) -> Value:
         """Return the value of an expression.
@@ -305,6 +307,7 @@ class Evaluator:
         if name == "i":
             return mp.mpc(0, 1)
         if name == "infinity":
+            self.infinite = True
             return mp.inf
         raise Unreadable(f"{name} has no value")
 

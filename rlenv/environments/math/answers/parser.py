@@ -117,7 +117,7 @@ class Parser(Atoms):
             return token.text in STARTS
         if token.kind == "number":
             before = self.tokens[self.at - 1]
-            return before.text in (")", "}", "]") and before.kind == "sign"
+            return before.text in (")", "}", "]", "!") and before.kind == "sign"
         if token.kind != "sign":
             return False
         if token.text == "|":
@@ -356,7 +356,7 @@ class Parser(Atoms):
         words = " ".join(phrase).split()
         while words and words[0].lower().rstrip("s") in units.MULTIPLIERS:
             name = words.pop(0).lower().rstrip("s")
-            if name == "percent":
+            if name in ("percent", "pct", "percentage"):
                 words.insert(0, "%")
                 break
             value = Apply("*", (value, Number(units.MULTIPLIERS[name])))

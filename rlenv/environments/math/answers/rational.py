@@ -50,6 +50,7 @@ class QuotientReader:
         self.generators: dict[Hashable, int] = {}
         self.powers: dict[int, tuple[int, Polynomial]] = {}  # of roots: the order and the radicand
         self.kernels: set[int] = set()  # generators that are no variables
+        self.nonzero: set[int] = set()  # kernels that are constants other than zero
 
     def quotient(self, node: Node) -> Quotient:
         """Read an expression.
@@ -101,9 +102,9 @@ class QuotientReader:
         if name == "infinity" or name.startswith(("set:", "unit:")) or name == "ldots":
             raise Beyond
         if name == "i":
-            return self._known_power("i", 2, {(): Fraction(-1)})
+            return self._constant_kernel(self._known_power("i", 2, {(): Fraction(-1)}))
         if name in ("pi", "e"):
-            return self._kernel(name)
+            return self._constant_kernel(self._kernel(name))
         return _generator(self._number(("variable", name)))
 
     def _number(self, key: Hashable) -> int:
@@ -120,10 +121,19 @@ class QuotientReader:
         self.powers[number] = order, radicand
         return made
 
+    def _constant_kernel(self, made: Quotient) -> Quotient:
+        self.nonzero |= {number for monomial in made.top for number, _ in monomial}
+        return made
+
     def key(self, value: Quotient) -> Hashable:
         """Return what two quotients share only if they are written the same."""
         lead = value.bottom[max(value.bottom)]
         return tuple(frozenset((m, c / lead) for m, c in part.items()) for part in value)
+
+    def may_hide_zero(self, bottom: Polynomial) -> bool:
+        """Whether a denominator other than the zero polynomial may yet have the value zero."""
+        used = {number for monomial in bottom for number, _ in monomial} & self.kernels
+        return bool(used) and not (len(bottom) == 1 and used <= self.nonzero)
 
     def plus(self, a: Quotient, b: Quotient) -> Quotient:
         """Add."""
@@ -245,7 +255,8 @@ class QuotientReader:
             outside *= Fraction(prime) ** (power // order)
             for _ in range(power % order):
                 radicand: Polynomial = {(): Fraction(prime)}
-                found = self.times(found, self._known_power(prime, order, radicand))
+                root = self._constant_kernel(self._known_power(prime, order, radicand))
+                found = self.times(found, root)
         return self.times(found, _constant(outside))
 
 
@@ -273,8 +284,8 @@ def identical(a: Node, b: Node, budget: Budget) -> bool | None:
         return None
     if same:
         # a kernel may hide a zero: where it stands below a fraction, nothing is proved
-        used = {n for part in (first.bottom, second.bottom) for m in part for n, _ in m}
-        return None if used & reader.kernels else True
+        hidden = any(map(reader.may_hide_zero, (first.bottom, second.bottom)))
+        return None if hidden else True
     return None if reader.kernels else False
 
 

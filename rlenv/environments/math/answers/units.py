@@ -11,7 +11,7 @@ Unit = tuple[tuple[str, int], ...]
 MULTIPLIERS = {
     "hundred": Fraction(10**2), "thousand": Fraction(10**3), "million": Fraction(10**6),
     "billion": Fraction(10**9), "trillion": Fraction(10**12), "dozen": Fraction(12),
-    "percent": Fraction(1, 100),
+    "percent": Fraction(1, 100), "pct": Fraction(1, 100), "percentage": Fraction(1, 100),
 }  # fmt: skip
 CURRENCY = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee", "¢": "cent"}
 

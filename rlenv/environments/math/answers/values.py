@@ -74,11 +74,28 @@ class Decimal(NamedTuple):
     last: Fraction
 
 
+class Tolerance(NamedTuple):
+    """How far a number may lie from the gold answer's; by default not at all.
+
+    A number is near enough if any of these that is not zero says so.
+
+    Attributes:
+        absolute: the largest difference.
+        relative: the largest difference as a share of the smaller number.
+        digits: significant digits that must agree, after rounding.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+    digits: int = 0
+
+
 class Values:
     """The rules for single values; those for all else are built on it.
 
     Args:
         budget: of steps.
+        tolerance: of numbers.
 
     Attributes:
         rule: that decided.
@@ -87,8 +104,13 @@ class Values:
         undecided: whether something could be neither shown nor refuted.
     """
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        tolerance: Tolerance = Tolerance(),  # noqa: B008 frozen
+    ) -> None:
         self.budget = budget or Budget()
+        self.tolerance = tolerance
         self.rule = "value"
         self.agreed = 0
         self.undecided = False
@@ -110,6 +132,9 @@ class Values:
         if any(n == Symbol("ldots") for x in (a, b) for n in walk(x)):
             return False
         a, b = self._calculated(a), self._calculated(b)
+        if any(self.tolerance) and self._is_near(a, b):
+            self.rule = "within the tolerance"
+            return True
         self.rule = "value"
         try:
             first, second = exact(a, self.budget), exact(b, self.budget)
@@ -165,6 +190,19 @@ class Values:
             return b
         return Apply(b.name, tuple(map(self._aligned, a.arguments, b.arguments)))
 
+    def _is_near(self, a: Node, b: Node) -> bool:
+        """Whether two constants lie within the caller's tolerance."""
+        x, y = self._number(a), self._number(b)
+        if x is None or y is None or not mp.isfinite(x) or not mp.isfinite(y):
+            return False
+        absolute, relative, digits = self.tolerance
+        smaller = min(abs(x), abs(y))
+        allowed = max(mp.mpf(absolute), relative * smaller)
+        if digits and smaller:
+            place = int(mp.floor(mp.log10(smaller))) + 1 - digits
+            allowed = max(allowed, mp.mpf(10) ** place / 2)
+        return bool(abs(x - y) <= allowed * (1 + mp.mpf(10) ** -DIGITS))
+
     # Constants
 
     def _constants(self, a: Node, b: Node) -> bool:
@@ -202,8 +240,12 @@ class Values:
             return None
         with mp.workdps(max(mp.dps, 2 * DIGITS)):
             try:
-                value = Evaluator({}, self.budget).value(self._calculated(node))
+                node = self._calculated(node)
+                look = Evaluator({}, self.budget)
+                value = look.value(node)
             except (Undefined, Unreadable):
+                return None
+            if look.infinite and not _is_infinity(node):
                 return None
         return value if isinstance(value, mp.mpf) else None
 
@@ -266,7 +308,7 @@ class Values:
         before = budget.left
         digits, zeros, last = DIGITS + size, 0, None
         try:
-            if point:
+            if point and all(value.denominator == 1 for value in point.values()):
                 values = [exact(n, budget, point) for n in (a, b)]
                 if values[0] is not None and values[1] is not None:
                     return values[0] == values[1]
@@ -314,8 +356,9 @@ class Values:
                 return None, largest, approximate
             largest = max([largest, *map(abs, x), *map(abs, y)])
             return max(abs(p - q) for p, q in zip(x, y, strict=True)), largest, approximate
-        if mp.isinf(x) or mp.isinf(y):
-            return mp.mpf(0 if x == y else 1), mp.inf, approximate
+        if mp.isinf(x) or mp.isinf(y) or any(look.infinite for look in looks):
+            bare = all(map(_is_infinity, (a, b)))
+            return mp.mpf(0 if x == y and bare else 1), mp.inf, approximate
         return abs(x - y), max(largest, abs(x), abs(y)), approximate
 
     def _points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
@@ -414,6 +457,12 @@ def as_decimal(node: Node) -> Decimal | None:
         if inner and factor:
             return Decimal(inner.value * factor, inner.digits, inner.last * abs(factor))
     return None
+
+
+def _is_infinity(node: Node) -> bool:
+    if isinstance(node, Apply) and node.name == "neg":
+        node = node.arguments[0]
+    return node == Symbol("infinity")
 
 
 def _numbers(node: Node) -> Iterator[Number]:
