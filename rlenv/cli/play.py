@@ -59,7 +59,7 @@ def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None
     Args:
         env: the environment.
         policy: from the messages so far to a reply; `EOFError` gives up.
-        seed: of the environment.
+        seed: the environment's.
         display: where to show it as it happens; None for nowhere.
 
     Returns:

@@ -138,15 +138,15 @@ def from_environment(
 
     Args:
         ref: the environment, an id or `file.py:Id`.
-        options: of the environment.
+        options: the environment's options.
         engine: the teacher.
         chat: its chat format.
         sampling: how it samples; max_tokens holds for each turn.
         tasks: how many to draw from the train split.
         samples: episodes of each.
         keep: the most of one task that are yielded.
-        seed: of tasks and sampling.
-        max_length: of an episode, in tokens.
+        seed: decides which tasks are drawn and what is sampled.
+        max_length: the most tokens of an episode.
 
     Yields:
         `messages`, and in `made` where they come from: `env`, `options`, `task` (its key),
@@ -194,9 +194,9 @@ def from_prompts(
 
     Args:
         prompts: chat messages each.
-        teacher: answers them.
-        samples: answers to each.
-        seed: of the sampling.
+        teacher: the model that answers them.
+        samples: how many answers to each.
+        seed: decides what is sampled.
 
     Raises:
         RunFailed: not one answer came to an end.

@@ -32,11 +32,11 @@ class Episode:
 
     Attributes:
         opening: the first observation.
-        replies: of the policy.
+        replies: what the policy replied, in order.
         steps: for each turn what can be seen of it: observation, reward, ends, status, messages.
         reward: the sum over the turns.
         over: whether the environment ended it, or cut it short.
-        task: that was played.
+        task: the task that was played.
     """
 
     opening: str

@@ -47,7 +47,7 @@ class CheckSettings:
         draws: tasks drawn to compare the splits.
         seconds: after so many a check that repeats itself stops, and says how far it came.
         processes: started, each with a `PYTHONHASHSEED` of its own.
-        seed: of everything the checks draw.
+        seed: decides everything that the checks draw.
     """
 
     tasks: int = 200
@@ -117,8 +117,8 @@ def run(
 
     Args:
         ref: an id, or `path/to/file.py:Name-v0`.
-        options: of the environment.
-        settings: how thorough.
+        options: the environment's options.
+        settings: how thorough the checks are.
         skip: names of checks to leave out.
         progress: is told the name of each check before it runs.
 

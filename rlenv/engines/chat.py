@@ -30,7 +30,7 @@ class ChatModelSettings(Settings):
             `http://localhost:8000/v1`.
         key_from: the environment variable that holds the server's key, where it asks for one.
         temperature: to sample with; 0 takes the most likely token.
-        max_tokens: of a reply.
+        max_tokens: the most tokens of a reply.
         timeout: seconds to wait for a reply of the server.
         tries: how often the server is asked when it fails.
         max_concurrency: requests that the server gets at the same time.
@@ -99,7 +99,7 @@ class ChatModel(Protocol):
 
         Args:
             conversations: chat messages, the last one of the user.
-            seed: of what is sampled.
+            seed: decides what is sampled.
 
         Returns:
             One reply each, in order. A failure is said in it, and costs that reply alone.

@@ -40,7 +40,7 @@ def baselines(
         train: what the n-grams are counted on. gzip learns from nothing in advance; it is given the
             last 32 kB of it, as far back as it looks.
         texts: to measure on, each byte given those before it. gzip sees all texts in one stream.
-        orders: of the n-grams.
+        orders: the lengths of the n-grams.
     """
     held = [text.encode() for text in texts]
     size = sum(map(len, held))
@@ -66,7 +66,7 @@ def model_bits(model: Any, tokenizer: Any, texts: Sequence[str], *, batch: int =
         model: a causal LM.
         tokenizer: its tokenizer; each text follows its begin token, if it has one, or else the
             first token of a text costs what a uniform choice does.
-        texts: to measure on.
+        texts: what is measured on.
         batch: windows at once.
     """
     import torch
@@ -99,8 +99,8 @@ def windows(ids: list[int], length: int) -> Iterator[tuple[list[int], int]]:
     """Cut tokens into windows that overlap by half.
 
     Args:
-        ids: of a text.
-        length: tokens a window at most.
+        ids: the tokens of a text.
+        length: the most tokens of a window.
 
     Yields:
         A window, and the first of its places that counts: every token but the first counts once.

@@ -21,10 +21,10 @@ class Bin:
     """Samples that have something in common.
 
     Attributes:
-        label: what.
-        x: the same as a number, for an axis.
-        accuracy: share that is right.
-        tasks: they are of.
+        label: what they have in common.
+        x: the label as a number, for the axis of a chart.
+        accuracy: the share of samples that are right.
+        tasks: how many tasks the samples are of.
     """
 
     label: str
@@ -63,8 +63,8 @@ def by_length(
     """Return the accuracy in groups of equal size, from the shortest samples to the longest.
 
     Args:
-        samples: of an evaluation.
-        length: of a sample.
+        samples: those of an evaluation.
+        length: returns the length of a sample.
         most: groups; fewer where many samples have one length.
     """
     have = judged(samples)
@@ -85,7 +85,7 @@ def calibration(samples: Sequence[Sample], bins: int = 5) -> tuple[list[Bin], fl
 
     Args:
         samples: of an evaluation with several samples a task.
-        bins: of equal width in confidence.
+        bins: how many bins, of equal width in confidence.
 
     Returns:
         The bins that hold tasks, x the mean confidence; and the expected calibration error, the

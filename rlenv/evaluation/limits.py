@@ -16,7 +16,7 @@ class EvaluationLimits:
     They are looked at between batches, so a batch may go beyond them.
 
     Attributes:
-        minutes: at most; None for no limit.
+        minutes: the most that may pass; None for no limit.
         cost: at most, of what this command's samples cost; None for no limit.
         price: of a million tokens read and of a million sampled.
         clock: the time in seconds.

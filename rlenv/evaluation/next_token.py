@@ -13,9 +13,9 @@ class NextToken:
     """A token that may come next.
 
     Attributes:
-        id: in the vocabulary.
-        text: what it adds.
-        probability: at temperature 1.
+        id: its number in the vocabulary.
+        text: what it adds to the text before it.
+        probability: how likely it is at temperature 1.
     """
 
     id: int
@@ -32,7 +32,7 @@ class Prediction:
         next: the most likely ones, in order.
         others: how many tokens are left.
         rest: the probability of those, all together.
-        entropy: of the distribution, in bits.
+        entropy: the entropy of the distribution, in bits.
     """
 
     tokens: list[str]
@@ -48,7 +48,7 @@ def predict(model: Any, tokenizer: Any, ids: Sequence[int], *, top: int) -> Pred
     Args:
         model: a causal LM.
         tokenizer: its tokenizer.
-        ids: at least one token.
+        ids: the tokens before it, at least one.
         top: how many of the most likely tokens to name.
     """
     import torch

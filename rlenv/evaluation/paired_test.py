@@ -32,8 +32,8 @@ class TaskPair:
     """How two models fare on one task.
 
     Attributes:
-        task_key: of the task.
-        prompt: of the task.
+        task_key: the key of the task.
+        prompt: the task's prompt.
         a: share of A's judged samples that are right.
         b: the same of B's.
     """

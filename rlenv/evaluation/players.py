@@ -78,7 +78,7 @@ class LocalPlayer(Player):
     Args:
         engine: the policy.
         chat: how conversations become tokens.
-        max_length: of an episode, in tokens.
+        max_length: the most tokens of an episode.
         batch_size: episodes that it is worth handing over together, if the engine takes as many.
     """
 

@@ -38,12 +38,12 @@ class Suspect:
     """A sample that scores well for what may be the wrong reason.
 
     Attributes:
-        task_key: of the task.
-        prompt: of the task.
+        task_key: the key of the task.
+        prompt: the task's prompt.
         reply: the model's last message.
         value: the reward.
-        check: that it failed.
-        why: what came out there.
+        check: the name of the check that it failed.
+        why: what that check found.
     """
 
     task_key: str
@@ -90,7 +90,7 @@ def probe(
         tasks: the evaluation's.
         samples: the evaluation's; greedy ones are left out.
         stricter: the same tasks under a verifier that forgives less.
-        seed: of the evaluation.
+        seed: the evaluation's.
 
     Raises:
         UserError: no sample was judged.

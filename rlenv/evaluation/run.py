@@ -28,7 +28,7 @@ class Evaluation:
 
     Attributes:
         summary: the figures.
-        fingerprint: of the task set.
+        fingerprint: the hash of the task set.
         kept: every sample, by task, a greedy one first.
         stopped: why it ended before all tasks were done; empty if it did not.
     """

@@ -17,25 +17,25 @@ class Sample:
     """One evaluated episode; a row of `samples.parquet`.
 
     Attributes:
-        task_key: of the task.
-        index: of the task among those evaluated, from 0.
-        number: of the sample among the task's, from 0.
+        task_key: the key of the task.
+        index: the number of the task among those evaluated, from 0.
+        number: the number of the sample among those of its task, from 0.
         greedy: made at temperature 0, beside the samples.
         prompt: the last message before the first reply.
         messages: the whole conversation.
         reply: the policy's last message.
         answer: what the reply answers, for votes; None where it answers nothing.
         value: the reward; NaN where the grader failed.
-        components: of the reward.
-        status: of the reward.
-        detail: of the reward.
+        components: the reward's components.
+        status: the reward's status.
+        detail: the reward's detail.
         solved: judged, and the reward is at least the environment's `solved_at`.
         truncated: cut off by a limit on tokens or turns.
         turns: replies.
         prompt_tokens: tokens that the policy read.
         tokens: tokens that the policy sampled.
         seconds: this sample's part of the time for playing its batch, grading included.
-        metadata: of the task.
+        metadata: the task's metadata.
     """
 
     task_key: str

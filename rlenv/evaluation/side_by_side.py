@@ -71,7 +71,7 @@ def answer(
         source: a folder or a hub id.
         prompts: conversations up to where it answers.
         sampling: how to sample.
-        seed: of the sampling.
+        seed: decides what is sampled.
         device: see `checkpoint.load`.
 
     Returns:

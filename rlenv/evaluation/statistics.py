@@ -145,7 +145,7 @@ def plurality(votes: Sequence[Vote]) -> tuple[float, float]:
     """Let the replies to one task vote (self-consistency, Wang et al. 2023).
 
     Args:
-        votes: of the judged replies.
+        votes: those of the judged replies.
 
     Returns:
         The chance that the winner is right, ties drawn by lot, and the share of all replies that

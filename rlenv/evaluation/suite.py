@@ -55,8 +55,8 @@ def make_plan(values: Mapping[str, Any], where: str, prefix: str = "") -> Evalua
 
     Args:
         values: under the names of `EvaluationPlan`; `env` may be an id alone.
-        where: they come from, for messages.
-        prefix: of the settings' names there.
+        where: the file or command line they come from, for messages.
+        prefix: what stands before the settings' names there.
 
     Raises:
         UserError: one of them is wrong.

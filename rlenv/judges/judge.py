@@ -77,7 +77,7 @@ class Judge:
 
     Args:
         model: the one that judges.
-        seed: of what it samples.
+        seed: decides what it samples.
         tries: how often it is asked again, with another seed, when its verdict can't be read.
     """
 
@@ -146,7 +146,7 @@ def read_verdict(said: ChatReply, allowed: Sequence[str]) -> str:
     """Return the verdict in what a judge said: the only one, and one of those allowed.
 
     Args:
-        said: by the judge.
+        said: the judge's reply.
         allowed: verdicts, in lower case.
 
     Returns:

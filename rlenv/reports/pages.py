@@ -12,7 +12,7 @@ def page(title: str, parts: Iterable[str], *, heading: str | None = None, below:
     """Return a self-contained HTML page.
 
     Args:
-        title: of the page, as text.
+        title: the page's title, as text.
         parts: its content, as HTML.
         heading: what stands at its top, as text; the title if left out.
         below: a line under the heading, as text.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -330,11 +331,16 @@ def test_a_real_server_replies_as_the_model_does_here(served, finished_run, caps
     assert not result["invalid"]
 
 
-def test_a_teacher_behind_a_server(served, finished_run, capsys, tmp_path):
+def test_a_teacher_behind_a_server(served, finished_run, tmp_path):
+    # this server takes the most likely token unless the checkpoint says to sample
+    checkpoint = shutil.copytree(finished_run / "sft", tmp_path / "sft")
+    ends = json.loads((checkpoint / "generation_config.json").read_text())["eos_token_id"]
+    sampled = json.dumps({"do_sample": True, "eos_token_id": ends})
+    (checkpoint / "generation_config.json").write_text(sampled)
     prompts, made = tmp_path / "prompts.txt", tmp_path / "made.jsonl"
     prompts.write_text("1\n2 3\n")
     few = ["--max-tokens", "12", "--samples", "16", "--output", str(made)]
-    teacher = f"openai:{finished_run / 'sft'}@{served}"
+    teacher = f"openai:{checkpoint}@{served}"
     assert main.main(["synthesize", teacher, "--prompts", str(prompts), *few]) == 0
     rows = [json.loads(line) for line in made.read_text().splitlines()]
     replies = [(row["made"]["prompt"], row["messages"][-1]["content"]) for row in rows]
