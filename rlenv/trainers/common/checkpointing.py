@@ -69,7 +69,7 @@ class AcceleratedState:
     """The state of all that an `Accelerator` has prepared, however it is spread over processes.
 
     Args:
-        accelerator: it.
+        accelerator: what prepared the models and the optimizer.
         *others: whose states are plain values, the same in every process.
     """
 

@@ -173,7 +173,7 @@ class DirectStage(Stage[SettingsType]):
                 how=s.eval_sampling,
             )
 
-        def look() -> Mapping[str, float]:
+        def evaluate() -> Mapping[str, float]:
             found = {}
             if pairs.can_measure:
                 with evaluating(trainer.model):
@@ -187,7 +187,7 @@ class DirectStage(Stage[SettingsType]):
                 found |= played.metrics()
             return found
 
-        trl_stage.fit(trainer, context, look=look, every=s.eval_every)
+        trl_stage.fit(trainer, context, evaluate=evaluate, eval_every=s.eval_every)
         trained = trainer.model if s.lora is None else trainer.model.merge_and_unload()
         trained.config.use_cache = True
         write_atomically(context.state / "steps", str(context.before + trainer.state.global_step))

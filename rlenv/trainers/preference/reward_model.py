@@ -137,7 +137,7 @@ class RewardStage(Stage[RewardSettings]):
         with without_renaming():
             trainer = make_trainer(s, context, model, tokenizer, rows)
 
-        def look() -> Mapping[str, float]:
+        def evaluate() -> Mapping[str, float]:
             scorer = RewardModel([trainer.model], chat, "")
             figures = report.measure(scorer, pairs.held_out).figures()
             return {
@@ -146,7 +146,7 @@ class RewardStage(Stage[RewardSettings]):
                 "held_out/calibration_error": figures["calibration"]["expected_error"],
             }
 
-        trl_stage.fit(trainer, context, look=look, every=s.eval_every)
+        trl_stage.fit(trainer, context, evaluate=evaluate, eval_every=s.eval_every)
         trained = trainer.model
         with folder_atomically(context.model) as folder:
             if s.lora is not None:  # kept beside the merged model, for a policy of the same trunk

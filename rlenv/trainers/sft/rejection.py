@@ -258,8 +258,8 @@ def _fitted(
     trl_stage.fit(
         trainer,
         part,
-        look=lambda: {**player.metrics(), **made.metrics()},
-        every=steps,  # at the end of a round alone
+        evaluate=lambda: {**player.metrics(), **made.metrics()},
+        eval_every=steps,  # at the end of a round alone
     )
     part.keep_episodes(part.before + steps, made.episodes)
     fit.save(model, tokenizer, s, part.model)
