@@ -44,11 +44,11 @@ class State(Protocol):
         """Go on from what was written there."""
 
 
-class Parts:
-    """The state of things that have a state each.
+class CombinedState:
+    """The states of a model, an optimizer and the like, as one.
 
     Args:
-        parts: by name.
+        parts: what has a state, by its name in the save.
     """
 
     def __init__(self, parts: Mapping[str, Stateful]) -> None:

@@ -213,31 +213,31 @@ def _tokens_logged(context: Context) -> float:
 
 
 @dataclass
-class Part(Context):
-    """A stage as one of several trainings in it sees it: the members of an ensemble, rounds.
+class SubContext(Context):
+    """The context of one of several trainings in a stage: a member of an ensemble, or a round.
 
     Attributes:
-        name: of the part, unique in its stage.
-        before: steps that the parts before it took; its own are logged on from there.
+        name: of the training, unique in its stage.
+        before: steps that the trainings before it took; its own are logged on from there.
     """
 
     name: str = ""
     before: int = 0
 
     @classmethod
-    def of(cls, context: Context, name: str, *, seed: int, before: int, source: str) -> Part:
-        """Return the context of a part, with a seed of its own and a checkpoint to begin at."""
+    def of(cls, context: Context, name: str, *, seed: int, before: int, source: str) -> SubContext:
+        """Return the context of a training, with a seed of its own and a checkpoint to begin at."""
         made = {f.name: getattr(context, f.name) for f in fields(Context)}
         return cls(**{**made, "seed": seed, "source": source}, name=name, before=before)
 
     @property
     def state(self) -> Path:
-        """Where the part keeps its interim state."""
+        """Where the training keeps its interim state."""
         return super().state / self.name
 
     @property
     def model(self) -> Path:
-        """Where the part leaves its model; that it is there says that the part is finished."""
+        """Where the training leaves its model, which is there only once it is finished."""
         return self.state / "model"
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
