@@ -75,7 +75,7 @@ def play(
         tasks: one group each.
         samples: rollouts in a group.
         sampling: how the policy samples; max_tokens holds for each turn.
-        seed: of this call.
+        seed: of everything that is drawn in this call.
         max_length: an episode that would grow past this many tokens is truncated.
 
     Returns:

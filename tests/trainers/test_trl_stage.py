@@ -52,12 +52,12 @@ def started(tmp_path, nano, tokenizer):
                 processing_class=tokenizer,
             )
 
-            def look():
+            def evaluate():
                 if trainer.state.global_step == stop_after:
                     context.stop.requested = True
                 return {"seen": float(trainer.state.global_step)}
 
-            trl_stage.fit(trainer, context, look=look, **options)
+            trl_stage.fit(trainer, context, evaluate=evaluate, **options)
             return model.state_dict(), list(run.read_log("metrics"))
 
     return start
@@ -68,7 +68,7 @@ def untimed(lines):
 
 
 def test_every_step_is_logged_and_some_are_looked_at(started):
-    _, lines = started("run", every=4)
+    _, lines = started("run", eval_every=4)
     assert [line["step"] for line in lines] == list(range(1, 11))
     assert [line["seen"] for line in lines if "seen" in line] == [4, 8, 10]
     assert SETTINGS.steps(20) == 10
@@ -84,5 +84,5 @@ def test_an_interrupted_stage_goes_on_to_the_same_weights(started):
 
 
 def test_enough_ends_it_early(started):
-    _, lines = started("run", every=2, enough=lambda seen: seen["seen"] >= 4)
+    _, lines = started("run", eval_every=2, stop_when=lambda seen: seen["seen"] >= 4)
     assert lines[-1]["step"] == 4

@@ -44,11 +44,11 @@ class State(Protocol):
         """Go on from what was written there."""
 
 
-class Parts:
-    """The state of things that have a state each.
+class CombinedState:
+    """The states of a model, an optimizer and the like, as one.
 
     Args:
-        parts: by name.
+        parts: what has a state, by its name in the save.
     """
 
     def __init__(self, parts: Mapping[str, Stateful]) -> None:
@@ -69,7 +69,7 @@ class AcceleratedState:
     """The state of all that an `Accelerator` has prepared, however it is spread over processes.
 
     Args:
-        accelerator: it.
+        accelerator: what prepared the models and the optimizer.
         *others: whose states are plain values, the same in every process.
     """
 

@@ -106,9 +106,9 @@ def fit(
     trainer: Any,
     context: Context,
     *,
-    look: Callable[[], Mapping[str, float]] | None = None,
-    every: int = 1,
-    enough: Callable[[Mapping[str, float]], bool] | None = None,
+    evaluate: Callable[[], Mapping[str, float]] | None = None,
+    eval_every: int = 1,
+    stop_when: Callable[[Mapping[str, float]], bool] | None = None,
     best: BestCheckpoint | None = None,
 ) -> None:
     """Train, from where the stage was interrupted if it was.
@@ -116,10 +116,10 @@ def fit(
     Args:
         trainer: any trainer of TRL, made with `arguments`.
         context: of the stage; gets the trainer's metrics of each step.
-        look: measures the model as it is; what it returns is logged with the step's metrics.
-        every: steps between two looks. The last step is looked at too.
-        enough: told what a look found, says whether to stop there.
-        best: keeps the weights of the best look; the model has them in the end.
+        evaluate: measures the model as it is; what it returns is logged with the step's metrics.
+        eval_every: steps between two evaluations. There is one after the last step too.
+        stop_when: early stopping: given an evaluation's metrics, whether to stop there.
+        best: keeps the weights of the best evaluation; the model has them in the end.
 
     Raises:
         Interrupted: the user stopped the run; its state was saved.
@@ -128,11 +128,11 @@ def fit(
         trainer.remove_callback(callback)
     step, save = last_save(context)
     context.forget_after(step)
-    reporter = _Reporter(context, look, every, enough, best)
+    reporter = _Reporter(context, evaluate, eval_every, stop_when, best)
     trainer.add_callback(reporter)
     with without_renaming():
         trainer.train(resume_from_checkpoint=save)
-    finished = reporter.enough_seen or trainer.state.global_step == trainer.state.max_steps
+    finished = reporter.stopped_early or trainer.state.global_step == trainer.state.max_steps
     if context.stop.requested and not finished:
         context.interrupt(trainer.state.global_step)
     if best is not None:
@@ -151,33 +151,33 @@ def last_save(context: Context) -> tuple[int, str | None]:
 
 
 class _Reporter(TrainerCallback):  # type: ignore[misc, unused-ignore]
-    """Passes the trainer's logs on, looks at the model, and asks it to stop when it is time."""
+    """Passes the trainer's logs on, evaluates the model, and stops the trainer when it is time."""
 
     def __init__(
         self,
         context: Context,
-        look: Callable[[], Mapping[str, float]] | None,
-        every: int,
-        enough: Callable[[Mapping[str, float]], bool] | None,
+        evaluate: Callable[[], Mapping[str, float]] | None,
+        eval_every: int,
+        stop_when: Callable[[Mapping[str, float]], bool] | None,
         best: BestCheckpoint | None,
     ) -> None:
-        self._context, self._look, self._every, self._enough = context, look, every, enough
-        self._best = best
+        self._context, self._evaluate, self._best = context, evaluate, best
+        self._eval_every, self._stop_when = eval_every, stop_when
         self._seen: dict[str, float] = {}
         self._clock: tuple[float, float] | None = None  # time and tokens at the first log
         self._before = _tokens_logged(context)  # the trainer counts from 0 when it resumes
-        self.enough_seen = False
+        self.stopped_early = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        due = state.global_step % self._every == 0 or state.global_step == state.max_steps
-        if self._look is not None and due:
-            self._seen = dict(self._look())
+        due = state.global_step % self._eval_every == 0 or state.global_step == state.max_steps
+        if self._evaluate is not None and due:
+            self._seen = dict(self._evaluate())
             if self._best is not None:
                 self._best.rewind(state.global_step - 1)
                 self._best.offer(state.global_step, self._seen, kwargs["model"].state_dict())
             control.should_log = True  # the trainer takes an evaluation for the step's log
-            if self._enough is not None and self._enough(self._seen):
-                self.enough_seen = control.should_training_stop = True
+            if self._stop_when is not None and self._stop_when(self._seen):
+                self.stopped_early = control.should_training_stop = True
         if self._context.stop.requested:
             control.should_save = control.should_training_stop = True
 
@@ -213,31 +213,31 @@ def _tokens_logged(context: Context) -> float:
 
 
 @dataclass
-class Part(Context):
-    """A stage as one of several trainings in it sees it: the members of an ensemble, rounds.
+class SubContext(Context):
+    """The context of one of several trainings in a stage: a member of an ensemble, or a round.
 
     Attributes:
-        name: of the part, unique in its stage.
-        before: steps that the parts before it took; its own are logged on from there.
+        name: of the training, unique in its stage.
+        before: steps that the trainings before it took; its own are logged on from there.
     """
 
     name: str = ""
     before: int = 0
 
     @classmethod
-    def of(cls, context: Context, name: str, *, seed: int, before: int, source: str) -> Part:
-        """Return the context of a part, with a seed of its own and a checkpoint to begin at."""
+    def of(cls, context: Context, name: str, *, seed: int, before: int, source: str) -> SubContext:
+        """Return the context of a training, with a seed of its own and a checkpoint to begin at."""
         made = {f.name: getattr(context, f.name) for f in fields(Context)}
         return cls(**{**made, "seed": seed, "source": source}, name=name, before=before)
 
     @property
     def state(self) -> Path:
-        """Where the part keeps its interim state."""
+        """Where the training keeps its interim state."""
         return super().state / self.name
 
     @property
     def model(self) -> Path:
-        """Where the part leaves its model; that it is there says that the part is finished."""
+        """Where the training leaves its model, which is there only once it is finished."""
         return self.state / "model"
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:

@@ -104,7 +104,7 @@ class BestCheckpoint:
 
     Args:
         folder: of the stage's interim state.
-        metric: to go by, in place of the reward.
+        metric: what decides which weights are best: the reward, or a component of it.
     """
 
     def __init__(self, folder: Path, metric: str = REWARD) -> None:
@@ -113,18 +113,18 @@ class BestCheckpoint:
 
     @property
     def step(self) -> int | None:
-        """Of the weights; None where there are none."""
+        """The step that the weights are of; None where there are none."""
         record = self._read()
         return None if record is None else int(record["step"])
 
     @property
     def reward(self) -> float:
-        """Of the weights, or what is gone by in its place; minus infinity where there are none."""
+        """What the weights reached by the metric; minus infinity where there are none."""
         record = self._read()
         return float("-inf") if record is None else float(record[self.metric])
 
     def rewind(self, step: int) -> None:
-        """Forget weights of a later step than that."""
+        """Forget the weights if they are of a later step than that."""
         kept = self.step
         if kept is not None and kept > step:
             self._record.unlink()

@@ -23,7 +23,7 @@ from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import lora, trl_stage
 from rlenv.trainers.common.lora import LoRASettings, without_renaming
-from rlenv.trainers.common.trl_stage import Part, TRLSettings
+from rlenv.trainers.common.trl_stage import SubContext, TRLSettings
 from rlenv.trainers.common.validation import EvalSampling
 from rlenv.trainers.preference import data
 from rlenv.trainers.preference.data import Gathered, PreferenceData
@@ -105,7 +105,7 @@ class DirectStage(Stage[SettingsType]):
     plays: ClassVar[bool] = False
 
     def make_trainer(
-        self, context: Part, model: Any, reference: Any, tokenizer: Any, pairs: Gathered
+        self, context: SubContext, model: Any, reference: Any, tokenizer: Any, pairs: Gathered
     ) -> Any:
         """Return a trainer of TRL.
 
@@ -131,7 +131,7 @@ class DirectStage(Stage[SettingsType]):
         """See `Stage.run`."""
         source = str(context.source)
         for number in range(self.settings.rounds):
-            part = Part.of(
+            part = SubContext.of(
                 context,
                 f"round-{number}",
                 seed=mix(context.seed, number) % 2**31,
@@ -145,7 +145,7 @@ class DirectStage(Stage[SettingsType]):
             for file in Path(source).iterdir():
                 folder.joinpath(file.name).write_bytes(file.read_bytes())
 
-    def _round(self, context: Part, start: str) -> None:
+    def _round(self, context: SubContext, start: str) -> None:
         """Gather preferences, train on them, and leave the round's model."""
         s = self.settings
         model, tokenizer = checkpoint.load(str(context.source), device=context.device)
@@ -173,7 +173,7 @@ class DirectStage(Stage[SettingsType]):
                 how=s.eval_sampling,
             )
 
-        def look() -> Mapping[str, float]:
+        def evaluate() -> Mapping[str, float]:
             found = {}
             if pairs.can_measure:
                 with evaluating(trainer.model):
@@ -187,7 +187,7 @@ class DirectStage(Stage[SettingsType]):
                 found |= played.metrics()
             return found
 
-        trl_stage.fit(trainer, context, look=look, every=s.eval_every)
+        trl_stage.fit(trainer, context, evaluate=evaluate, eval_every=s.eval_every)
         trained = trainer.model if s.lora is None else trainer.model.merge_and_unload()
         trained.config.use_cache = True
         write_atomically(context.state / "steps", str(context.before + trainer.state.global_step))

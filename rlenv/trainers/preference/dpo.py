@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from rlenv.common.errors import UserError, did_you_mean
 from rlenv.trainers.common import trl_stage
-from rlenv.trainers.common.trl_stage import Part
+from rlenv.trainers.common.trl_stage import SubContext
 from rlenv.trainers.preference import tokens
 from rlenv.trainers.preference.data import Gathered
 from rlenv.trainers.preference.direct import DirectSettings, DirectStage, on_tokens
@@ -80,7 +80,7 @@ class DPOStage(DirectStage[DPOSettings]):
         return f"{losses} on {s.data.words()}{rounds}", f"{self.steps()} steps"
 
     def make_trainer(
-        self, context: Part, model: Any, reference: Any, tokenizer: Any, pairs: Gathered
+        self, context: SubContext, model: Any, reference: Any, tokenizer: Any, pairs: Gathered
     ) -> Any:
         """See `DirectStage.make_trainer`."""
         from datasets import Dataset

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from rlenv.models import checkpoint
 from rlenv.trainers.common import trl_stage
-from rlenv.trainers.common.trl_stage import Part
+from rlenv.trainers.common.trl_stage import SubContext
 from rlenv.trainers.preference import data
 from rlenv.trainers.preference.data import Gathered, ReplyData
 from rlenv.trainers.preference.direct import DirectSettings, DirectStage, on_tokens
@@ -64,7 +64,7 @@ class KTOStage(DirectStage[KTOSettings]):
         return s.rounds * s.steps(data.expected_replies(s.data))
 
     def make_trainer(
-        self, context: Part, model: Any, reference: Any, tokenizer: Any, pairs: Gathered
+        self, context: SubContext, model: Any, reference: Any, tokenizer: Any, pairs: Gathered
     ) -> Any:
         """See `DirectStage.make_trainer`."""
         from datasets import Dataset
@@ -100,7 +100,7 @@ class KTOStage(DirectStage[KTOSettings]):
             peft_config=self.adapter(),
         )
 
-    def _say_balance(self, context: Part, train: Sequence[TokenReply]) -> None:
+    def _say_balance(self, context: SubContext, train: Sequence[TokenReply]) -> None:
         """Tell the user if good or bad replies weigh more in the loss than is advised."""
         s = self.settings
         good = sum(one.good for one in train)

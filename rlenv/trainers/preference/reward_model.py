@@ -31,7 +31,7 @@ from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import lora, trl_stage
 from rlenv.trainers.common.lora import LoRASettings, without_renaming
-from rlenv.trainers.common.trl_stage import Part, TRLSettings
+from rlenv.trainers.common.trl_stage import SubContext, TRLSettings
 from rlenv.trainers.preference import data, report, tokens
 from rlenv.trainers.preference.data import Gathered, PreferenceData
 from rlenv.trainers.preference.tokens import TokenPair
@@ -111,9 +111,9 @@ class RewardStage(Stage[RewardSettings]):
                 json.dumps({**figures, "data": pairs.record()}, indent=1), encoding="utf-8"
             )
 
-    def _member(self, context: Context, number: int, steps: int) -> Part:
+    def _member(self, context: Context, number: int, steps: int) -> SubContext:
         """Return what one member works with; all begin at the same chat model."""
-        return Part.of(
+        return SubContext.of(
             context,
             f"member-{number}",
             seed=mix(context.seed, number) % 2**31,
@@ -125,7 +125,9 @@ class RewardStage(Stage[RewardSettings]):
         row = tokens.for_reward(made)
         return {**row, "margin": pair.margin or 0.0} if self.settings.margins else row
 
-    def _train(self, context: Part, pairs: Gathered, tokenizer: Any, chat: ChatFormat) -> Path:
+    def _train(
+        self, context: SubContext, pairs: Gathered, tokenizer: Any, chat: ChatFormat
+    ) -> Path:
         """Train one member, unless that was done before; return its folder."""
         if context.model.is_dir():
             return context.model
@@ -137,7 +139,7 @@ class RewardStage(Stage[RewardSettings]):
         with without_renaming():
             trainer = make_trainer(s, context, model, tokenizer, rows)
 
-        def look() -> Mapping[str, float]:
+        def evaluate() -> Mapping[str, float]:
             scorer = RewardModel([trainer.model], chat, "")
             figures = report.measure(scorer, pairs.held_out).figures()
             return {
@@ -146,7 +148,7 @@ class RewardStage(Stage[RewardSettings]):
                 "held_out/calibration_error": figures["calibration"]["expected_error"],
             }
 
-        trl_stage.fit(trainer, context, look=look, every=s.eval_every)
+        trl_stage.fit(trainer, context, evaluate=evaluate, eval_every=s.eval_every)
         trained = trainer.model
         with folder_atomically(context.model) as folder:
             if s.lora is not None:  # kept beside the merged model, for a policy of the same trunk

@@ -15,7 +15,7 @@ from rlenv.data.pipeline import corpus
 from rlenv.engines.base import mix
 from rlenv.run.stage import Context
 from rlenv.trainers.common import optimizers
-from rlenv.trainers.common.checkpointing import Parts, resumable_steps
+from rlenv.trainers.common.checkpointing import CombinedState, resumable_steps
 from rlenv.trainers.pretraining import forward, objectives
 from rlenv.trainers.pretraining.documents import Documents, Stream, hold_out
 from rlenv.trainers.pretraining.measure import HeldOutLoss, continuations
@@ -54,7 +54,7 @@ def train(
     device = str(next(model.parameters()).device)
     length, objective = texts.objective.draws(s.length), texts.objective
     started, seen = time.monotonic(), 0
-    state = Parts({"model": model, "optimizer": optimizer, "mixture": mixture})
+    state = CombinedState({"model": model, "optimizer": optimizer, "mixture": mixture})
     for step in resumable_steps(context, steps, state, save_every=s.save_every):
         rng = np.random.default_rng([context.seed, step])
         rows = objective.rows(*mixture.draw(step, s.batch_size, length), rng).to(device)

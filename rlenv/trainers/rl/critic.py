@@ -19,7 +19,7 @@ class ValueOutput(ModelOutput):  # type: ignore[misc, unused-ignore]
 
 
 class ValueHead(nn.Linear):
-    """From hidden states (..., H) to values (...), in float32; 0 to begin with."""
+    """A linear map from hidden states (..., H) to values (...), in float32; it begins at 0."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__(hidden_size, 1)

@@ -129,7 +129,7 @@ class Loop:
         return state
 
     def push(self) -> None:
-        """Let a server that generates know the weights as they are."""
+        """Send the weights, as they are now, to a server that generates with its own copy."""
         if self.policy.is_served and not self.pushed:
             self.policy.push(self.weights())
             self.context.processes.wait()  # none may sample from the weights before
@@ -138,7 +138,7 @@ class Loop:
     def step(
         self, step: int, *, with_reference_kl: bool
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Roll out, and train on what came of it.
+        """Roll out groups, and train on them.
 
         Args:
             step: decides, with the seed, which tasks are played and what is sampled.

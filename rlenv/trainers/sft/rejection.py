@@ -28,7 +28,7 @@ from rlenv.rollouts.rollout import EnvPool, play
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.common import trl_stage
-from rlenv.trainers.common.trl_stage import Part
+from rlenv.trainers.common.trl_stage import SubContext
 from rlenv.trainers.sft import fit
 from rlenv.trainers.sft.rows import IGNORED, TokenRow
 from rlenv.trainers.sft.settings import FitSettings
@@ -125,7 +125,7 @@ class RejectionStage(Stage[RejectionSettings]):
         for number in range(s.rounds):
             if context.stop.requested:
                 context.interrupt(before)
-            part = Part.of(
+            part = SubContext.of(
                 context,
                 f"round-{number + 1}",
                 seed=mix(context.seed, number) % 2**31,
@@ -145,7 +145,7 @@ class RejectionStage(Stage[RejectionSettings]):
         clear(context.state)
 
 
-def _sampled(s: RejectionSettings, part: Part) -> Round:
+def _sampled(s: RejectionSettings, part: SubContext) -> Round:
     """Return what a round samples with the model it begins at, from its file if that is there."""
     file = part.state / "sampled.json"
     if file.exists():
@@ -240,7 +240,7 @@ def as_row(trajectory: Trajectory) -> TokenRow:
 
 def _fitted(
     s: RejectionSettings,
-    part: Part,
+    part: SubContext,
     source: str,
     rows: list[TokenRow],
     made: Round,
@@ -258,8 +258,8 @@ def _fitted(
     trl_stage.fit(
         trainer,
         part,
-        look=lambda: {**player.metrics(), **made.metrics()},
-        every=steps,  # at the end of a round alone
+        evaluate=lambda: {**player.metrics(), **made.metrics()},
+        eval_every=steps,  # at the end of a round alone
     )
     part.keep_episodes(part.before + steps, made.episodes)
     fit.save(model, tokenizer, s, part.model)

@@ -98,13 +98,13 @@ class SFTStage(Stage[SFTSettings]):
         trainer = fit.make_trainer(s, context, model, tokenizer, [*made.rows, *texts])
         context.display.expect(s.steps(len(trainer.train_dataset)))
         best = BestCheckpoint(context.state) if s.keep_best else None
-        look = _look(s, context, model, chat, made.held_out)
+        evaluate = _evaluation(s, context, model, chat, made.held_out)
         trl_stage.fit(
             trainer,
             context,
-            look=look,
-            every=s.eval_every,
-            enough=lambda seen: s.stop_at is not None and seen["held_out/reward"] >= s.stop_at,
+            evaluate=evaluate,
+            eval_every=s.eval_every,
+            stop_when=lambda seen: s.stop_at is not None and seen["held_out/reward"] >= s.stop_at,
             best=best,
         )
         fit.save(model, tokenizer, s, context.out)
@@ -167,7 +167,7 @@ def _texts(
     return made
 
 
-def _look(
+def _evaluation(
     s: SFTSettings, context: Context, model: Any, chat: ChatFormat, kept: list[TokenRow]
 ) -> Callable[[], dict[str, float]]:
     """Return what measures the model as it is fitted."""
@@ -182,7 +182,7 @@ def _look(
             how=s.eval_sampling,
         )
 
-    def look() -> dict[str, float]:
+    def evaluate() -> dict[str, float]:
         metrics = {}
         if kept:
             pad = chat.tokenizer.pad_token_id
@@ -191,7 +191,7 @@ def _look(
             metrics |= player.metrics()
         return metrics
 
-    return look
+    return evaluate
 
 
 def _write_report(reports: list[SourceReport], context: Context) -> None:

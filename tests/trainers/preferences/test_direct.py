@@ -14,7 +14,7 @@ from rlenv.common.errors import UserError
 from rlenv.common.files import read_lines
 from rlenv.common.settings import parse
 from rlenv.data.preferences import Preferences, read
-from rlenv.trainers.common.trl_stage import Part
+from rlenv.trainers.common.trl_stage import SubContext
 from rlenv.trainers.preference import tokens
 from rlenv.trainers.preference.data import Gathered
 from rlenv.trainers.preference.dpo import LOSSES, DPOSettings, DPOStage
@@ -42,7 +42,7 @@ def gathered(pairs, chat):
 
 @pytest.fixture
 def part(context):
-    return Part.of(context, "round-0", seed=1, before=0, source=context.source)
+    return SubContext.of(context, "round-0", seed=1, before=0, source=context.source)
 
 
 def loss_and_gradient(trainer, batch):

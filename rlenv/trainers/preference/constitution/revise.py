@@ -131,7 +131,7 @@ class ReviseStage(Stage[ReviseSettings]):
             return {} if player is None else player.metrics()
 
         trainer = fit.make_trainer(s, context, model, tokenizer, rows)
-        trl_stage.fit(trainer, context, look=measure, every=s.eval_every)
+        trl_stage.fit(trainer, context, evaluate=measure, eval_every=s.eval_every)
         fit.save(model, tokenizer, s, context.out)
         lines = (json.dumps(vars(one), ensure_ascii=False) + "\n" for one in revised)
         write_atomically(context.out / _KEPT, "".join(lines))
