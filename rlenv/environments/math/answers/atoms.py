@@ -35,6 +35,10 @@ from .nodes import (
 )
 
 ZERO = Number(Fraction(0))
+LINES = {"cases", "aligned", "align", "split", "gathered", "eqnarray", "alignat", "gather"}
+LINES |= {f"{name}*" for name in LINES} | {"rcases", "dcases"}
+MATRICES = {"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"}
+ENVIRONMENTS = LINES | MATRICES
 
 
 class Atoms(TokenStream):
@@ -314,6 +318,8 @@ class Atoms(TokenStream):
         if self.takes("mid", "|", ":"):
             condition = self.deeper(self.listing)
             self.expect("}}")
+            if isinstance(inner, Symbol) and inner.name not in variables(condition):
+                raise Unreadable(f"a condition that says nothing of {inner.name}")
             return condition
         self.expect("}}")
         items = inner.items if isinstance(inner, Several) and not inner.braces else (inner,)
@@ -496,15 +502,18 @@ class Atoms(TokenStream):
     def environment(self) -> Node:
         r"""Read `\begin{...}` to its end: a matrix, a determinant, or lines such as cases."""
         name = self.index()
+        if name not in ENVIRONMENTS:
+            raise Unreadable(f"the environment {name}")
         if name == "array":
             self.index()
-        if name.rstrip("*") in ("aligned", "align", "split", "gathered", "eqnarray", "alignat"):
+        if name in LINES and "cases" not in name:
             self.join_lines()
         rows: list[list[Node]] = [[]]
         end = len(self.tokens)
         while True:
             if self.takes("end"):
-                self.index()
+                if self.index() != name:
+                    raise Unreadable(f"the environment {name} ends as another")
                 break
             if self.at >= end:
                 raise Unreadable("a matrix that does not end")
@@ -515,7 +524,7 @@ class Atoms(TokenStream):
         rows = [row for row in rows if row]
         if not rows:
             raise Unreadable("an empty matrix")
-        if name.rstrip("*") in ("cases", "aligned", "align", "gathered", "split", "eqnarray"):
+        if name in LINES:
             lines = tuple(row[0] if len(row) == 1 else Row(tuple(row), "(", ")") for row in rows)
             return Several(lines)
         if len({len(row) for row in rows}) != 1:

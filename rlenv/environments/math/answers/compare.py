@@ -40,7 +40,15 @@ from .nodes import (
     substitute,
     variables,
 )
-from .normalize import integration_constant, is_label, label, labelled, normalize, renamings
+from .normalize import (
+    integration_constant,
+    is_label,
+    label,
+    labelled,
+    labels_within,
+    normalize,
+    renamings,
+)
 from .relations import Relations
 from .values import Values, as_decimal, is_expression
 
@@ -222,6 +230,10 @@ class AnswerComparison(Relations, Members, Quantities):
             TooLarge: that takes more work or larger numbers than the limits allow.
         """
         a, b = read = self._settled(a), self._settled(b)
+        names = [labels_within(node) for node in (a, b)]
+        if names[0] and names[1] and names[0] != names[1]:
+            self.rule = "names"
+            return False
         a, b = normalize(a), normalize(b)
         if self._tried(a, b):
             return True
@@ -245,14 +257,16 @@ class AnswerComparison(Relations, Members, Quantities):
         """Whether a chain such as `x = 2 + 3 = 5` states one value and not several."""
         if not isinstance(answer, Relation) or answer == gold or len(answer.sides) < 3:
             return True
-        if not set(answer.signs) <= {"=", "~"} or (
-            isinstance(gold, Relation) and len(gold.sides) >= 3
-        ):
+        if self._is_consistent(answer):
             return True
-        last = answer.sides[-1]
-        return all(
+        # a gold answer that is such a chain itself is taken as it is
+        return isinstance(gold, Relation) and len(gold.sides) >= 3 and not self._is_consistent(gold)
+
+    def _is_consistent(self, chain: Relation) -> bool:
+        last = chain.sides[-1]
+        return not set(chain.signs) <= {"=", "~"} or all(
             is_label(side) or self._rounds_to(side, last) or self._tried(side, last)
-            for side in answer.sides[1:-1]
+            for side in chain.sides[1:-1]
         )
 
     def _settled(self, node: Node) -> Node:

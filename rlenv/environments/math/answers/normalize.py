@@ -55,6 +55,28 @@ def label(node: Node) -> Node | None:
     return None
 
 
+def labels_within(node: Node) -> frozenset[str]:
+    r"""Return the names in a list such as `x_1 = 2, x_2 = 3`, without indices.
+
+    A single `x = 5` has none here: what its name means is decided where equations are compared.
+    """
+    if isinstance(node, Several):
+        items = [i for item in node.items for i in (item.children() if _is_group(item) else [item])]
+        labels = [label(item) for item in items]
+        return frozenset(n.name.split("_")[0] for n in labels if isinstance(n, Symbol))
+    if isinstance(node, Relation) and node.signs in (("=",), ("in",)):
+        name, value = node.sides
+        if isinstance(name, Symbol) and (node.signs == ("in",) or isinstance(value, Several)):
+            return frozenset({name.name.split("_")[0]})
+        if isinstance(name, Row) and isinstance(value, (Row, Several)):
+            return frozenset(n.name for n in name.items if isinstance(n, Symbol))
+    return frozenset()
+
+
+def _is_group(node: Node) -> bool:
+    return isinstance(node, Several) and not node.braces
+
+
 def labelled(relation: Relation) -> Node | None:
     """Return the value in `name = value` or `value = name`, the last of a chain; else None."""
     if is_label(relation.sides[0]):

@@ -84,8 +84,10 @@ class Relations(Values):
         first, second = labelled(a), labelled(b)
         renamed = _renamed(a.sides[0], b.sides[0])
         if first is not None and second is not None and renamed:
-            for mine, other in renamed:
-                first = substitute(first, mine, Symbol(other))
+            for place, (mine, other) in enumerate(renamed):
+                shared_name = Symbol(f"argument {place}")
+                first = substitute(first, mine, shared_name)
+                second = substitute(second, other, shared_name)
             return self._same(first, second)
         if first is not None and second is not None:
             names = a.sides[0], b.sides[0]
@@ -95,7 +97,13 @@ class Relations(Values):
             if function != all(isinstance(n, Apply) for n in names) and function and shared:
                 return self._same(first, second)
         if len(a.sides) != 2 or len(b.sides) != 2:
-            return first is not None and second is not None and self._same(first, second)
+            named_alike = a.sides[0] == b.sides[0]
+            return (
+                first is not None
+                and second is not None
+                and named_alike
+                and self._same(first, second)
+            )
         return self._proportional(_difference(a), _difference(b), positive=False)
 
     def _inequalities(self, a: Relation, b: Relation) -> bool:
