@@ -14,6 +14,8 @@ _MODULES = (
     "syscalls",
     "seccomp",
     "landlock",
+    "redirect",
+    "semaphores",
     "runner",
     "jails.base",
     "jails.landlock",

@@ -36,7 +36,8 @@ _LEFT_OUT = {
     "turtledemo",
     "lib2to3",
 }
-_LAYOUT = 3  # to be raised when the content changes
+_ZONES = "/usr/share/zoneinfo"
+_LAYOUT = 4  # to be raised when the content changes
 
 
 def ensure_image(client: Any, preload: tuple[str, ...]) -> str:
@@ -107,6 +108,9 @@ def _pack(archive: Path, interpreter: Interpreter, distributions: list[str]) -> 
         files[_shown(path, interpreter)] = path
         if ".so" in Path(path).name:
             compiled.append(path)
+    for zone in Path(_ZONES).rglob("*"):
+        if zone.is_file():
+            files[str(zone)] = os.path.realpath(zone)
     for path in map(os.path.normpath, _libraries(compiled)):
         files.setdefault(_shown(path, interpreter), os.path.realpath(path))
     with tarfile.open(archive, "w") as tar:

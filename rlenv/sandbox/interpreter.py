@@ -20,6 +20,8 @@ _DATA = ("/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
+    "USER": "nobody",
+    "LOGNAME": "nobody",
     "HOME": "/tmp",
     "TMPDIR": "/tmp",
     "PYTHONHASHSEED": "0",

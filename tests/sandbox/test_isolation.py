@@ -2,8 +2,12 @@
 
 # ruff: noqa: E501
 
+import contextlib
 import os
+import socket
 import sys
+import threading
+import time
 
 import pytest
 from conftest import open_sandbox
@@ -144,6 +148,146 @@ for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLIN
         pass
 """
     assert jailed.run(program).stdout == ""
+
+
+def test_no_datagram_reaches_a_socket_of_the_host(jailed, tmp_path):
+    tmp_path.chmod(0o777)
+    name = "rlenv-test-" + os.urandom(8).hex()
+    program = f"""
+import socket
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+a.send(b"in here")
+print(b.recv(10))
+for address in ({str(tmp_path / "socket")!r}, "\\0{name}"):
+    try:
+        a.sendto(b"out there", address)
+        print("sent")
+    except OSError:
+        pass
+"""
+    received = []
+    with contextlib.ExitStack() as stack:
+        for address in (str(tmp_path / "socket"), f"\0{name}"):
+            server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            server.bind(address)
+            server.setblocking(False)
+            received.append(server)
+        (tmp_path / "socket").chmod(0o777)
+        assert jailed.run(program).stdout == "b'in here'\n"
+        for server in received:
+            with pytest.raises(BlockingIOError):
+                server.recv(100)
+
+
+def test_targets_of_links_of_the_host_can_not_be_read(jailed, host):
+    link = host.folder / "link"
+    link.symlink_to(f"/nowhere/{host.secret}")
+    program = f"""
+import ctypes, os
+libc = ctypes.CDLL(None)
+for call in (
+    lambda: os.readlink({str(link)!r}),
+    lambda: os.path.realpath({str(link)!r}),
+    lambda: libc.readlink({str(link)!r}.encode(), buffer, 200) and buffer.value,
+    lambda: libc.readlinkat(-100, {str(link)!r}.encode(), buffer, 200) and buffer.value,
+):
+    buffer = ctypes.create_string_buffer(200)
+    try:
+        print(call())
+    except OSError:
+        pass
+"""
+    result = jailed.run(program)
+    assert result.status == "ok", result
+    assert host.secret not in result.stdout
+
+
+def test_the_folder_of_a_run_has_no_traces_of_an_earlier_one(jailed):
+    look = """
+import os
+found = os.stat(".")
+print(found.st_size, found.st_blocks, found.st_nlink, found.st_mode, os.listdir("."))
+"""
+    before = [jailed.run(look).stdout for _ in range(3)]
+    for _ in range(3):
+        filled = jailed.run(
+            "import os\nfor i in range(900): open(f'{i:0200}', 'w').close()\n"
+            "for name in os.listdir('.'): os.unlink(name)"
+        )
+        assert filled.status == "ok", filled
+    after = [jailed.run(look).stdout for _ in range(3)]
+    assert {*before, *after} == {before[0]}
+    assert before[0].endswith("[]\n")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", os.__file__])
+def test_locks_tell_nothing_to_a_concurrent_run(jailed, path):
+    hold = f"""
+import fcntl, os, time
+for mode in (os.O_RDWR, os.O_RDONLY):
+    try:
+        fd = os.open({path!r}, mode)
+        break
+    except OSError:
+        pass
+for lock in (lambda: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB),
+             lambda: fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB),
+             lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)):
+    try:
+        lock()
+    except OSError:
+        pass
+"""
+    query = f"""
+import fcntl, os, struct
+fd = os.open({path!r}, os.O_RDONLY)
+asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+try:
+    print(fcntl.fcntl(fd, fcntl.F_GETLK, asked) != asked)
+except OSError:
+    print(False)
+try:
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("locked")
+except OSError:
+    pass
+"""
+    alone = jailed.run(query).stdout
+    holder = threading.Thread(target=jailed.run, args=(f"{hold}time.sleep(1.5)",))
+    holder.start()
+    try:
+        time.sleep(0.7)
+        assert jailed.run(query).stdout == alone == "False\n"
+    finally:
+        holder.join()
+
+
+def test_sockets_hold_little(jailed):
+    program = """
+import socket
+held, pairs = 0, []
+while True:
+    try:
+        pairs.append(socket.socketpair())
+    except OSError:
+        break
+for pair in pairs:
+    for end in pair:
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            try:
+                end.setsockopt(socket.SOL_SOCKET, option, 1 << 23)
+            except OSError:
+                pass
+        end.setblocking(False)
+        try:
+            while True:
+                held += end.send(bytes(1 << 16))
+        except OSError:
+            pass
+print(len(pairs) > 20, held < 32 << 20)
+"""
+    assert jailed.run(program).stdout == "True True\n"
 
 
 def test_nothing_of_the_host_can_be_read(jailed, host):

@@ -1,6 +1,7 @@
 """When a run is over a limit: looks at it, as the warm parent takes them, on any machine."""
 
 import itertools
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +79,18 @@ def test_a_run_that_mostly_sleeps_ends_soon_after_it(ticks):
     why, elapsed = play(for_ever([SLEEP] * ticks + [COMPUTE]), for_ever([True]))
     assert why in (b"wall", b"cpu")
     assert elapsed < WALL + 0.5
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.01, 0.05, 0.12]))
+def test_threads_that_wait_for_one_another_do_not_stretch_the_wall_limit(seed, share):
+    # Sixty that wake together for a moment: little time in all, but each waits for those before it.
+    rng = random.Random(seed)
+    account, elapsed, why = Account(CPU, WALL), 0.0, b""
+    while not why:
+        elapsed += rng.uniform(0.025, 0.075)
+        why = account.overdue(elapsed, share * elapsed, 5 * elapsed, rng.random() < share)
+    assert why == b"wall"
+    assert WALL < elapsed < 1.7 * WALL
 
 
 def test_a_run_that_can_not_be_judged_is_given_up():

@@ -127,6 +127,7 @@ def _load(source, name):
     lines = sys.modules.get("linecache")
     if lines is not None:  # so that tracebacks can show the line
         lines.cache[_NAME] = (len(source), None, source.splitlines(True), _NAME)
+    source = source.removeprefix("\ufeff")  # a byte order mark, which Python reads over in files
     code = PREPARED.get(source) or compile(source, _NAME, "exec", dont_inherit=True)
     exec(code, module.__dict__)
     return module
@@ -184,6 +185,9 @@ def _print_traceback(error):
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename != _NAME:
             trace = trace.tb_next
-        traceback.print_exception(type(error), error, trace, limit=20)
+        told = traceback.TracebackException(type(error), error, trace, limit=20)
+        frames = [frame for frame in told.stack if not frame.filename.startswith("<rlenv.")]
+        told.stack = traceback.StackSummary.from_list(frames)
+        sys.stderr.write("".join(told.format()))
     except BaseException:  # noqa: BLE001 - stderr may be gone
         pass

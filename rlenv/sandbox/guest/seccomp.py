@@ -9,8 +9,10 @@ from rlenv.sandbox.guest import linux, syscalls
 
 _LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
-_EPERM, _ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
-_NUMBER, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
+_ERRNO = 0x00050000
+_EPERM, _ENOSYS = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
+_ENOLCK, _ENOTSUP = _ERRNO | errno.ENOLCK, _ERRNO | errno.ENOTSUP
+_NUMBER, _ARCH, _ARG0, _ARG1, _ARG2, _ARG4 = 0, 4, 16, 24, 32, 48
 _SIGKILL, _RLIMIT_CPU = 9, 0
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _PR_SET_SECCOMP, _MODE_FILTER, _ZERO = 22, ctypes.c_ulong(2), ctypes.c_ulong(0)
@@ -20,12 +22,13 @@ _CLONE_THREAD = 0x00010000
 _CLONE_NEW_ANYTHING = 0x7E020080
 _PRCTL = (15, 16, 0x53564D41)  # set name, get name, name a mapping
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # isatty, size, FIONREAD, flags
-_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)  # fds, flags and locks; no owner, no signal
+_FCNTL = (0, 1, 2, 3, 4, 1030, 1032)  # descriptors and flags; no owner, no signal, no pipe size
+_FCNTL_LOCKS = (5, 6, 7, 36, 37, 38)
 _AF_UNIX = 1
 SELF = 0x7FFFFFFF  # to be replaced by the process's own id; no process has this one
 
 
-def build(own_signals=False, processes=False, inode=True, truncate=True, machine=None):
+def build(own_signals=False, processes=False, inode=True, truncate=True, links=True, machine=None):
     """Make a filter program.
 
     Everything not listed is refused with EPERM. Threads are always allowed.
@@ -36,6 +39,7 @@ def build(own_signals=False, processes=False, inode=True, truncate=True, machine
         processes: Whether the program may fork and exec.
         inode: Whether it may change the mode and times of files.
         truncate: Whether it may truncate a file by its path.
+        links: Whether it may read where symbolic links point.
         machine: The architecture, as in `os.uname().machine`; by default this one.
 
     Returns:
@@ -45,7 +49,7 @@ def build(own_signals=False, processes=False, inode=True, truncate=True, machine
         OSError: The architecture is not known.
     """
     machine = machine or os.uname().machine
-    rules = _rules(machine, own_signals, processes, inode, truncate)
+    rules = _rules(machine, own_signals, processes, inode, truncate, links)
     code = [_op(_LD, _ARCH), _op(_JEQ, _AUDIT_ARCH[machine], 1, 0), _op(_RET, _KILL)]
     return b"".join([*code, _op(_LD, _NUMBER), *_search(_pieces(rules))])
 
@@ -80,15 +84,20 @@ class Filter:
         linux.check(result, "seccomp")
 
 
-def _rules(machine, own_signals, processes, inode, truncate):
+def _rules(machine, own_signals, processes, inode, truncate, links):
     """What to do on each system call that is known, by its number."""
     plain = syscalls.numbers(syscalls.ALWAYS, machine)
     if inode:
         plain.update(syscalls.numbers(syscalls.INODE, machine))
+    if links:
+        plain.update(syscalls.numbers(syscalls.LINKS, machine))
     if processes:
         plain.update(syscalls.numbers(syscalls.PROCESS, machine))
     if not truncate:
         plain.pop("truncate", None)
+    # Locks reach every run that has the same file open, a device or the library's. Alone, a program
+    # needs none and is told that it has them; with children it is told that there are none.
+    locked = [_op(_RET, _ENOLCK if processes else _ERRNO)]
     special = {
         "clone3": [_op(_RET, _ENOSYS)],  # flags out of reach: use clone
         "clone": _clone_rule(processes),
@@ -97,11 +106,16 @@ def _rules(machine, own_signals, processes, inode, truncate):
         "prlimit64": _rlimit_rule(),
         "prctl": _among(_ARG0, _PRCTL),
         "ioctl": _among(_ARG1, _IOCTL, errno.ENOTTY),
-        "fcntl": _among(_ARG1, _FCNTL),
+        "fcntl": _fcntl_rule(locked),
+        "flock": locked,
         "socketpair": _among(_ARG0, [_AF_UNIX]),
+        "sendto": _zero(_ARG4, _ARG4 + 4),  # to whom it is connected, and to no address
     }
     numbers = syscalls.numbers(syscalls.FILTERED, machine)
-    return dict.fromkeys(plain.values(), _ALLOWED) | {numbers[n]: special[n] for n in numbers}
+    rules = dict.fromkeys(plain.values(), _ALLOWED)
+    absent = syscalls.numbers(syscalls.EXTENDED_ATTRIBUTES, machine)
+    rules.update((number, [_op(_RET, _ENOTSUP)]) for number in absent.values())
+    return rules | {numbers[n]: special[n] for n in numbers}
 
 
 def _pieces(rules):
@@ -140,7 +154,22 @@ def _among(argument, values, error=errno.EPERM):
     rule = [_op(_LD, argument)]
     for value in values:
         rule += [_op(_JEQ, value, 0, 1), _op(_RET, _ALLOW)]
-    return [*rule, _op(_RET, 0x00050000 | error)]
+    return [*rule, _op(_RET, _ERRNO | error)]
+
+
+def _zero(*places):
+    """Allow if all these words of the arguments are zero."""
+    rule = []
+    for left, place in zip(range(len(places) - 1, -1, -1), places):  # noqa: B905 - Python 3.9
+        rule += [_op(_LD, place), _op(_JEQ, 0, 0, 2 * left + 1)]
+    return [*rule, *_ALLOWED, *_REFUSED]
+
+
+def _fcntl_rule(locked):
+    rule = [_op(_LD, _ARG1)]
+    for value in _FCNTL_LOCKS:
+        rule += [_op(_JEQ, value, 0, 1), *locked]
+    return [*rule, *_among(_ARG1, _FCNTL)]
 
 
 def _own(signal):

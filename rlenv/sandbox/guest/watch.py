@@ -33,23 +33,24 @@ def watch(pid, control, wake, jail, cpu, wall):
     poll.register(control, select.POLLIN)
     poll.register(wake, select.POLLIN)
     account = Account(cpu, wall)
-    start = look = beat = time.monotonic()
+    start = beat = time.monotonic()
+    look = start + _until_next_look()
     while True:
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
             return why, status, usage
         now = time.monotonic()
-        if now - look >= _LOOK_SECONDS and not why:
-            look = now
+        if now >= look and not why:
+            look = now + _until_next_look()
             elapsed = now - start
-            queue = linux.core_wait(pid) if elapsed > wall else (0.0, False)
-            why = account.overdue(elapsed, _used(pid), *queue) or jail.overfull(pid)
+            why = account.overdue(elapsed, _used(pid), *linux.core_wait(pid)) or jail.overfull(pid)
             if why:
                 jail.kill(pid)
         if now - beat >= _HEARTBEAT_SECONDS:
             beat = now
             control.sendall(HEARTBEAT)
-        for fd, _ in poll.poll(_LOOK_SECONDS * 1000):
+        patience = _LOOK_SECONDS if why else max(look - time.monotonic(), 0.001)
+        for fd, _ in poll.poll(patience * 1000):
             if fd == wake:
                 os.read(wake, 512)
             else:
@@ -58,6 +59,11 @@ def watch(pid, control, wake, jail, cpu, wall):
                 jail.kill(pid)
                 if not order:
                     os._exit(0)
+
+
+def _until_next_look():
+    # At random, so that a program can't arrange to look busy, or idle, just then.
+    return _LOOK_SECONDS * (0.5 + os.urandom(1)[0] / 255)
 
 
 def _used(pid):
@@ -72,7 +78,9 @@ class Account:
     """Whether a run is over a limit, on a machine that may be busy.
 
     A run that is ready while all cores are taken can do nothing about it, so that time never
-    counts, however little of a core it gets.
+    counts, however little of a core it gets. How long its threads waited, all together, says too
+    much: many that wake at once wait for one another. So no more counts as waiting than the time
+    for which the looks found one of them ready, by the share of looks that did.
 
     Args:
         cpu: Processor seconds that it may use.
@@ -81,7 +89,7 @@ class Account:
 
     def __init__(self, cpu, wall):
         self._cpu, self._wall = cpu, wall
-        self._elapsed = self._used = 0.0
+        self._elapsed = self._used = self._ready = 0.0
 
     def overdue(self, elapsed, used, waited, ready):
         """Judge one look at the run.
@@ -98,6 +106,9 @@ class Account:
         """
         if ready:  # it may wait since it last ran: since the last look, or for longer
             waited += elapsed - self._elapsed if used > self._used else math.inf
+            self._ready += elapsed - self._elapsed
+        # Three times what looks at random may be wrong by.
+        waited = min(waited, self._ready + 1.5 * math.sqrt(elapsed * _LOOK_SECONDS))
         self._elapsed, self._used = elapsed, used
         if used > self._cpu:
             return b"cpu"

@@ -5,8 +5,8 @@
 
 import os
 
-from rlenv.sandbox.guest import landlock, linux, seccomp
-from rlenv.sandbox.guest.jails.landlock import LandlockJail
+from rlenv.sandbox.guest import landlock, linux, redirect, seccomp, semaphores
+from rlenv.sandbox.guest.jails.landlock import LandlockJail, empty
 
 
 class ContainerJail(LandlockJail):
@@ -25,27 +25,36 @@ class ContainerJail(LandlockJail):
 
     def enter_zygote(self):
         """Prepare for runs."""
-        os.chdir(self.config["scratch"])
+        self.folder = self.config["scratch"]
+        os.chdir(self.folder)
         self.parent = os.getpid()
         hidden = ("proc", "sys", "dev", "tmp", "run")
         processes = self.config["processes"] > 0
         self.filter = seccomp.Filter(
-            seccomp.build(own_signals=True, processes=processes, inode=False)
+            seccomp.build(own_signals=True, processes=processes)  # the root is read-only
         )
         self.config["readable"] = [f"/{name}" for name in os.listdir("/") if name not in hidden]
         if landlock.version() and not processes:
-            self._lock_files(self.config["scratch"])
+            self._lock_files(self.folder)
+        self.redirect = redirect.Redirect({"/tmp": self.folder, "/dev/shm": self.folder})
+        if not processes:
+            semaphores.install()
 
     def enter_run(self):
         """Lock the files where possible, then the system calls."""
         linux.die_with_parent(self.parent)
         if self.kept:
             self.files.restrict()
+        self.redirect.install()
         self.filter.install()
 
     def overfull(self, pid):
         """The tmpfs bounds itself."""
         return b""
+
+    def clean(self):
+        """Empty the tmpfs, which keeps no traces."""
+        empty(self.folder)
 
     def leave(self):
         """The container goes away as a whole."""

@@ -1,13 +1,13 @@
 """Landlock and seccomp, where namespaces are forbidden."""
 
 # pathlib would be one more thing to import and to fork:
-# ruff: noqa: PTH101, PTH104, PTH106, PTH108, PTH116, PTH118, PTH208
+# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH116, PTH118, PTH208
 
 import contextlib
 import os
 import stat
 
-from rlenv.sandbox.guest import landlock, linux, seccomp
+from rlenv.sandbox.guest import landlock, linux, redirect, seccomp, semaphores
 from rlenv.sandbox.guest.jails.base import NOBODY, Jail
 
 
@@ -20,6 +20,11 @@ class LandlockJail(Jail):
     """
 
     capabilities = 0
+
+    def __init__(self, config):
+        super().__init__(config)
+        # Made anew when a run has changed it, so it lies in the one that the host made for us.
+        self.folder = f"{config['scratch']}/tmp"
 
     def enter_supervisor(self):
         """Become nobody, if we are root."""
@@ -43,15 +48,25 @@ class LandlockJail(Jail):
 
     def enter_zygote(self):
         """Prepare what all runs share, and refuse to serve without Landlock."""
-        scratch = self.config["scratch"]
-        self._lock_files(scratch)
         level = landlock.version()
         self.filter = seccomp.Filter(
-            seccomp.build(own_signals=True, inode=False, truncate=level >= 3)
+            seccomp.build(own_signals=True, inode=False, truncate=level >= 3, links=False)
         )
-        os.environ.update(TMPDIR=scratch, HOME=scratch)
-        os.chdir(scratch)
+        os.environ.update(TMPDIR=self.folder, HOME=self.folder)
+        self._make_folder()
+        folders = {"/tmp": self.folder, "/dev/shm": self.folder}
+        self.redirect = redirect.Redirect(folders, links=True, inodes=True)
+        semaphores.install()
         self.parent = os.getpid()
+
+    def _make_folder(self):
+        """Make the scratch folder of the runs to come, and the rules that allow its use."""
+        for fd in self.kept:
+            os.close(fd)
+        os.mkdir(self.folder, 0o700)
+        os.utime(self.folder, (0, 0))  # whatever a run does in it will show
+        os.chdir(self.folder)
+        self._lock_files(self.folder)
 
     def enter_run(self):
         """Lock the files, then the system calls."""
@@ -61,6 +76,7 @@ class LandlockJail(Jail):
         # The warm parent counts its removed files through /proc; nobody else may look, as
         # runs can't reach /proc and can't trace.
         linux.prctl(linux.PR_SET_DUMPABLE, 1)
+        self.redirect.install()
         self.filter.install()
 
     def _lock_files(self, scratch):
@@ -72,7 +88,7 @@ class LandlockJail(Jail):
         """Measure the scratch folder, since nothing else bounds its total."""
         size = count = 0
         try:
-            for found in (*_walk(self.config["scratch"]), *_unlinked(pid)):
+            for found in (*_walk(self.folder), *_unlinked(pid)):
                 count += 1
                 size += found.st_blocks * 512
                 if size > self.config["disk_bytes"] or count > self.config["files"]:
@@ -82,8 +98,14 @@ class LandlockJail(Jail):
         return b""
 
     def clean(self):
-        """Empty the scratch folder."""
-        empty(self.config["scratch"])
+        """Remove the scratch folder and make a new one, if the run has used it.
+
+        A folder keeps traces of what was in it, such as its size.
+        """
+        if os.stat(self.folder).st_mtime_ns:
+            empty(self.folder)
+            os.rmdir(self.folder)
+            self._make_folder()
 
     def leave(self):
         """Wait for the run that the warm parent left, and remove the scratch folder."""

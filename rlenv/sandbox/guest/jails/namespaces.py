@@ -10,6 +10,7 @@ from rlenv.sandbox.guest import linux, seccomp
 from rlenv.sandbox.guest.jails.base import NOBODY, Jail
 
 _DEVICES = ("null", "zero", "urandom")
+_STREAMS = ("in", "out", "err")
 
 
 class NamespaceJail(Jail):
@@ -85,7 +86,9 @@ class NamespaceJail(Jail):
             if not shown.startswith(("/dev/", "/proc")):
                 linux.make_readonly(target)
             os.close(fd)
-        for name, target in (("shm", "/tmp"), ("random", "urandom"), ("fd", "/proc/self/fd")):
+        links = {"shm": "/tmp", "random": "urandom", "fd": "/proc/self/fd"}
+        links.update({f"std{name}": f"/proc/self/fd/{fd}" for fd, name in enumerate(_STREAMS)})
+        for name, target in links.items():
             os.symlink(target, f"dev/{name}")
         _write("etc/passwd", f"nobody:x:{NOBODY}:{NOBODY}:nobody:/tmp:/bin/false\n", create=True)
         _write("etc/group", f"nogroup:x:{NOBODY}:\n", create=True)

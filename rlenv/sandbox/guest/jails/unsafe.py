@@ -9,7 +9,7 @@ import sys
 
 from rlenv.sandbox.guest import linux
 from rlenv.sandbox.guest.jails.base import Jail
-from rlenv.sandbox.guest.jails.landlock import LandlockJail
+from rlenv.sandbox.guest.jails.landlock import LandlockJail, empty
 
 
 class UnsafeJail(LandlockJail):
@@ -25,6 +25,7 @@ class UnsafeJail(LandlockJail):
 
     def enter_zygote(self):
         """Nothing is confined."""
+        self.folder = self.config["scratch"]
         self.parent = os.getpid()
 
     def enter_run(self):
@@ -73,4 +74,4 @@ class UnsafeJail(LandlockJail):
         """Kill what is left of the group and empty the scratch folder."""
         with contextlib.suppress(OSError):
             os.killpg(self._last, signal.SIGKILL)
-        super().clean()
+        empty(self.folder)
