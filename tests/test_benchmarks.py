@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 
@@ -40,6 +42,16 @@ def harness():
     finally:
         sys.path.remove(str(BENCHMARKS))
     return harness
+
+
+@pytest.fixture(scope="module")
+def runs(harness):
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import runs
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return runs
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +130,34 @@ def test_a_command_is_measured_once(harness, tmp_path):
     assert 1000 < first.seconds < 1500
     assert harness.carry_out(command, kept) == first
     assert log.read_text() == "ran "
+
+
+def test_the_stages_of_a_run_keep_their_order(harness, runs, tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(harness, "carry_out", lambda command, kept: commands.append(command))
+    stages = {"tokenizer": {}, "pretrain": {"steps": 2}, "extend": {}, "dpo": {}}
+    runs.train(tmp_path / "run", stages, seed=3, env="rlenv/Arithmetic-v0", model=None)
+    ((*_, path),) = commands
+    written = yaml.safe_load((tmp_path / "run.yaml").read_text())
+    assert path == str(tmp_path / "run.yaml")
+    assert list(written.pop("stages")) == list(stages)
+    run_dir = str(tmp_path / "run")
+    assert written == {
+        "run_dir": run_dir,
+        "threads": 1,
+        "seed": 3,
+        "env": "rlenv/Arithmetic-v0",
+    }
+
+
+def test_a_clock_counts_from_the_end_of_the_first_step(runs):
+    ticks = iter([0.0, 10.0, 11.0, 13.0])
+    clock = runs.StepTimes(lambda: next(ticks))
+    for event, tokens in zip(["train_begin"] + 3 * ["step_end"], [0, 5, 8, 11], strict=True):
+        state = SimpleNamespace(num_input_tokens_seen=tokens)
+        getattr(clock, f"on_{event}")(None, state, None)
+    assert clock.seconds() == [10.0, 1.0, 2.0]
+    assert clock.rate() == 2.0
 
 
 def test_processor_time_of_children_is_counted(harness, tmp_path):

@@ -29,7 +29,7 @@ class EvalSampling(Settings):
         samples: of each task.
         temperature: 0 is greedy.
         max_tokens: of a reply.
-        top_k, top_p, min_p: see `rlenv.engines.Sampling`.
+        top_k, top_p, min_p: see `rlenv.engines.base.Sampling`.
     """
 
     samples: int = Field(default=1, ge=1)
