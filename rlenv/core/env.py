@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +25,7 @@ from rlenv.core.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, ch
 
 if TYPE_CHECKING:
     from rich.text import Text
+    from typing_extensions import Self
 
     from rlenv.core.protocols import PolicyChat
 
@@ -70,6 +71,13 @@ class TextEnv(gymnasium.Env[str, str]):
     solved_at: ClassVar[float] = 1.0
     rubric: Rubric | None = None
     characters: str = ""
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep what the environment is made with, so that more of its kind can be made."""
+        made = super().__new__(cls)
+        made._made_with = (args, kwargs)
+        return made
 
     def __init__(
         self,
@@ -126,6 +134,16 @@ class TextEnv(gymnasium.Env[str, str]):
     @_np_random_seed.setter
     def _np_random_seed(self, seed: int | None) -> None:
         self._rngs.seed = seed
+
+    @property
+    def maker(self) -> Callable[[], Self]:
+        """What makes more instances, with the arguments that this one was made with.
+
+        One instance plays one episode at a time; a group of rollouts takes as many as it has
+        members. What was changed since is not passed on.
+        """
+        args, kwargs = self._made_with
+        return partial(type(self), *args, **kwargs)
 
     @cached_property
     def tasks(self) -> TaskSet:
