@@ -12,6 +12,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, Task
 from rlenv.core.trajectory import Group, Trajectory
@@ -198,7 +199,7 @@ class _Episode:
     def announce(self, reply: str) -> None:
         """Let the environment begin to judge; what goes wrong here goes wrong again in `step`."""
         try:
-            self.env.announce(reply)
+            announce(self.env, reply)
         except Exception:  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 
