@@ -68,6 +68,7 @@ def main():
     parser.add_argument("checkpoint", help="such as runs/quickstart/sft")
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tasks", type=int, default=500, help="held-out ones (default: 500)")
     parser.add_argument("--out", type=Path, help="folder for the checkpoint and its figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # the fastest for a model this small
@@ -76,7 +77,7 @@ def main():
     # Which tasks are held out follows from their content, so no split ever leaks into another.
     train = rlenv.make("rlenv/Arithmetic-v0", split="train")
     test = rlenv.make("rlenv/Arithmetic-v0", split="test")
-    before = rlenv.evaluate(policy, test, tasks=500, samples=4, max_tokens=MAX_TOKENS)
+    before = rlenv.evaluate(policy, test, tasks=arguments.tasks, samples=4, max_tokens=MAX_TOKENS)
     print(f"before: {before.summary.pass_at_1} of held-out sums", flush=True)
 
     for step in range(arguments.steps):
@@ -114,7 +115,7 @@ def main():
             print(f"step {step + 1:>3}  reward {mean_reward:.2f}  {shown}", flush=True)
 
     # 6. Evaluation, with an interval: what a change is worth is seen only beside its error.
-    after = rlenv.evaluate(policy, test, tasks=500, samples=4, max_tokens=MAX_TOKENS)
+    after = rlenv.evaluate(policy, test, tasks=arguments.tasks, samples=4, max_tokens=MAX_TOKENS)
     gain = 100 * (after.summary.pass_at_1.value - before.summary.pass_at_1.value)
     print(f"after:  {after.summary.pass_at_1} of held-out sums, {gain:+.0f} points")
     if arguments.out is not None:

@@ -163,7 +163,10 @@ def find(name: str) -> Algorithm:
     made, trained = found.advantages or grpo.advantages, found.loss or grpo.loss
     assert made is not None
     assert trained is not None
-    defaults = {**made.defaults, **trained.defaults}
+    # what GRPO lends yields to what the algorithm sets itself
+    own_loss = found.loss is not None
+    under, over = (made, trained) if own_loss else (trained, made)
+    defaults = {**under.defaults, **over.defaults}
     return Algorithm(short_name(name), made.function, trained.function, defaults, made.critic)
 
 
