@@ -53,6 +53,7 @@ _PUBLIC = {
     "Request": "rlenv.engines.base",
     "Settings": "rlenv.common.settings",
     "Stage": "rlenv.run.stage",
+    "TextFilter": "rlenv.data.pipeline.steps.step",
     "register_engine": "rlenv.engines.registry:engines.register",
     "register_stage": "rlenv.trainers:stages.register",
     "register_text_filter": "rlenv.data.pipeline.steps:text_filters.register",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:  # what environments may not import, this file may not either:
     from rlenv.core.trajectory import Group as Group
     from rlenv.core.trajectory import Trajectory as Trajectory
     from rlenv.data.decontamination import decontaminate as decontaminate
+    from rlenv.data.pipeline.steps.step import TextFilter as TextFilter
     from rlenv.engines.base import Completion as Completion
     from rlenv.engines.base import Engine as Engine
     from rlenv.engines.base import EngineSetup as EngineSetup

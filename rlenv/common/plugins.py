@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 from rlenv.common.errors import UserError, did_you_mean
+from rlenv.common.extras import explained
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,8 @@ class Registry(Generic[Kind]):
             )
         if name in self.built_in:
             module, _, attribute = self.built_in[name].partition(":")
-            found: Kind = getattr(importlib.import_module(module), attribute)
+            with explained(f"the {self.what} {name}"):
+                found: Kind = getattr(importlib.import_module(module), attribute)
             return found
         return self._registered[name]
 

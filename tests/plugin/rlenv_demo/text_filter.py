@@ -1,7 +1,6 @@
 """A step of the text pipeline."""
 
 import rlenv
-from rlenv.data.pipeline.steps import Step
 
 
 class NoShoutingSettings(rlenv.Settings):
@@ -11,7 +10,7 @@ class NoShoutingSettings(rlenv.Settings):
 
 
 @rlenv.register_text_filter("no_shouting")
-class NoShouting(Step[NoShoutingSettings]):
+class NoShouting(rlenv.TextFilter[NoShoutingSettings]):
     """Drop documents that are mostly capital letters."""
 
     Settings = NoShoutingSettings
