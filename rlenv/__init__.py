@@ -7,6 +7,7 @@ only by the parts that compute with it.
 from __future__ import annotations
 
 import importlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.extras import explained
@@ -41,6 +42,21 @@ _PUBLIC = {
     "tool": "rlenv.core.tools",
     "Group": "rlenv.core.trajectory",
     "Trajectory": "rlenv.core.trajectory",
+    # loops and evaluations of one's own, see docs/python.md
+    "Batch": "rlenv.trainers.rl.batch",
+    "Policy": "rlenv.trainers.rl.policy",
+    "evaluate": "rlenv.evaluation.of_policy",
+    "group_rewards": "rlenv.trainers.rl.scripting",
+    "rollout": "rlenv.rollouts.rollout",
+    # what files and packages add
+    "EngineSetup": "rlenv.engines.base",
+    "Request": "rlenv.engines.base",
+    "Settings": "rlenv.common.settings",
+    "Stage": "rlenv.run.stage",
+    "TextFilter": "rlenv.data.pipeline.steps.step",
+    "register_engine": "rlenv.engines.registry:engines.register",
+    "register_stage": "rlenv.trainers:stages.register",
+    "register_text_filter": "rlenv.data.pipeline.steps:text_filters.register",
 }
 
 # classes of bundled environments to build on, by id
@@ -48,9 +64,10 @@ _BUNDLED = {"MathWord": "rlenv/MathWord-v0"}
 
 __all__ = [*sorted([*_PUBLIC, *_BUNDLED]), "parsing"]
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what environments may not import, this file may not either: no trainers here
     from rlenv import parsing
     from rlenv.common.errors import UserError as UserError
+    from rlenv.common.settings import Settings as Settings
     from rlenv.core.env import SingleTurnEnv as SingleTurnEnv
     from rlenv.core.env import TextEnv as TextEnv
     from rlenv.core.episode import UnicodeText as UnicodeText
@@ -74,9 +91,15 @@ if TYPE_CHECKING:
     from rlenv.core.trajectory import Group as Group
     from rlenv.core.trajectory import Trajectory as Trajectory
     from rlenv.data.decontamination import decontaminate as decontaminate
+    from rlenv.data.pipeline.steps.step import TextFilter as TextFilter
     from rlenv.engines.base import Completion as Completion
     from rlenv.engines.base import Engine as Engine
+    from rlenv.engines.base import EngineSetup as EngineSetup
+    from rlenv.engines.base import Request as Request
     from rlenv.engines.base import Sampling as Sampling
+    from rlenv.evaluation.of_policy import evaluate as evaluate
+    from rlenv.rollouts.rollout import rollout as rollout
+    from rlenv.run.stage import Stage as Stage
 
 
 def __getattr__(name: str) -> Any:
@@ -86,8 +109,9 @@ def __getattr__(name: str) -> Any:
         return registry.spec(_BUNDLED[name]).load()
     if name not in _PUBLIC:
         raise AttributeError(f"module 'rlenv' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
     with explained(f"rlenv.{name}"):
-        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        value = attrgetter(attribute or name)(importlib.import_module(module))
     globals()[name] = value  # the next look-up is a plain attribute
     return value
 

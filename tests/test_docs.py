@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 BLOCK = re.compile(r"^```(python|bash)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["authoring.md", "code.md", "text.md", "trl.md"])
+@pytest.mark.parametrize("page", ["authoring.md", "code.md", "python.md", "text.md", "trl.md"])
 def test_the_page_runs(page, tmp_path):
     (tmp_path / "configs").mkdir()
     shutil.copy(ROOT / "configs/quickstart.yaml", tmp_path / "configs")

@@ -12,6 +12,7 @@ from rlenv.common.display import Display
 from rlenv.common.errors import main_guard
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import styled
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, check_split
 from rlenv.run.config import read_options
@@ -133,7 +134,7 @@ def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: in
 def _show(display: Display | None, env: TextEnv, messages: Sequence[Message], shown: int) -> int:
     if display is not None:
         for message in messages[shown:]:
-            display.message(message["role"], message["content"], env.styled(message))
+            display.message(message["role"], message["content"], styled(env, message))
     return len(messages)
 
 

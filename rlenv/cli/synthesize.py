@@ -11,6 +11,7 @@ from typing import Any
 
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import write_atomically
+from rlenv.common.settings import parse
 from rlenv.core import registry
 from rlenv.core.task import Message
 from rlenv.data.prompts import read_prompts
@@ -49,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-tokens", type=int, default=256, help="of a reply (default: 256)")
     parser.add_argument("--seed", type=int, default=0, help="of tasks and sampling (default: 0)")
     parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    kinds = ("auto", "native", "transformers", "vllm")
-    parser.add_argument("--engine", default="auto", choices=kinds, help="(default: auto)")
+    parser.add_argument("--engine", default="auto", help="(default: auto)")
     parser.add_argument("--url", default=EngineSettings().url, help="of the vLLM server")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     arguments = parser.parse_args(argv)
@@ -64,7 +64,8 @@ def _synthesize(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     if output.suffix != ".jsonl" or not output.absolute().parent.is_dir():
         raise UserError(f"--output {output} must be a .jsonl file in a folder that exists")
-    engine_settings = EngineSettings(kind=arguments.engine, url=arguments.url)
+    named = {"kind": arguments.engine, "url": arguments.url}
+    engine_settings = parse(EngineSettings, named, "--engine", "")
     options = read_options(arguments.option)
     prompts: list[list[Message]] = []
     if arguments.env is None:

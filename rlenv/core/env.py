@@ -1,15 +1,17 @@
 """Text environments on the Gymnasium interface.
 
 Derive from `SingleTurnEnv` and write `generate` and `score`, or from `TextEnv` and write
-`generate` and `respond`. Splits, seeds, spaces and the bookkeeping of an episode come for free.
+`generate` and `respond`. Six methods are an author's to write, and two are enough: `generate`,
+`start`, `opening`, `respond`, `score` and `demonstrate`. Splits, seeds, spaces and the bookkeeping
+of an episode come for free.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,22 +22,23 @@ import numpy as np
 from rlenv.common.errors import UserError, did_you_mean
 from rlenv.core.episode import EpisodeRNGs, StepResult, UnicodeText, done, turn
 from rlenv.core.reward import Reward, Rubric
-from rlenv.core.rows import Rows, column, load_rows
-from rlenv.core.task import GeneratedTasks, Message, RowTasks, Task, TaskSet, check_split
+from rlenv.core.rows import Rows
+from rlenv.core.task import Message, Task, TaskSet
+from rlenv.core.task_source import TaskSource
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
-    from rlenv.core.protocols import PolicyChat
+    from typing_extensions import Self
 
 log = logging.getLogger(__name__)
 
 
-class TextEnv(gymnasium.Env[str, str]):
+class TextEnv(TaskSource, gymnasium.Env[str, str]):
     """An environment of one or more turns whose observations and actions are text.
 
-    An author writes `generate` (or passes `tasks`) and `respond`, and `start` where an episode
-    needs a state of its own. One instance plays one episode at a time.
+    An author writes `generate` (or passes `tasks`) and `respond`, `start` where an episode needs a
+    state of its own, and `demonstrate` where there is an expert. One instance plays one episode at
+    a time. Where tasks are no function's but data, see `rlenv.core.task_source.TaskSource`; what
+    else an environment may have, such as a grader that is a model, is in `rlenv.core.protocols`.
 
     Args:
         split: which tasks to play: `train`, `validation` or `test`.
@@ -70,6 +73,13 @@ class TextEnv(gymnasium.Env[str, str]):
     solved_at: ClassVar[float] = 1.0
     rubric: Rubric | None = None
     characters: str = ""
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep what the environment is made with, so that more of its kind can be made."""
+        made = super().__new__(cls)
+        made._made_with = (args, kwargs)
+        return made
 
     def __init__(
         self,
@@ -93,11 +103,7 @@ class TextEnv(gymnasium.Env[str, str]):
         self.action_space = UnicodeText()
         self.max_turns = max_turns
         self.render_mode = render_mode
-        self.rows = None if rows is None else load_rows(rows)
-        self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
-        self.split = check_split(split)
-        if tasks is not None:
-            self.tasks = tasks
+        self._from(split, tasks, rows, columns)
         self.task: Task | None = None
         self._rngs = EpisodeRNGs()
         self._messages: list[Message] = []
@@ -127,20 +133,17 @@ class TextEnv(gymnasium.Env[str, str]):
     def _np_random_seed(self, seed: int | None) -> None:
         self._rngs.seed = seed
 
-    @cached_property
-    def tasks(self) -> TaskSet:
-        """The tasks this environment draws from.
+    @property
+    def maker(self) -> Callable[[], Self]:
+        """What makes more instances, with the arguments that this one was made with.
 
-        Made when first asked for: of the hundreds of instances in a rollout, which are handed
-        their tasks, only one needs it.
+        One instance plays one episode at a time; a group of rollouts takes as many as it has
+        members. What was changed since is not passed on.
         """
-        return self.make_tasks(self.split)
+        args, kwargs = self._made_with
+        return partial(type(self), *args, **kwargs)
 
     # What an author writes
-
-    def generate(self, rng: Random) -> Task:
-        """Make a task. All randomness comes from rng."""
-        raise NotImplementedError(f"{type(self).__name__} needs generate(rng) or a task set")
 
     def start(self, task: Task) -> None:
         """Set up what an episode needs besides its task; by default nothing."""
@@ -148,28 +151,6 @@ class TextEnv(gymnasium.Env[str, str]):
     def opening(self, task: Task) -> Sequence[Message]:
         """Return the messages that open the conversation: by default the task's prompt."""
         return task.prompt
-
-    def announce(self, reply: str) -> None:
-        """Be told the reply that the next `step` will bring; by default nothing comes of it.
-
-        Rollouts announce a reply as soon as the policy has ended it, and take the first step when
-        all replies are there. An environment that judges in other processes can begin here, so
-        that replies are judged while others are still sampled, and many at once. What a step
-        returns must not depend on it.
-        """
-
-    def meet(self, chat: PolicyChat) -> None:
-        """Be told, before the first rollout, how the policy reads; by default nothing comes of it.
-
-        An environment whose grader is a model can load it here.
-
-        Raises:
-            UserError: the policy can't be judged here.
-        """
-
-    def memory(self) -> Mapping[str, int]:
-        """Return the bytes that its models keep, by what they are; by default there are none."""
-        return {}
 
     def respond(self, task: Task, reply: str) -> str | StepResult:
         """Answer a reply: a text to go on, `turn(...)` with a reward, or `done(...)` to end."""
@@ -191,61 +172,6 @@ class TextEnv(gymnasium.Env[str, str]):
             messages: the conversation so far; the last one is the environment's.
         """
         return None
-
-    def choices(self, task: Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
-        """Return how likely each reply of the expert is here, or None where that is not known.
-
-        Fine-tuning with `soft_targets` learns all of them from each reply that `demonstrate` draws.
-
-        Args:
-            task: the task being played.
-            messages: the conversation so far; the last one is the environment's.
-
-        Returns:
-            Replies to their probabilities, which add up to 1.
-        """
-        return None
-
-    def answer_in(self, task: Task, reply: str) -> str | None:
-        """Return what a reply answers, in one spelling; None where it answers nothing.
-
-        Replies of one answer vote together in an evaluation. By default the whole reply is its
-        answer, white space aside.
-        """
-        return " ".join(reply.split()) or None
-
-    def audit(self, task: Task, reply: str) -> bool | None:
-        """Judge a reply by means that no reward uses, such as other tests; None for no such means.
-
-        `rlenv probe` looks for replies that the reward likes and this does not.
-        """
-        return None
-
-    def text(self, task: Task) -> str | None:
-        """Return the solved task as plain text for pretraining, or None to leave it out."""
-        reply = self.demonstrate(task, task.prompt)
-        return None if reply is None else f"{task.question} {reply}"
-
-    def styled(self, message: Message) -> Text | None:
-        """Return how a message looks on a terminal with colours; None for its bare content."""
-        return None
-
-    def make_tasks(self, split: str) -> TaskSet:
-        """Return the tasks of a split: those of the rows, or those that `generate` makes."""
-        if self.rows is not None:
-            return RowTasks(self.rows, self.from_row, split=split)
-        options = sorted((k, repr(v)) for k, v in self.options().items())
-        name = f"{type(self).__module__}.{type(self).__qualname__}{options}"
-        return GeneratedTasks(self.generate, split=split, name=name)
-
-    def from_row(self, row: Mapping[str, Any]) -> Task:
-        """Make a task of a row of data; by default from the columns named at creation."""
-        prompt, answer = (column(row, self.columns[part]) for part in ("prompt", "answer"))
-        return Task(prompt, answer=answer)
-
-    def options(self) -> Mapping[str, Any]:
-        """Return the settings that change which tasks there are, for their fingerprint."""
-        return {}
 
     # The Gymnasium interface
 

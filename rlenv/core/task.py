@@ -136,6 +136,19 @@ class TaskSet:
         """Draw a task."""
         raise NotImplementedError
 
+    def sample_many(self, count: int, *, seed: int) -> list[Task]:
+        """Draw tasks; the same ones each time for a seed.
+
+        Args:
+            count: how many.
+            seed: of the draw, such as the number of a training step.
+
+        Example:
+            >>> tasks = env.tasks.for_training().sample_many(64, seed=step)
+        """
+        rng = random.Random(f"sample_many/{seed}")
+        return [self.sample(rng) for _ in range(count)]
+
     def __getitem__(self, index: int) -> Task:
         """The task of that number; the same on every machine."""
         raise NotImplementedError

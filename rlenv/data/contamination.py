@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rlenv.common.errors import UserError
+from rlenv.core import protocols
 from rlenv.core.env import TextEnv
 from rlenv.core.task import Task
 from rlenv.data.decontamination import Decontaminator, squeeze
@@ -127,7 +128,7 @@ def find_tasks(
 
 
 def _texts_of(env: TextEnv, task: Task) -> list[str]:
-    solved = env.text(task)
+    solved = protocols.text(env, task)
     return [task.question] if solved is None else [task.question, solved]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from rlenv.engines.settings import EngineSettings
 
 _MASK = (1 << 64) - 1
 
@@ -82,15 +85,71 @@ class Completion:
     stopped: bool
 
 
+@dataclass(frozen=True)
+class EngineSetup:
+    """What an engine is built with, beside the model.
+
+    Attributes:
+        settings: as the user wrote them; an engine from elsewhere finds its own in `options`.
+        stop_ids: tokens that end a completion.
+        tokenizer: to find stop texts with; None where there are none.
+        sends_weights: whether this process is the one that sends weights, where several share an
+            engine that holds its own.
+    """
+
+    settings: EngineSettings
+    stop_ids: tuple[int, ...]
+    tokenizer: Any = None
+    sends_weights: bool = True
+
+
 @runtime_checkable
 class Engine(Protocol):
     """Token ids in, token ids and logprobs out, many conversations at once.
 
+    An engine from elsewhere derives from this class, writes `build`, `generate` and
+    `update_weights`, and is registered with `rlenv.register_engine`.
+
     Attributes:
         max_rows: how many conversations it is worth handing over at once.
+        holds_weights: it generates from a copy of the weights, which `update_weights` alone
+            changes; otherwise it reads those of the model that it was built with at each call.
+        importance_cap: where its logprobs differ from those that training computes: the cap on
+            the importance weights that correct for it, unless the user sets one; None for none.
     """
 
     max_rows: int = 1024
+    holds_weights: ClassVar[bool] = False
+    importance_cap: ClassVar[float | None] = None
+
+    @classmethod
+    def build(cls, model: Any, setup: EngineSetup) -> Engine:
+        """Make an engine.
+
+        Args:
+            model: the causal LM that generates; an engine that holds weights begins with its.
+            setup: what else there is to know.
+
+        Raises:
+            UserError: it does not run this model here.
+        """
+        missing = f"{cls.__name__} needs build(model, setup)"
+        raise NotImplementedError(missing)
+
+    @classmethod
+    def check(cls, settings: EngineSettings) -> None:
+        """Raise a `UserError` for what would fail later, before a run starts."""
+        return None
+
+    def update_weights(self, state: Mapping[str, Any]) -> None:
+        """Generate from these weights from now on.
+
+        Args:
+            state: the weights of the model that the engine was built with, whole, under the names
+                of its `state_dict`.
+        """
+        missing = f"{type(self).__name__} needs update_weights(state)"
+        raise NotImplementedError(missing)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every conversation.

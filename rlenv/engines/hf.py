@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlenv.engines.base import Completion, Engine, Request, Sampling
-from rlenv.engines.local import evaluating
+from rlenv.engines.base import Completion, EngineSetup, Request, Sampling
+from rlenv.engines.local import InProcess, evaluating
 from rlenv.engines.sampling import Sampler, Stops
 
 
-class TransformersEngine(Engine):
+class TransformersEngine(InProcess):
     """Generate with any transformers causal LM on its own device.
 
     Args:
@@ -35,6 +35,11 @@ class TransformersEngine(Engine):
         self.stop_ids = sorted(stop_ids)
         self.tokenizer = tokenizer
         self.max_rows = max_rows
+
+    @classmethod
+    def build(cls, model: Any, setup: EngineSetup) -> TransformersEngine:
+        """Make an engine; see `Engine.build`."""
+        return cls(model, stop_ids=setup.stop_ids, tokenizer=setup.tokenizer)
 
     @torch.no_grad()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.common.extras import require
-from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
+from rlenv.engines.base import Completion, Engine, EngineSetup, Request, Sampling, in_order
 from rlenv.engines.export import Export, exports
 from rlenv.engines.sampling import Stops
 
@@ -35,7 +35,6 @@ def check_installed() -> None:
     require("vllm", "engine=vllm", otherwise="set engine=auto")
 
 
-@functools.cache
 def connect(settings: EngineSettings) -> Any:
     """Return TRL's client of the server, once that is up; the same one each time.
 
@@ -47,25 +46,30 @@ def connect(settings: EngineSettings) -> Any:
             setting that training needs.
     """
     check_installed()
+    return _connect(settings.url, settings.group_port, settings.timeout)
+
+
+@functools.cache
+def _connect(url: str, group_port: int, timeout: float) -> Any:
     import requests
     from trl.generation.vllm_client import VLLMClient
 
     try:
         client = VLLMClient(
-            base_url=settings.url,
-            group_port=settings.group_port,
-            connection_timeout=settings.timeout,
+            base_url=url,
+            group_port=group_port,
+            connection_timeout=timeout,
         )
         mode = client.get_server_info().get("model_config", {}).get("logprobs_mode")
     except requests.ConnectionError:
         raise UserError(
-            f"no vLLM server answers at {settings.url}; start one with: {SERVE}, or set engine.url"
+            f"no vLLM server answers at {url}; start one with: {SERVE}, or set engine.url"
         ) from None
     except RuntimeError as error:  # no development endpoints, through which weights are announced
         raise UserError(f"{error} The whole command is: {SERVE}") from None
     if mode not in (None, "processed_logprobs"):
         raise UserError(
-            f"the vLLM server at {settings.url} returns {mode}, which are not those of the "
+            f"the vLLM server at {url} returns {mode}, which are not those of the "
             f"distribution it samples from; start it with: {SERVE}"
         )
     return client
@@ -91,6 +95,9 @@ class VLLMEngine(Engine):
         UserError: weights can't be sent to this server, or of this model.
     """
 
+    holds_weights: ClassVar[bool] = True
+    importance_cap: ClassVar[float | None] = 2.0  # its kernels are not those of the training
+
     def __init__(
         self,
         client: Any,
@@ -114,6 +121,25 @@ class VLLMEngine(Engine):
                 client.init_communicator(device=model.device)
             except (RuntimeError, NotImplementedError) as error:
                 raise UserError(f"no weights can be sent to the vLLM server: {error}") from None
+
+    @classmethod
+    def build(cls, model: Any, setup: EngineSetup) -> VLLMEngine:
+        """Connect to the server and send it the model's weights; see `Engine.build`."""
+        engine = cls(
+            connect(setup.settings),
+            model,
+            stop_ids=setup.stop_ids,
+            tokenizer=setup.tokenizer,
+            pushes=setup.sends_weights,
+        )
+        if setup.sends_weights:
+            engine.update_weights(model.state_dict())
+        return engine
+
+    @classmethod
+    def check(cls, settings: EngineSettings) -> None:
+        """Connect to the server; see `Engine.check`."""
+        connect(settings)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every conversation; see `Engine.generate`.
@@ -167,7 +193,7 @@ class VLLMEngine(Engine):
                     f"the vLLM server at {self.client.base_url} failed ({error}); see its log"
                 ) from error
 
-    def update(self, state: Mapping[str, Tensor]) -> None:
+    def update_weights(self, state: Mapping[str, Tensor]) -> None:
         """Send the policy's weights to the server, LoRA adapters merged in; a no-op elsewhere.
 
         Args:

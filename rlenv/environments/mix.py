@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 import rlenv
-from rlenv.core import registry
+from rlenv.core import protocols, registry
 from rlenv.core.episode import StepResult
 from rlenv.core.task import Message, TaskSet, check_split
 
@@ -135,7 +135,7 @@ class Mix(rlenv.TextEnv):
     def announce(self, reply: str) -> None:
         """Pass on what the member's next step will bring."""
         if self._playing is not None:
-            self._playing.announce(reply)
+            protocols.announce(self._playing, reply)
 
     def respond(self, task: rlenv.Task, reply: str) -> StepResult:
         """Play the member's turn; running out of its own turns ends the episode."""
@@ -156,16 +156,16 @@ class Mix(rlenv.TextEnv):
 
     def choices(self, task: rlenv.Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
         """Return how likely each reply of the member's expert is."""
-        return self.member(task).choices(task, messages)
+        return protocols.choices(self.member(task), task, messages)
 
     def answer_in(self, task: rlenv.Task, reply: str) -> str | None:
         """Return what the member reads in a reply."""
-        return self.member(task).answer_in(task, reply)
+        return protocols.answer_in(self.member(task), task, reply)
 
     def text(self, task: rlenv.Task) -> str | None:
         """Return the member's solved task."""
-        return self.member(task).text(task)
+        return protocols.text(self.member(task), task)
 
     def styled(self, message: Message) -> Text | None:
         """Return how the member shows a message."""
-        return None if self._playing is None else self._playing.styled(message)
+        return None if self._playing is None else protocols.styled(self._playing, message)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rlenv
-from rlenv.core import registry
+from rlenv.core import protocols, registry
 from rlenv.core.rows import column
 from rlenv.core.task import Message, RowTasks, TaskSet
 from rlenv.data.preferences import Unusable, pairs_of
@@ -98,15 +98,15 @@ class Prompted(rlenv.SingleTurnEnv):
 
     def choices(self, task: rlenv.Task, messages: Sequence[Message]) -> Mapping[str, float] | None:
         """Return how likely each reply of the base environment's expert is."""
-        return None if self.base is None else self.base.choices(task, messages)
+        return None if self.base is None else protocols.choices(self.base, task, messages)
 
     def text(self, task: rlenv.Task) -> str | None:
         """Return the prompt with each of its replies: a reward model must know the bad ones too."""
         if self.base is not None:
-            return self.base.text(task)
+            return protocols.text(self.base, task)
         replies = task.metadata.get(_REPLIES)
         if not replies:
-            return super().text(task)
+            return protocols.solved(self, task)
         return "\n".join(f"{task.question} {reply}" for reply in replies)
 
     def opening(self, task: rlenv.Task) -> Sequence[Message]:
@@ -121,7 +121,7 @@ class Prompted(rlenv.SingleTurnEnv):
     def announce(self, reply: str) -> None:
         """Let the base environment begin to judge."""
         if self.base is not None and self.rule is not None:
-            self.base.announce(reply)
+            protocols.announce(self.base, reply)
 
     def score(self, task: rlenv.Task, reply: str) -> rlenv.Reward:
         """Judge a reply, and add the base environment's verdict as the component `rule`."""

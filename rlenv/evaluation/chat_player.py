@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from rlenv.common.errors import RunFailed
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, Task
 from rlenv.engines.base import Sampling, mix
@@ -58,7 +59,7 @@ class _Episode:
 
     def announce(self, reply: ChatReply) -> None:
         try:
-            self.env.announce(reply.text)
+            announce(self.env, reply.text)
         except Exception:  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 

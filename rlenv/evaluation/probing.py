@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from rlenv.common.errors import UserError
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import answer_in, audit
 from rlenv.core.reward import Reward
 from rlenv.core.task import Task
 from rlenv.evaluation.players import replies
@@ -158,7 +159,7 @@ class _Audit:
         self.env = env
 
     def __call__(self, task: Task, sample: Sample) -> str | None:
-        passed = self.env.audit(task, sample.reply)
+        passed = audit(self.env, task, sample.reply)
         return None if passed is None else "" if passed else "fails the environment's audit"
 
 
@@ -203,7 +204,7 @@ class _Elsewhere:
     def _fits(self, other: Task, sample: Sample) -> bool:
         """Whether the other task's own answer says the same: 3 + 4 - 1 and 4 + 3 - 1, say."""
         gold = self.env.demonstrate(other, other.prompt)
-        return gold is not None and self.env.answer_in(other, gold) == sample.answer
+        return gold is not None and answer_in(self.env, other, gold) == sample.answer
 
 
 class _Form:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
 from rlenv.core.task import Task
 from rlenv.evaluation.folder import EvaluationFolder, read_evaluation
@@ -91,7 +92,7 @@ class _Replay:
     def begin(self, seed: int) -> None:
         self.env.reset(seed=env_seed(group_seed(seed, self.task)), options={"task": self.task})
         if self.replies:
-            self.env.announce(self.replies[0])
+            announce(self.env, self.replies[0])
 
     def end(self) -> Reward:
         total: Reward | None = None

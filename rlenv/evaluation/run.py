@@ -11,6 +11,7 @@ from typing import Any
 
 from rlenv.common.errors import RunFailed
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import answer_in
 from rlenv.core.task import Task
 from rlenv.engines.base import Sampling
 from rlenv.evaluation.folder import EvaluationFolder
@@ -225,7 +226,7 @@ def answer_of(env: TextEnv, task: Task, replies: Sequence[str]) -> str | None:
     if len(replies) != 1:
         return None
     try:
-        return env.answer_in(task, replies[0])
+        return answer_in(env, task, replies[0])
     except Exception:  # noqa: BLE001 an author's slip costs a vote, not the evaluation
         log.warning("answer_in of %s failed:\n%s", env, traceback.format_exc())
         return None

@@ -13,9 +13,8 @@ import torch
 from rlenv.common.errors import UserError
 from rlenv.common.extras import require
 from rlenv.common.files import folder_atomically
+from rlenv.engines import factory
 from rlenv.engines.base import Engine
-from rlenv.engines.hf import TransformersEngine
-from rlenv.engines.native import NativeEngine, unsupported
 from rlenv.engines.settings import EngineSettings
 from rlenv.models.checkpoint_folder import adapter_base, local_checkpoint
 
@@ -168,7 +167,7 @@ def engine_for(
     """Return the engine that generates a model's replies.
 
     Args:
-        model: the policy; a vLLM server is sent its weights.
+        model: the policy; an engine that holds its own weights is sent them.
         chat: its chat format, or `Continuing`.
         settings: which engine; by default the fastest that runs this model here.
         pushes: whether this process is the one that sends a server its weights.
@@ -176,49 +175,13 @@ def engine_for(
     Raises:
         UserError: the engine does not run this model, or its server does not answer.
     """
-    kind = "auto" if settings is None else settings.kind
-    if settings is not None and kind == "vllm":
-        from rlenv.engines.vllm import VLLMEngine, connect
-
-        engine = VLLMEngine(
-            connect(settings),
-            model,
-            stop_ids=chat.stop_ids,
-            tokenizer=chat.tokenizer,
-            pushes=pushes,
-        )
-        engine.update(model.state_dict())
-        return engine
-    why_not = unsupported(model)
-    half = settings is not None and settings.dtype == "bfloat16"
-    if why_not and (kind == "native" or half):
-        raise UserError(
-            f"the native engine does not run this model ({why_not}); leave the engine's kind and "
-            "dtype out"
-        )
-    if half and not has_bfloat16(model.device):
-        raise UserError(
-            f"{model.device.type} has no bfloat16 instructions here, so that it would be slower; "
-            "leave the engine's dtype out"
-        )
-    if why_not or kind == "transformers":
-        return TransformersEngine(model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
-    return NativeEngine(
+    return factory.make(
         model,
+        settings,
         stop_ids=chat.stop_ids,
         tokenizer=chat.tokenizer,
-        dtype=torch.bfloat16 if half else None,
+        sends_weights=pushes,
     )
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies in bfloat16 by instructions of its own."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return True
 
 
 def pick_device(device: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rlenv.core import protocols
 from rlenv.core.env import SingleTurnEnv, TextEnv
 from rlenv.core.task import Message, Task
 
@@ -52,7 +53,7 @@ def demonstrate(
     """
     if isinstance(env, SingleTurnEnv):
         messages = [dict(message) for message in env.opening(task)]
-        asked = [env.choices(task, messages)] if choices else []
+        asked = [protocols.choices(env, task, messages)] if choices else []
         reply = env.demonstrate(task, messages)
         if reply is None:
             return None
@@ -63,7 +64,7 @@ def demonstrate(
     asked = []
     for _ in range(_MOST_TURNS):
         if choices:
-            asked.append(env.choices(task, info["messages"]))
+            asked.append(protocols.choices(env, task, info["messages"]))
         reply = env.demonstrate(task, info["messages"])
         if reply is None:
             return None

@@ -8,8 +8,11 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, Task
 from rlenv.core.trajectory import Group, Trajectory
@@ -108,6 +111,77 @@ def play(
     return groups
 
 
+class Playing(Protocol):
+    """What can play: `rlenv.Policy` is one."""
+
+    @property
+    def engine(self) -> Engine:
+        """What generates its replies."""
+
+    @property
+    def chat(self) -> ChatFormat:
+        """How it reads and writes conversations."""
+
+    @property
+    def max_length(self) -> int:
+        """The longest episode, in tokens."""
+
+
+def rollout(
+    policy: Playing,
+    env: TextEnv,
+    tasks: Sequence[Task],
+    *,
+    group_size: int,
+    seed: int,
+    temperature: float = 1.0,
+    max_tokens: int = 256,
+) -> list[Group]:
+    """Let a policy play every task several times.
+
+    What is sampled depends on the seed, the task, the number of the rollout and the turn alone.
+
+    Args:
+        policy: who plays, such as `rlenv.Policy.load("runs/quickstart/sft")`.
+        env: where; more instances like it are made, so that all episodes are played at once.
+        tasks: one group each.
+        group_size: rollouts in a group. They begin alike, down to the environment's randomness.
+        seed: another one gives other replies to the same tasks, such as the number of a step.
+        temperature: to sample with; 0 takes the most likely token.
+        max_tokens: of a reply.
+
+    Returns:
+        One group a task, in order. A rollout whose grader failed has no reward to learn from:
+        `trajectory.reward.judged` is false.
+
+    Example:
+        >>> tasks = env.tasks.for_training().sample_many(64, seed=step)
+        >>> groups = rlenv.rollout(policy, env, tasks, group_size=8, seed=step)
+        >>> groups[0].trajectories[0].reply, groups[0].trajectories[0].reward.value
+        ('42', 1.0)
+    """
+    return play(
+        pool_of(env),
+        policy.engine,
+        policy.chat,
+        tasks,
+        samples=group_size,
+        sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
+        seed=seed,
+        max_length=policy.max_length,
+    )
+
+
+_pools: WeakKeyDictionary[TextEnv, EnvPool] = WeakKeyDictionary()
+
+
+def pool_of(env: TextEnv) -> EnvPool:
+    """Return the pool of instances like an environment; the same one as long as that lives."""
+    if env not in _pools:
+        _pools[env] = EnvPool(env.maker)
+    return _pools[env]
+
+
 @dataclass
 class _Episode:
     env: TextEnv
@@ -125,7 +199,7 @@ class _Episode:
     def announce(self, reply: str) -> None:
         """Let the environment begin to judge; what goes wrong here goes wrong again in `step`."""
         try:
-            self.env.announce(reply)
+            announce(self.env, reply)
         except Exception:  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 

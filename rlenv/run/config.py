@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from rlenv.common.errors import UserError
+from rlenv.common.plugins import short_name
 from rlenv.common.settings import Settings, parse, read_mapping
 from rlenv.engines.settings import EngineSettings
 
@@ -81,7 +82,7 @@ class RunSettings(Settings):
             variable `RLENV_DATA_ROOT` names.
         report_to: where metrics go beside `metrics.jsonl`: any of `tensorboard`, `wandb` and
             `trackio`, one word or a list.
-        stages: name of a stage to its settings, in order.
+        stages: name of a stage, or `file.py:name`, to its settings, in order.
         evaluate: the evaluation at the end; leave it out for none.
     """
 
@@ -158,8 +159,10 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
         raise UserError(f"{override!r}: {text!r} is no YAML value") from None
     parts = key.split(".")
     stages = raw.get("stages")
-    if isinstance(stages, dict) and parts[0] in stages:
-        parts = ["stages", *parts]
+    if isinstance(stages, dict):
+        refs = {short_name(ref): ref for ref in stages}
+        if parts[0] in refs:
+            parts = ["stages", refs[parts[0]], *parts[1:]]
     place: Any = raw
     for part in parts[:-1]:
         if place.get(part) is None:

@@ -13,10 +13,12 @@ from typing import Any
 
 from rlenv.common.display import Display, quieten_transformers
 from rlenv.common.errors import UserError
+from rlenv.common.plugins import short_name
 from rlenv.common.settings import parse
 from rlenv.common.signals import Interrupted, StopSignal
 from rlenv.core import registry
 from rlenv.core.rows import DATA_ROOT
+from rlenv.engines import factory
 from rlenv.models.checkpoint_folder import local_checkpoint
 from rlenv.run.config import RunSettings
 from rlenv.run.distributed import Processes, launched, local_count
@@ -59,15 +61,14 @@ def check(settings: RunSettings, where: str, find: StageFinder) -> list[PlannedS
     env = settings.environment
     if env is not None:
         registry.make(env.id, split="train", **env.options)
-    if settings.engine.kind == "vllm":
-        from rlenv.engines.vllm import connect
-
-        connect(settings.engine)
+    factory.check(settings.engine)
     check_installed(settings.report_to)
     planned: list[PlannedStage] = []
     held = "nothing"
-    for name, raw in settings.stages.items():
-        kind = find(name)
+    for ref, raw in settings.stages.items():
+        kind, name = find(ref), short_name(ref)
+        if any(name == before.name for before in planned):
+            raise UserError(f"{where}: two stages are called {name}; rename one in its file")
         stage = kind(parse(kind.Settings, raw, where, f"{name}."))
         if kind.plays and settings.env is None:
             raise UserError(f"{where}: {name} needs an environment; set env, see: rlenv list")

@@ -1,11 +1,13 @@
-"""The stages of training, one file each. A stage is imported when a run names it."""
+"""The stages of training, one file each. A stage is imported when a run names it.
+
+A file or another package adds one of its own with `rlenv.register_stage`, see docs/python.md.
+"""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from rlenv.common.errors import UserError, did_you_mean
+from rlenv.common.plugins import Registry
 from rlenv.run.stage import Stage
 
 STAGES = {
@@ -23,17 +25,16 @@ STAGES = {
     "ppo": "rlenv.trainers.rl.stage:PPOStage",
 }
 
+stages: Registry[type[Stage[Any]]] = Registry("stage", "rlenv.stages", STAGES)
 
-def stage_class(name: str) -> type[Stage[Any]]:
+
+def stage_class(ref: str) -> type[Stage[Any]]:
     """Return the class of a stage.
+
+    Args:
+        ref: its name, or `path/to/file.py:name`.
 
     Raises:
         UserError: there is no stage of that name.
     """
-    if name not in STAGES:
-        raise UserError(
-            f"there is no stage {name!r}; there are {', '.join(STAGES)}."
-            f"{did_you_mean(name, STAGES)}"
-        )
-    module, _, attribute = STAGES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return stages.find(ref)

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from rlenv.common.errors import UserError
+from rlenv.common.plugins import short_name
 from rlenv.common.settings import Settings
 from rlenv.models import checkpoint
 from rlenv.models.checkpoint_folder import local_checkpoint
@@ -104,7 +105,7 @@ class MergeStage(Stage[MergeSettings]):
 
     def _place(self, name: str, context: Context) -> str:
         """Return the checkpoint that a name stands for."""
-        if name in context.run.settings.stages:
+        if name in map(short_name, context.run.settings.stages):
             if name not in context.run.finished():
                 raise UserError(f"merge.models names the stage {name}, which comes after merge")
             return str(context.run.checkpoint(name))

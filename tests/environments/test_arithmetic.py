@@ -48,3 +48,10 @@ def test_a_difference_is_not_its_mirror_image():
     keys = {task.question: task.key for task in made if "-" in task.question}
     images = {q: "{2} - {0} = ?".format(*q.split()) for q in keys}
     assert any(keys[images[q]] != keys[q] for q in keys if images[q] in keys)
+
+
+def test_the_held_out_sums_are_those_of_every_figure_so_far():
+    """The fingerprint seeds them: with another one, results could not be compared."""
+    assert rlenv.make("rlenv/Arithmetic-v0", split="test").tasks.fingerprint == "437f1003a7877d21"
+    first = [t.question for t in rlenv.make("rlenv/Arithmetic-v0", split="test").tasks.distinct(3)]
+    assert first == ["9 + 22 = ?", "27 + 44 = ?", "17 + 31 = ?"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import rlenv
 from rlenv.cli import main
+from rlenv.core import protocols
 from rlenv.data.contamination import find_tasks, read_texts
 
 STORY = (
@@ -61,7 +62,7 @@ def test_twelve_words_are_not_enough(stories):
 
 def test_the_solution_counts_too(stories):
     env, tasks = stories
-    solved = env.text(tasks[2]).split()
+    solved = protocols.text(env, tasks[2]).split()
     assert found(stories, " ".join(solved[-13:]))[tasks[2].key][0] == "n-gram"
 
 

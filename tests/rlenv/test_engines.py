@@ -1,14 +1,17 @@
 """What both engines of this process owe to a request, for every family they run."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlenv.engines.base import Engine, Request, Sampling
+from rlenv.engines.base import Engine, EngineSetup, Request, Sampling
 from rlenv.engines.hf import TransformersEngine
 from rlenv.engines.native import NativeEngine
+from rlenv.engines.settings import EngineSettings
 
 from .engine_models import NATIVE, OTHERS, STOP, check, model_of
 
@@ -195,3 +198,21 @@ def test_in_bfloat16_logprobs_are_off_by_hundredths():
 def test_other_architectures_are_refused_by_the_native_engine(name):
     with pytest.raises(ValueError, match=name):
         NativeEngine(model_of(name), stop_ids=STOP)
+
+
+@pytest.mark.parametrize("kind", [NativeEngine, TransformersEngine])
+def test_new_weights_are_generated_from(kind):
+    model, other = copy.deepcopy(model_of("llama")), copy.deepcopy(model_of("llama"))
+    for n, weight in enumerate(other.parameters()):
+        torch.manual_seed(n)
+        weight.data += 0.2 * torch.randn_like(weight)
+    engine = kind.build(model, EngineSetup(EngineSettings(), (3,)))
+    requests = [Request([5, 6, 7], seed=n) for n in range(8)]
+    sampling = Sampling(max_tokens=6)
+    before = engine.generate(requests, sampling)
+    engine.update_weights(other.state_dict())
+    after = engine.generate(requests, sampling)
+    expected = kind(other, stop_ids=[3]).generate(requests, sampling)
+    assert after == expected != before
+    with pytest.raises(RuntimeError, match="Missing key"):
+        engine.update_weights({})

@@ -94,7 +94,7 @@ def test_weights_reach_the_server(served, nano, tensors_stay):
         for parameter in policy.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     before = served.model.state_dict()["lm_head.weight"].clone()
-    engine.update(policy.state_dict())
+    engine.update_weights(policy.state_dict())
     after = served.model.state_dict()
     for name, tensor in policy.state_dict().items():
         assert torch.equal(after[name], tensor)
@@ -123,7 +123,7 @@ def test_lora_reaches_the_server_merged_and_leaves_the_policy_alone(served, nano
     policy = with_lora(nano)
     before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
     engine = VLLMEngine(connect(at(served)), OnGPU(policy), stop_ids=[3])
-    engine.update(policy.state_dict())
+    engine.update_weights(policy.state_dict())
     assert all(torch.equal(before[name], t) for name, t in policy.state_dict().items())
     merged = copy.deepcopy(policy).merge_and_unload()
     for name, tensor in merged.named_parameters():

@@ -24,6 +24,7 @@ class Served(Engine):
     off: how far its logprobs are from the policy's.
     """
 
+    holds_weights = True
     off = 0.0
     pushed = 0
 
@@ -31,7 +32,7 @@ class Served(Engine):
         self.model = copy.deepcopy(model)
         self.inner = NativeEngine(self.model, stop_ids=chat.stop_ids, tokenizer=chat.tokenizer)
 
-    def update(self, state):
+    def update_weights(self, state):
         self.model.load_state_dict(state)
         type(self).pushed += 1
 

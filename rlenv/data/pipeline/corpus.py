@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlenv.common.errors import UserError
-from rlenv.core import registry
+from rlenv.core import protocols, registry
 from rlenv.core.rows import is_made
 from rlenv.data.decontamination import decontaminate
 from rlenv.data.pipeline import sources
@@ -75,7 +75,7 @@ def solved_tasks(env: EnvSettings, *, seed: int, count: int) -> list[str]:
     made = registry.make(env.id, split="train", **env.options)
     tasks = made.tasks.for_training()
     rng = random.Random(f"corpus/{seed}")
-    texts = [made.text(tasks.sample(rng)) for _ in range(count)]
+    texts = [protocols.text(made, tasks.sample(rng)) for _ in range(count)]
     known = [text for text in texts if text is not None]
     if not known:
         raise UserError(f"{env.id} gives no solved tasks as text; leave 'tasks' out of the corpus")

@@ -19,6 +19,7 @@ import numpy as np
 from rlenv.common.display import Display
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.common.files import lock, write_atomically
+from rlenv.common.plugins import import_files, imported_files
 from rlenv.common.signals import Interrupted, StopSignal
 from rlenv.data.pipeline import sources
 from rlenv.data.pipeline.settings import PipelineSettings, check_out, make_steps
@@ -186,7 +187,9 @@ def _finished(
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(todo))
     running: dict[Future[None], int] = {}
-    with ProcessPoolExecutor(min(workers, len(todo)), context, _leave_signals_alone) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(todo)), context, _begin_worker, (imported_files(),)
+    ) as pool:
         try:
             while True:
                 # a few ahead of the workers, so that a stop leaves little to wait for
@@ -208,9 +211,10 @@ def _finished(
                 future.cancel()
 
 
-def _leave_signals_alone() -> None:
+def _begin_worker(files: dict[str, Path]) -> None:
     # Ctrl-C reaches every process of the terminal; the parent alone decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_files(files)  # whose steps are about to be unpickled
 
 
 def _judge(phase: Phase, chunks: int) -> None:

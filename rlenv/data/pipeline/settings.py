@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rlenv.common.errors import UserError
+from rlenv.common.plugins import short_name
 from rlenv.common.settings import Settings, read_mapping
 from rlenv.common.settings import parse as parse_section
 from rlenv.data.pipeline import steps
@@ -25,7 +26,7 @@ class PipelineSettings(Settings):
     Attributes:
         input: the sources, in order; where documents are duplicates the earlier one stays.
         out: the folder that holds the result.
-        steps: name of a step to its settings, in order.
+        steps: name of a step, or `file.py:name`, to its settings, in order.
         processes: worker processes; `auto` takes all cores. The result does not depend on it.
         chunk_megabytes: about so much is worked on at a time by each process; what a process had
             of it when it was killed is done again.
@@ -79,12 +80,18 @@ def parse(raw: Mapping[str, Any], where: str) -> PipelineSettings:
 
 
 def make_steps(settings: PipelineSettings, where: str = "settings") -> dict[str, TextFilter[Any]]:
-    """Make the steps of a pipeline, in order.
+    """Make the steps of a pipeline, in order, by their names without the files they come from.
 
     Raises:
-        UserError: there is no such step or setting.
+        UserError: there is no such step or setting, or there are two of one name.
     """
-    return {name: steps.make(name, raw, where) for name, raw in settings.steps.items()}
+    made = {}
+    for ref, raw in settings.steps.items():
+        name = short_name(ref)
+        if name in made:
+            raise UserError(f"{where}: two steps are called {name}; rename one of them in its file")
+        made[name] = steps.make(ref, raw, where)
+    return made
 
 
 def check_out(out: Path) -> None:

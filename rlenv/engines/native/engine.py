@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlenv.engines.base import Completion, Engine, Request, Sampling, in_order
-from rlenv.engines.local import evaluating
+from rlenv.common.errors import UserError
+from rlenv.engines.base import Completion, Engine, EngineSetup, Request, Sampling, in_order
+from rlenv.engines.local import InProcess, evaluating
 from rlenv.engines.native.batch import DecodingBatch
 from rlenv.engines.native.model import Decoder, unsupported
 from rlenv.engines.sampling import Sampler, Stops
 
 
-class NativeEngine(Engine):
+class NativeEngine(InProcess):
     """Generate from a model of the Llama, Qwen2, Qwen3 or Gemma 3 family on its own device.
 
     It reads the weights of the transformers model it is given when a session begins, so a policy
@@ -55,6 +56,23 @@ class NativeEngine(Engine):
         self.dtype = dtype
         self.max_rows = max_rows
         self.cache_bytes = cache_bytes or memory(model.device) // 4
+
+    @classmethod
+    def build(cls, model: Any, setup: EngineSetup) -> NativeEngine:
+        """Make an engine; see `Engine.build`."""
+        half = setup.settings.dtype == "bfloat16"
+        if why_not := unsupported(model):
+            raise UserError(
+                f"the native engine does not run this model ({why_not}); leave the engine's kind "
+                "and dtype out"
+            )
+        if half and not has_bfloat16(model.device):
+            raise UserError(
+                f"{model.device.type} has no bfloat16 instructions here, so that it would be "
+                "slower; leave the engine's dtype out"
+            )
+        dtype = torch.bfloat16 if half else None
+        return cls(model, stop_ids=setup.stop_ids, tokenizer=setup.tokenizer, dtype=dtype)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every conversation; see `Engine.generate`."""
@@ -215,6 +233,16 @@ def decode(batch: DecodingBatch, sampler: Sampler) -> Iterator[tuple[int, Comple
             sampler.keep(kept)
             tokens = tokens[torch.from_numpy(kept).to(tokens.device)]
         logits = batch.step(tokens)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16 by instructions of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return True
 
 
 def memory(device: torch.device) -> int:

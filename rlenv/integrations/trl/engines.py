@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rlenv.common.errors import UserError
+from rlenv.engines import factory
 from rlenv.engines.base import Completion, Engine, Request, Sampling, mix
 from rlenv.engines.sampling import Stops
 from rlenv.engines.settings import EngineSettings
@@ -90,6 +91,9 @@ class _Salted(Engine):
     def _salted(self, requests: Sequence[Request]) -> list[Request]:
         return [replace(r, seed=mix(r.seed, self.salt)) for r in requests]
 
+    def update_weights(self, state: Mapping[str, Any]) -> None:
+        self.engine.update_weights(state)
+
     @contextlib.contextmanager
     def session(self) -> Iterator[Engine]:
         with self.engine.session() as session:
@@ -101,6 +105,9 @@ class _Colocated(Engine):
 
     def __init__(self, generation: Any, stop_ids: Sequence[int]) -> None:
         self.generation, self.stops = generation, Stops(stop_ids)
+
+    def update_weights(self, state: Mapping[str, Any]) -> None:
+        """TRL has put them there before a rollout."""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         from rlenv.engines.vllm import completion
@@ -125,8 +132,6 @@ def _vllm(trainer: Any, chat: ChatFormat) -> Engine:
                 "process can't do with vllm_tensor_parallel_size > 1; set vllm_mode='server'"
             )
         return _Colocated(trainer.vllm_generation, chat.stop_ids)
-    from rlenv.engines.vllm import VLLMEngine, connect
-
     url = args.vllm_server_base_url or f"http://{args.vllm_server_host}:{args.vllm_server_port}"
-    client = connect(EngineSettings(kind="vllm", url=url, timeout=args.vllm_server_timeout))
-    return VLLMEngine(client, trainer.model, stop_ids=chat.stop_ids, pushes=False)
+    settings = EngineSettings(kind="vllm", url=url, timeout=args.vllm_server_timeout)
+    return factory.make(trainer.model, settings, stop_ids=chat.stop_ids, sends_weights=False)

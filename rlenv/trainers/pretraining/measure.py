@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlenv.engines import factory
 from rlenv.engines.base import Request, Sampling, mix
-from rlenv.engines.hf import TransformersEngine
-from rlenv.engines.native import NativeEngine, unsupported
 from rlenv.trainers.pretraining.documents import Documents
 from rlenv.trainers.pretraining.forward import row_loss
 from rlenv.trainers.pretraining.objectives import Objective, Owners, Tokens
@@ -140,8 +139,7 @@ def continuations(
     Returns:
         Mappings with `prompt` and `text`.
     """
-    engine_class = TransformersEngine if unsupported(model) else NativeEngine
-    engine = engine_class(model, stop_ids=[tokenizer.eos_token_id], tokenizer=tokenizer)
+    engine = factory.make(model, stop_ids=[tokenizer.eos_token_id], tokenizer=tokenizer)
     requests = [
         Request(
             [tokenizer.bos_token_id, *tokenizer.encode(prompt, add_special_tokens=False)],

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlenv.core.trajectory import Trajectory
+from rlenv.core.trajectory import Group, Trajectory
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,37 @@ class Batch:
             advantages=torch.zeros_like(mask),
         )
         return made if advantages is None else replace(made, advantages=made.spread(advantages))
+
+    @classmethod
+    def of_groups(cls, groups: Sequence[Group], advantages: Tensor, *, pad: int = 0) -> Batch:
+        """Make a batch of the trajectories that teach something.
+
+        Left out are those whose grader failed, those in which the policy said nothing, and groups
+        whose advantages are all 0.
+
+        Args:
+            groups: P groups of G trajectories.
+            advantages: (P, G), one for all sampled tokens of a trajectory.
+            pad: token to pad with.
+
+        Raises:
+            ValueError: nothing is left; see `rlenv.group_rewards` for what the groups earned.
+
+        Example:
+            >>> rewards, judged = rlenv.group_rewards(groups)
+            >>> batch = rlenv.Batch.of_groups(groups, group_normalised(rewards, judged))
+        """
+        kept = [
+            (row, column)
+            for row, group in enumerate(groups)
+            for column, t in enumerate(group.trajectories)
+            if t.reward.judged and t.sampled_tokens and bool(advantages[row].any())
+        ]
+        if not kept:
+            raise ValueError("no group holds a difference to learn from")
+        row, column = torch.tensor(kept).unbind(1)
+        trajectories = [groups[r].trajectories[c] for r, c in kept]
+        return cls.of(trajectories, advantages[row, column], pad=pad)
 
     def __len__(self) -> int:
         return len(self.input_ids)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from rlenv.common.errors import RunFailed
+from rlenv.common.settings import parse
 from rlenv.engines.settings import EngineSettings
 from rlenv.models import checkpoint
 from rlenv.models.chat_format import ChatFormat
 from rlenv.models.shared_backbone import SharedBackbone
 from rlenv.trainers.common import lora
 from rlenv.trainers.common.freezing import train_only
+from rlenv.trainers.common.optimizers import adamw
+from rlenv.trainers.rl.batch import Batch
 from rlenv.trainers.rl.critic import ActorCritic, Critic, frozen, without_dropout
-from rlenv.trainers.rl.forward import can_share
+from rlenv.trainers.rl.forward import can_share, score
 from rlenv.trainers.rl.settings import OnPolicySettings
 
 
@@ -74,6 +80,8 @@ class Policy:
         if settings.gradient_checkpointing:
             causal.gradient_checkpointing_enable({"use_reentrant": False})
         self._adapted = settings.lora is not None
+        self._settings = settings
+        self._optimizer: torch.optim.Optimizer | None = None  # of `step`
         self.model: Any = causal
         self.backbone: SharedBackbone | None = None
         if settings.lora is not None:
@@ -84,6 +92,86 @@ class Policy:
         self.chat = ChatFormat(self.tokenizer, source)
         self.engine = checkpoint.engine_for(self.model, self.chat, engine, pushes=pushes)
         self.max_length = checkpoint.context_length(causal, self.tokenizer)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        learning_rate: float = 1e-3,
+        device: str = "auto",
+        seed: int = 0,
+        engine: EngineSettings | str | None = None,
+        **settings: Any,
+    ) -> Policy:
+        """Load a policy to play with and to train, in a loop of one's own.
+
+        Args:
+            source: a checkpoint folder or a hub id.
+            learning_rate: of AdamW, which begins with the first `step`.
+            device: where to compute; `auto` takes a GPU where there is one.
+            seed: of the weights that are new, such as adapters.
+            engine: what generates; by default the fastest that runs the model.
+            **settings: others of `rlenv.trainers.rl.settings.OnPolicySettings`, such as
+                `lora={"rank": 16}`, `weight_decay` or `max_grad_norm`.
+
+        Raises:
+            UserError: there is no such checkpoint or setting.
+
+        Example:
+            >>> policy = rlenv.Policy.load("runs/quickstart/sft", learning_rate=2e-3)
+            >>> loss = policy_loss(policy.logprobs(batch), batch)
+            >>> policy.step(loss)
+            >>> policy.save("runs/mine")
+        """
+        values = {"kl": {"reference": False}, **settings, "learning_rate": learning_rate}
+        chosen = parse(OnPolicySettings, {"steps": 1, **values}, "Policy.load", "")
+        if isinstance(engine, str):
+            engine = parse(EngineSettings, {"kind": engine}, "Policy.load", "engine.")
+        where = checkpoint.pick_device(device)
+        return cls(str(source), chosen, where, seed, engine=engine)
+
+    def logprobs(self, batch: Batch, *, temperature: float = 1.0) -> Tensor:
+        """Return the logprobs (B, T) of a batch's sampled tokens, with gradient; 0 elsewhere.
+
+        Args:
+            batch: the tokens. All rows go through the model at once; to take fewer, ask for
+                `batch.rows(index)`.
+            temperature: they were sampled at.
+        """
+        self.trained.train()
+        scores = score(self.trained, batch.to(self.model.device), temperature, width=self.width)
+        return scores.logprobs.to(batch.mask.device)
+
+    def step(self, loss: Tensor | None = None, *, learning_rate: float | None = None) -> float:
+        """Take an optimizer step, and let an engine that holds weights know the new ones.
+
+        Args:
+            loss: a scalar to go down; None where `backward` was called before, on parts of it.
+            learning_rate: of this step, and of those after it.
+
+        Returns:
+            The norm of the gradient, before it was scaled down to `max_grad_norm`.
+
+        Raises:
+            RunFailed: the gradient is not finite; nothing was changed.
+        """
+        s = self._settings
+        if self._optimizer is None:
+            self._optimizer = adamw(self.trained, s.learning_rate, s.weight_decay)
+        if loss is not None:
+            loss.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.parameters(), s.max_grad_norm))
+        if not math.isfinite(norm):
+            self._optimizer.zero_grad()
+            raise RunFailed("the gradient is not finite; a lower learning rate usually helps")
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["lr"] if learning_rate is None else learning_rate
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if self.is_served:
+            self.push(self.trained.state_dict())
+        return norm
 
     @property
     def pad(self) -> int:
@@ -108,7 +196,7 @@ class Policy:
     @property
     def is_served(self) -> bool:
         """Whether the engine holds weights of its own; others read the model live."""
-        return hasattr(self.engine, "update")
+        return self.engine.holds_weights
 
     def memory(self) -> dict[str, int]:
         """Return the bytes of its models' weights, by what they are; what is shared counts once."""
@@ -134,23 +222,24 @@ class Policy:
         Args:
             state: the weights of `trained`, gathered from all processes.
         """
-        self.engine.update(_of_model(state))  # type: ignore[attr-defined]
+        self.engine.update_weights(_of_model(state))
 
-    def save(self, folder: Path, state: dict[str, Any]) -> None:
+    def save(self, folder: str | Path, state: dict[str, Any] | None = None) -> None:
         """Save the policy as a checkpoint that transformers loads.
 
         Args:
             folder: where to.
-            state: the weights of `trained`, gathered from all processes.
+            state: the weights of `trained`, gathered from all processes; those that it has if left
+                out.
         """
-        ours = _of_model(state)
+        ours = _of_model(self.trained.state_dict() if state is None else state)
         if not self._adapted:
-            checkpoint.save(self.model, self.tokenizer, folder, state=ours)
+            checkpoint.save(self.model, self.tokenizer, Path(folder), state=ours)
             return
         self.model.load_state_dict(ours)
         assert self.backbone is not None
         self.backbone.release()
-        checkpoint.save(self.model.merge_and_unload(), self.tokenizer, folder)
+        checkpoint.save(self.model.merge_and_unload(), self.tokenizer, Path(folder))
 
 
 def _of_model(state: dict[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class OnPolicySettings(Settings):
         drop_truncated: leave replies that were cut off out of the batch (overlong filtering).
         importance_cap: for engines whose logprobs differ from the model's: take the model's own,
             and weigh each token by their ratio, at most this (truncated importance sampling). 2 if
-            left out with `engine: vllm`, otherwise none.
+            left out with `engine: vllm`, otherwise what the engine asks for, which is none.
         lora: train low-rank adapters in place of all weights.
         train_only: names of the policy's modules that are trained, the rest frozen; see
             `rlenv.trainers.common.freezing`.

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rlenv.core import registry
+from rlenv.engines import factory
 from rlenv.run.config import EnvSettings
 from rlenv.run.stage import Artifact, Context, Stage
 from rlenv.trainers.rl.loop import Loop
 from rlenv.trainers.rl.settings import OnPolicySettings, PPOSettings
-
-_SERVED_CAP = 2.0  # of the importance weights, where a server generates
 
 
 class OnPolicyStage(Stage[OnPolicySettings]):
@@ -47,8 +46,9 @@ class OnPolicyStage(Stage[OnPolicySettings]):
     def run(self, context: Context) -> None:
         """See `Stage.run`."""
         s = self.settings
-        if context.engine.kind == "vllm" and s.importance_cap is None:
-            s = s.model_copy(update={"importance_cap": _SERVED_CAP})
+        cap = factory.importance_cap(context.engine)
+        if cap is not None and s.importance_cap is None:
+            s = s.model_copy(update={"importance_cap": cap})
         Loop(s, context).run()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from rlenv.common.errors import RunFailed
+from rlenv.core.protocols import meet, memory
 from rlenv.core.task import Task, TaskSet
 from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Sampling, mix
@@ -100,8 +101,8 @@ class RolloutWorker:
         policy.chat.check_covers(self.training()[1][0].question)
         own = policy.memory()  # before an environment may add an adapter to the policy's backbone
         env = self.training()[0].take(1)[0]
-        env.meet(policy)
-        self.memory = {**own, **env.memory()}
+        meet(env, policy)
+        self.memory = {**own, **memory(env)}
 
     def _pool(self, split: str, level: int | None) -> EnvPool:
         c = self.s.curriculum

@@ -1,12 +1,15 @@
-"""The steps of the text pipeline, by name. A step is imported when a configuration names it."""
+"""The steps of the text pipeline, by name. A step is imported when a configuration names it.
+
+A file or another package adds a text filter with `rlenv.register_text_filter`, see docs/python.md.
+"""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from rlenv.common.errors import UserError, did_you_mean
+from rlenv.common.errors import UserError
+from rlenv.common.plugins import Registry, short_name
 from rlenv.common.settings import parse
 from rlenv.data.pipeline.steps.step import Deduplication, TextFilter
 
@@ -26,27 +29,27 @@ STEPS = {
 }
 
 
+text_filters: Registry[type[TextFilter[Any]]] = Registry("step", "rlenv.text_filters", STEPS)
+
+
 def make(
-    name: str, settings: Mapping[str, Any] | None = None, where: str = "settings"
+    ref: str, settings: Mapping[str, Any] | None = None, where: str = "settings"
 ) -> TextFilter[Any]:
     """Make a step.
 
     Args:
-        name: of `STEPS`.
+        ref: its name, or `path/to/file.py:name`.
         settings: as read from YAML.
         where: the file they were read from, for messages.
 
     Raises:
         UserError: there is no such step or setting.
     """
-    if name not in STEPS:
-        raise UserError(
-            f"{where}: there is no step {name!r}; there are {', '.join(STEPS)}."
-            f"{did_you_mean(name, STEPS)}"
-        )
-    module, _, attribute = STEPS[name].partition(":")
-    kind: type[TextFilter[Any]] = getattr(importlib.import_module(module), attribute)
-    return kind(parse(kind.Settings, settings or {}, where, f"steps.{name}."))
+    try:
+        kind = text_filters.find(ref)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return kind(parse(kind.Settings, settings or {}, where, f"steps.{short_name(ref)}."))
 
 
-__all__ = ["STEPS", "Deduplication", "TextFilter", "make"]
+__all__ = ["STEPS", "Deduplication", "TextFilter", "make", "text_filters"]

@@ -17,7 +17,7 @@ from pydantic import Field
 from rlenv.common.errors import UserError
 from rlenv.common.files import write_atomically
 from rlenv.common.settings import Settings
-from rlenv.core import registry
+from rlenv.core import protocols, registry
 from rlenv.core.rows import strings
 from rlenv.data.ngrams import NgramTable, ngrams
 from rlenv.data.pipeline import sources
@@ -113,7 +113,7 @@ def _solved(name: str, split: str, most: int) -> Iterator[str]:
         tasks = list(env.tasks if hasattr(env.tasks, "__len__") else islice(env.tasks, most))
     for task in tasks:
         yield task.question
-        solved = env.text(task)
+        solved = protocols.text(env, task)
         if solved is not None:
             yield solved
         if isinstance(task.answer, str):

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from rlenv.common.errors import UserError, did_you_mean
-from rlenv.core.registry import import_file
+from rlenv.common.plugins import Registry, short_name
 
 BUILT_IN = (
     "grpo",
@@ -86,8 +84,15 @@ class _Registered:
     critic: bool = False
 
 
-_ADVANTAGES: dict[str, _Registered] = {}
-_LOSSES: dict[str, _Registered] = {}
+@dataclass(frozen=True)
+class _Parts:
+    """What was registered under one name; what is None is GRPO's."""
+
+    advantages: _Registered | None = None
+    loss: _Registered | None = None
+
+
+_algorithms: Registry[_Parts] = Registry("algorithm", "rlenv.algorithms")
 
 
 def advantages(
@@ -102,10 +107,19 @@ def advantages(
         name: the config word.
         critic: the function is called as `ppo.gae` is, with the values of a critic.
         **defaults: settings of the stage that this algorithm sets otherwise.
+
+    Raises:
+        ValueError: rlenv has an algorithm of that name itself.
+
+    Example:
+        >>> @advantages("best_of_group")
+        ... def best_of_group(rewards, mask):
+        ...     best = rewards.masked_fill(mask == 0, -torch.inf).amax(1, keepdim=True)
+        ...     return (rewards == best).float() * mask
     """
 
     def decorate(function: Function) -> Function:
-        _ADVANTAGES[name] = _Registered(function, defaults, critic)
+        _register(name, function, advantages=_Registered(function, defaults, critic))
         return function
 
     return decorate
@@ -120,38 +134,40 @@ def loss(name: str, **defaults: Any) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
-        _LOSSES[name] = _Registered(function, defaults)
+        _register(name, function, loss=_Registered(function, defaults))
         return function
 
     return decorate
+
+
+def _register(name: str, function: Callable[..., Tensor], **part: _Registered) -> None:
+    if name in BUILT_IN and not function.__module__.startswith(__name__):
+        raise ValueError(f"rlenv has an algorithm {name!r} itself; choose another name")
+    _algorithms.register(name, replace(_algorithms.registered(name) or _Parts(), **part))
 
 
 def find(name: str) -> Algorithm:
     """Return an algorithm.
 
     Args:
-        name: as registered, or `path/to/file.py:name` to import it from there.
+        name: as registered here or by an installed package, or `path/to/file.py:name` to import it
+            from there. An algorithm that registers one of advantages and loss alone gets the other
+            of GRPO, with the defaults that GRPO's paper chose for it.
 
     Raises:
         UserError: there is no algorithm of that name.
     """
     for built_in in BUILT_IN:
         importlib.import_module(f"rlenv.trainers.rl.algorithms.{built_in}")  # registers itself
-    path, _, short = name.rpartition(":")
-    if path.endswith(".py"):
-        import_file(Path(path))
-        name = short
-    if name not in _ADVANTAGES and name not in _LOSSES:
-        known = sorted(_ADVANTAGES.keys() | _LOSSES.keys())
-        raise UserError(
-            f"there is no algorithm {name!r}; there are {', '.join(known)}."
-            f"{did_you_mean(name, known)}"
-        )
-    made = _ADVANTAGES.get(name) or _Registered(_ADVANTAGES["grpo"].function, {})
-    trained = _LOSSES.get(name) or _Registered(_LOSSES["grpo"].function, {})
-    return Algorithm(
-        name, made.function, trained.function, {**made.defaults, **trained.defaults}, made.critic
-    )
+    found, grpo = _algorithms.find(name), _algorithms.find("grpo")
+    made, trained = found.advantages or grpo.advantages, found.loss or grpo.loss
+    assert made is not None
+    assert trained is not None
+    # what GRPO lends yields to what the algorithm sets itself
+    own_loss = found.loss is not None
+    under, over = (made, trained) if own_loss else (trained, made)
+    defaults = {**under.defaults, **over.defaults}
+    return Algorithm(short_name(name), made.function, trained.function, defaults, made.critic)
 
 
 def token_weights(mask: Tensor, mode: Aggregate, longest: int = 1) -> Tensor:

@@ -1,0 +1,1 @@
+"""Five things for rlenv, one module each."""
