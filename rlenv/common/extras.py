@@ -15,6 +15,7 @@ EXTRAS = {
         (
             "accelerate",
             "datasets",
+            "jaxtyping",
             "jinja2",
             "matplotlib",
             "pyarrow",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlenv.core.trajectory import Group, Trajectory
+from rlenv.trainers.rl.shapes import PerToken, Prompts, TokenIds
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,17 @@ class Batch:
         value_mask: 1 where the critic is asked.
     """
 
-    input_ids: Tensor
-    mask: Tensor
-    turns: Tensor
-    old_logprobs: Tensor
-    prompts: Tensor
-    advantages: Tensor
-    importance: Tensor | None = None
-    reference: Tensor | None = None
-    values: Tensor | None = None
-    returns: Tensor | None = None
-    value_mask: Tensor | None = None
+    input_ids: TokenIds
+    mask: PerToken
+    turns: TokenIds
+    old_logprobs: PerToken
+    prompts: Prompts
+    advantages: PerToken
+    importance: PerToken | None = None
+    reference: PerToken | None = None
+    values: PerToken | None = None
+    returns: PerToken | None = None
+    value_mask: PerToken | None = None
 
     @classmethod
     def of(
@@ -126,7 +127,7 @@ class Batch:
         """Return the batch on a device; `prompts` stays where it is read."""
         return self._map(lambda t: t if t is self.prompts else t.to(device))
 
-    def spread(self, values: Tensor) -> Tensor:
+    def spread(self, values: Tensor) -> PerToken:
         """Spread values of rows (B,) or of turns (B, K) over the sampled tokens: (B, T).
 
         A turn beyond the last column takes that column's.
@@ -140,7 +141,7 @@ class Batch:
         sums = values.new_zeros(len(self), int(self.turns.max()) + 1)
         return sums.scatter_add(1, self.turns, values * self.mask)
 
-    def turn_edges(self) -> tuple[Tensor, Tensor]:
+    def turn_edges(self) -> tuple[PerToken, PerToken]:
         """Return masks (B, T) of the first and of the last token of each turn."""
         on = self.mask > 0
         before = torch.zeros_like(on)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rlenv.trainers.rl.batch import Batch
+from rlenv.trainers.rl.shapes import PerToken
 
 _LONGEST = 512  # attention's cost and the mask grow with the square of the sequence
 _FAMILIES = ("llama", "qwen2", "qwen3")
@@ -32,9 +33,9 @@ class Scores:
         values: of the state it was drawn in, if the model has a value head.
     """
 
-    logprobs: Tensor
-    entropy: Tensor
-    values: Tensor | None = None
+    logprobs: PerToken
+    entropy: PerToken
+    values: PerToken | None = None
 
 
 def score(
@@ -73,7 +74,7 @@ def score(
     )
 
 
-def score_values(critic: Any, batch: Batch, *, width: int | None = None) -> Tensor:
+def score_values(critic: Any, batch: Batch, *, width: int | None = None) -> PerToken:
     """Run a critic over a batch; return the values of the states (B, T), 0 off the mask."""
     layout = _layout(batch, width)
     sequence, place = layout.source.to(batch.mask.device).unbind(1)

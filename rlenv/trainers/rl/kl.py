@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from rlenv.common.settings import Settings
+from rlenv.trainers.rl.shapes import PerToken
 
 Estimator = Literal["k1", "k2", "k3"]
 
@@ -45,7 +45,7 @@ class KLSettings(Settings):
         return self.estimator or ("k1" if self.place == "reward" else "k3")
 
 
-def divergence(logprobs: Tensor, reference: Tensor, estimator: Estimator) -> Tensor:
+def divergence(logprobs: PerToken, reference: PerToken, estimator: Estimator) -> PerToken:
     """Estimate KL(policy, reference) from one sample of the policy (Schulman 2020).
 
     `k1` is unbiased and may be negative; `k2` is biased and its gradient is that of the

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rlenv.common.plugins import Registry, short_name
+from rlenv.trainers.rl.shapes import PerSample, PerTask, PerToken
 
 BUILT_IN = (
     "grpo",
@@ -49,10 +50,10 @@ class LossInputs:
             logged under the same names.
     """
 
-    logprobs: Tensor
-    old_logprobs: Tensor
-    advantages: Tensor
-    mask: Tensor
+    logprobs: PerToken
+    old_logprobs: PerToken
+    advantages: PerToken
+    mask: PerToken
     clip_low: float
     clip_high: float
     metrics: dict[str, Tensor] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Algorithm:
 
     name: str
     advantages: Callable[..., Tensor]
-    loss: Callable[[LossInputs], Tensor]
+    loss: Callable[[LossInputs], PerToken]
     defaults: Mapping[str, Any]
     critic: bool
 
@@ -170,7 +171,7 @@ def find(name: str) -> Algorithm:
     return Algorithm(short_name(name), made.function, trained.function, defaults, made.critic)
 
 
-def token_weights(mask: Tensor, mode: Aggregate, longest: int = 1) -> Tensor:
+def token_weights(mask: PerToken, mode: Aggregate, longest: int = 1) -> PerToken:
     """Return what each token's loss weighs, so that the weighted sum is the batch's loss.
 
     The weights are made on the whole batch; a micro-batch sums its own part, so the step does
@@ -193,7 +194,7 @@ def token_weights(mask: Tensor, mode: Aggregate, longest: int = 1) -> Tensor:
     return mask / rows / (longest if mode == "constant" else 1)
 
 
-def centred(rewards: Tensor, mask: Tensor) -> Tensor:
+def centred(rewards: PerSample, mask: PerSample) -> PerSample:
     """Return rewards minus their row's mean over the mask; 0 outside it.
 
     Counted from the row's lowest, so that equal rewards give exactly 0 and not a rounding error.
@@ -207,6 +208,6 @@ def centred(rewards: Tensor, mask: Tensor) -> Tensor:
     return (above - above.sum(1, keepdim=True) / count(mask)) * mask
 
 
-def count(mask: Tensor) -> Tensor:
+def count(mask: PerSample) -> PerTask:
     """Return how many samples of each row were judged, at least 1: (P, 1)."""
     return mask.sum(1, keepdim=True).clamp(min=1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from rlenv.trainers.rl.algorithms import LossInputs, loss
+from rlenv.trainers.rl.shapes import PerToken
 
 
 @loss("cispo", aggregate="token", clip_low=1.0, clip_high=4.0)
-def clipped_weights(x: LossInputs) -> Tensor:
+def clipped_weights(x: LossInputs) -> PerToken:
     """REINFORCE with a clipped weight that has no gradient (eq. 4 and 5): (B, T).
 
     Clipping the weight and not the update keeps every token's gradient. There is no lower bound

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from rlenv.trainers.rl.algorithms import advantages, centred, loss
 from rlenv.trainers.rl.algorithms.grpo import clipped_surrogate
+from rlenv.trainers.rl.shapes import PerSample
 
 
 @advantages("dr_grpo")
-def group_centred(rewards: Tensor, mask: Tensor) -> Tensor:
+def group_centred(rewards: PerSample, mask: PerSample) -> PerSample:
     """How much better than its group, in units of reward (section 3.2).
 
     Not divided by the standard deviation, which would weigh tasks by how even their outcomes are.

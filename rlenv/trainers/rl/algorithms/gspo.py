@@ -6,19 +6,19 @@ Rewards are given to sequences, so the ratio that is clipped is that of the sequ
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from rlenv.trainers.rl.algorithms import LossInputs, loss
 from rlenv.trainers.rl.algorithms.grpo import clipped
+from rlenv.trainers.rl.shapes import PerToken
 
 
 @loss("gspo", aggregate="sequence", clip_low=3e-4, clip_high=4e-4)  # the range of section 5.1
-def sequence_surrogate(x: LossInputs) -> Tensor:
+def sequence_surrogate(x: LossInputs) -> PerToken:
     """The clipped surrogate of each sequence (eq. 5), spread over its tokens: (B, T)."""
     return clipped(x, sequence_ratio(x))
 
 
-def sequence_ratio(x: LossInputs) -> Tensor:
+def sequence_ratio(x: LossInputs) -> PerToken:
     """The ratio of the sequences' likelihoods, to the power of 1 / length (eq. 7): (B, T).
 
     Its value is that of the sequence at every token and its gradient that of the token, which is

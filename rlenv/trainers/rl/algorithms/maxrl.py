@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from rlenv.trainers.rl.algorithms import advantages, centred, count, loss
 from rlenv.trainers.rl.algorithms.grpo import clipped_surrogate
+from rlenv.trainers.rl.shapes import PerSample
 
 
 @advantages("maxrl")
-def relative_to_success(rewards: Tensor, mask: Tensor) -> Tensor:
+def relative_to_success(rewards: PerSample, mask: PerSample) -> PerSample:
     """How much better than its group, in units of the group's mean reward (algorithm 1).
 
     With rewards of 0 and 1 the mean estimates the chance of success p, and the gradient of log p

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from rlenv.trainers.rl.algorithms import advantages, loss
 from rlenv.trainers.rl.algorithms.grpo import clipped_surrogate
+from rlenv.trainers.rl.shapes import PerToken
 
 
 @advantages("ppo", critic=True, group_size=1, epochs=2)
-def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> Tensor:
+def gae(rewards: PerToken, values: PerToken, mask: PerToken, gamma: float, lam: float) -> PerToken:
     """Generalized advantage estimation (Schulman et al. 2016, eq. 16; 2017, eq. 11 and 12).
 
     delta_t = r_t + gamma V_(t+1) - V_t,  A_t = delta_t + gamma lambda A_(t+1), from one action to
@@ -43,7 +43,7 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
 loss("ppo", aggregate="token", clip_low=0.2, clip_high=0.2)(clipped_surrogate)
 
 
-def whitened(values: Tensor, mask: Tensor) -> Tensor:
+def whitened(values: PerToken, mask: PerToken) -> PerToken:
     """Return values with mean 0 and variance 1 over the mask; 0 off it.
 
     Args:
@@ -56,7 +56,9 @@ def whitened(values: Tensor, mask: Tensor) -> Tensor:
     return (values - mean) / (variance + 1e-8).sqrt() * mask
 
 
-def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float | None) -> Tensor:
+def value_loss(
+    values: PerToken, old_values: PerToken, returns: PerToken, clip: float | None
+) -> PerToken:
     """Return half the squared error of each value (2017, eq. 9), the worse of clipped and not.
 
     Clipping is in the paper's code, not in its text (Engstrom et al. 2020, section 3).

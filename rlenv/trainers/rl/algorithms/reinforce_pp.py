@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from rlenv.trainers.rl.algorithms import advantages, centred, loss
 from rlenv.trainers.rl.algorithms.grpo import clipped_surrogate
+from rlenv.trainers.rl.shapes import PerSample
 
 
 @advantages("reinforce_pp", kl={"estimator": "k2"})
-def batch_normalised(rewards: Tensor, mask: Tensor) -> Tensor:
+def batch_normalised(rewards: PerSample, mask: PerSample) -> PerSample:
     """How much better than its group, in standard deviations of the whole batch.
 
     The group's mean comes off first, then the batch is whitened (the variant "w/ Baseline"). The

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from rlenv.trainers.rl.algorithms import LossInputs, advantages, centred, count, loss
+from rlenv.trainers.rl.shapes import PerSample, PerToken
 
 
 @advantages("rloo")
-def leave_one_out(rewards: Tensor, mask: Tensor) -> Tensor:
+def leave_one_out(rewards: PerSample, mask: PerSample) -> PerSample:
     """Each reward minus the mean of the others in its row (the section on RLOO).
 
     r - (S - r) / (n - 1) = n / (n - 1) (r - S / n), with S the sum of the row's n rewards.
@@ -19,7 +18,7 @@ def leave_one_out(rewards: Tensor, mask: Tensor) -> Tensor:
 
 
 @loss("rloo", aggregate="sum")
-def reinforce(x: LossInputs) -> Tensor:
+def reinforce(x: LossInputs) -> PerToken:
     """The log-likelihood of the reply times its advantage (Williams 1992): (B, T).
 
     A reply is one action, so its tokens' terms are added up. There is no ratio: take one update a
