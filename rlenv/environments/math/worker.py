@@ -22,7 +22,7 @@ from typing import IO
 
 from rlenv.environments.math.answers.decide import LOADING, STRICT, AnswerPolicy, AnswerVerdict
 
-LIMIT_S = 3.0  # of one decision
+LIMIT_S = 8.0  # of one decision, which ends itself after three seconds of processor time
 START_S = 20.0  # for an interpreter to come up, however busy the machine is
 MEMORY = 1 << 30  # bytes
 _LENGTH = struct.Struct("<I")

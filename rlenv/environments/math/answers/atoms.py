@@ -199,10 +199,24 @@ class Atoms(TokenStream):
         if name in ("f", "g", "h") and ahead == ["^", "{", "-", "1", "}", "("]:
             self.at += 5
             name += "^-1"
-        if name.rstrip("'")[:1] in "fghFGPQ" and self.sees("("):
+        is_named = name.rstrip("'")[:1] in "fghFGPQ" or self.defines_function()
+        if is_named and self.sees("("):
             arguments = self.call()
             return Apply("unknown:" + name, arguments)
         return Symbol(name)
+
+    def defines_function(self) -> bool:
+        """Whether `(t) =` or `(x, t) =` comes next, so that the letter before names a function."""
+        ahead = 1
+        while self.peek(ahead).kind == "name" and self.peek(ahead + 1).text == ",":
+            ahead += 2
+        return (
+            self.sees("(")
+            and self.peek(ahead).kind == "name"
+            and len(self.peek(ahead).text) == 1
+            and self.peek(ahead + 1).text == ")"
+            and self.peek(ahead + 2).text == "="
+        )
 
     def index(self) -> str:
         """Read an index as text: a token or what stands in braces."""

@@ -18,6 +18,7 @@ The rules, by what the two answers are:
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -195,6 +196,8 @@ def _letters_as_units(node: Node) -> Quantity | None:
         """Sort a factor into powers or the numbers that are returned."""
         if isinstance(part, Apply) and part.name in ("*", "/"):
             left, right = part.arguments
+            if part.name == "/" and not variables(part):
+                return [part]
             return take(left, sign) + take(right, -sign if part.name == "/" else sign)
         base, power = part, 1
         if isinstance(part, Apply) and part.name == "^":
@@ -208,9 +211,10 @@ def _letters_as_units(node: Node) -> Quantity | None:
         return [part]
 
     numbers = take(node, 1)
-    if not powers or len(numbers) != 1 or variables(numbers[0]):
+    if not powers or not numbers or any(map(variables, numbers)):
         return None
-    return Quantity(numbers[0], tuple(sorted((n, p) for n, p in powers.items() if p)))
+    number = functools.reduce(lambda a, b: Apply("*", (a, b)), numbers)
+    return Quantity(number, tuple(sorted((n, p) for n, p in powers.items() if p)))
 
 
 OTHERWISE = Symbol("otherwise")

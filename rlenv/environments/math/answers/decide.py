@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import resource
+import signal
 import struct
 import sys
 from fractions import Fraction
+from types import FrameType
 from typing import Any, Literal, NamedTuple
 
 from . import symbolic, words
@@ -122,7 +124,12 @@ def clean(text: str) -> str:
             ):
                 text = inside
         if text == before:
-            return text
+            return _PAIRED.sub(r"\1", text) if _IN_DOLLARS.fullmatch(text) else text
+
+
+# `$x = 1$ or $x = 2$`, but not `$5 and $6`
+_PAIRED = re.compile(r"\$([^$]{1,400})\$(?![\w\\])")
+_IN_DOLLARS = re.compile(r"(?:[^$\\]|\\[^$]|(?<![\w\\])\$[^$]{1,400}\$(?![\w\\])){1,4000}")
 
 
 def _read(text: str) -> list[Node]:
@@ -203,6 +210,7 @@ def _too_large(gold: Node) -> bool:
 _LENGTH = struct.Struct("<I")
 
 
+SECONDS = 3.0  # of processor time for one decision
 READY = b"ready"
 LOADING = b"loading"  # what follows is READY, when an import is done
 
@@ -218,7 +226,7 @@ def serve(memory: int) -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     # sympy is imported when it is first needed, which is not part of the time for a decision
     symbolic.before_import = lambda: _send(sink, LOADING)
-    symbolic.after_import = lambda: _send(sink, READY)
+    symbolic.after_import = lambda: _loaded(sink)
     _send(sink, READY)
     while header := source.read(_LENGTH.size):
         answer, gold, *policy = json.loads(source.read(_LENGTH.unpack(header)[0]))
@@ -231,12 +239,30 @@ def _policy(values: list[Any]) -> AnswerPolicy:
 
 
 def _decide_safely(answer: str, gold: str, policy: AnswerPolicy) -> AnswerVerdict:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TooLarge(f"more than {SECONDS:g} s of processor time")
+
+    signal.signal(signal.SIGVTALRM, stop)
+    _start_timer()
     try:
         return decide(answer, gold, policy)
+    except TooLarge as error:
+        return AnswerVerdict(False, f"beyond the limits: {error}", "timeout")
     except (MemoryError, RecursionError) as error:
         return AnswerVerdict(False, f"beyond the limits: {type(error).__name__}", "timeout")
     except Exception as error:  # noqa: BLE001 the process must live, and the caller must hear of it
         return AnswerVerdict(False, f"{type(error).__name__}: {error}"[:300], "grader_error")
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _start_timer() -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, 0.1)  # again, where it is swallowed
+
+
+def _loaded(sink: object) -> None:
+    _start_timer()
+    _send(sink, READY)
 
 
 def _send(sink: object, data: bytes) -> None:

@@ -21,10 +21,12 @@ FUNCTIONS = {
     "cosh", "tanh", "coth", "asin", "acos", "atan", "ln", "log", "lg", "exp", "sqrt", "cbrt",
     "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "arsinh", "arcosh", "artanh",
     "Re", "Im", "sgn", "signum", "cosec", "cosech", "binomial", "arg", "factorial", "sech", "csch",
-    "cis",
+    "cis", "arcsinh", "arccosh", "arctanh", "asinh", "acosh", "atanh",
 }  # fmt: skip
 OF_SEVERAL = {"max", "min", "gcd", "lcm", "binom"}  # all others take one value
 FUNCTION_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
+FUNCTION_ALIASES |= {"arcsinh": "arsinh", "arccosh": "arcosh", "arctanh": "artanh"}
+FUNCTION_ALIASES |= {"asinh": "arsinh", "acosh": "arcosh", "atanh": "artanh"}
 FUNCTION_ALIASES |= {"signum": "sgn", "cosec": "csc", "cosech": "csch", "binomial": "binom"}
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",

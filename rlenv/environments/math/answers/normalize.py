@@ -43,9 +43,23 @@ def is_label(node: Node) -> bool:
                 or (isinstance(a, Apply) and is_label(a))
                 for a in node.arguments
             )
+        if node.name == "/":  # dy/dx
+            return all(_is_differential(a) for a in node.arguments)
     if isinstance(node, Row):
         return all(isinstance(i, Symbol) for i in node.items)
+    if isinstance(node, SetOperation):
+        return isinstance(node.left, Symbol) and isinstance(node.right, Symbol)
     return False
+
+
+def _is_differential(node: Node) -> bool:
+    """Whether this is `dy` or `d^2 y`, `dx` or `dx^2`."""
+    if not (isinstance(node, Apply) and node.name == "*"):
+        return False
+    parts = [
+        a.arguments[0] if isinstance(a, Apply) and a.name == "^" else a for a in node.arguments
+    ]
+    return parts[0] in (Symbol("d"), Symbol("partial")) and isinstance(parts[1], Symbol)
 
 
 def label(node: Node) -> Node | None:

@@ -91,10 +91,11 @@ class Relations(Values):
             return self._same(first, second)
         if first is not None and second is not None:
             names = a.sides[0], b.sides[0]
-            function = any(isinstance(n, Apply) for n in names)
+            called = [isinstance(n, Apply) and n.name.startswith("unknown:") for n in names]
             shared = variables(first) & variables(second)
             # y = x^2 and f(x) = x^2 are one function
-            if function != all(isinstance(n, Apply) for n in names) and function and shared:
+            plain = [n for n, call in zip(names, called, strict=True) if not call]
+            if len(plain) == 1 and isinstance(plain[0], Symbol) and shared:
                 return self._same(first, second)
         if len(a.sides) != 2 or len(b.sides) != 2:
             named_alike = a.sides[0] == b.sides[0]

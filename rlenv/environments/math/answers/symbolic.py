@@ -38,7 +38,7 @@ from .nodes import (
     walk,
 )
 
-SECONDS = 2.0  # that sympy may think about one question
+SECONDS = 2.0  # of processor time that sympy may think about one question
 MOST_DIGITS = 1_000  # of the literals that it gets
 LARGEST_MATRIX = 6  # rows and columns
 Expression = Any  # of sympy
@@ -62,7 +62,7 @@ class _Late(Exception):
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Stop after two seconds, where this is a process's main thread, as it is in a worker."""
+    """Stop after two seconds of processor time, in a process's main thread, as in a worker."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -70,13 +70,13 @@ def _limited() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise _Late
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS, 0.1)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _asked(question: Callable[[], Any]) -> Any:

@@ -54,9 +54,8 @@ _MANY = 10  # digits from which two decimals may differ in the last one
 _WHOLE_LETTERS = frozenset("nkmj")
 _COMPLEX = frozenset({"Re", "Im", "arg", "conjugate", "cis"})
 _CORNERS = frozenset({"abs", "floor", "ceil", "max", "min", "sgn", "gcd", "lcm"})
-_COUNTING = frozenset(
-    {"factorial", "double_factorial", "binom", "floor", "ceil", "gcd", "lcm", "sin", "cos"}
-)
+_COUNTING = frozenset({"factorial", "double_factorial", "binom", "floor", "ceil", "gcd", "lcm"})
+_PERIODIC = frozenset({"sin", "cos", "tan"})
 Point = dict[str, Fraction]
 
 
@@ -253,7 +252,10 @@ class Values:
 
     def _functions(self, a: Node, b: Node, names: Sequence[str]) -> bool:
         """Compare expressions with variables at points."""
-        whole = set(names) <= _WHOLE_LETTERS and any(map(_counts, (a, b)))
+        counting = any(map(_counts, (a, b)))
+        # cos(pi n) is (-1)^n, but n + sin(2 pi n) is not taken for n
+        both = all(_counts(node) or _is_periodic(node) for node in (a, b))
+        whole = set(names) <= _WHOLE_LETTERS and counting and (both or _has_steps(a, b))
         needed = CORNERED_POINTS if any(map(_has_corners, (a, b))) else POINTS
         for real in (False,) if any(map(_is_complex, (a, b))) else (True, False):
             seen = self._seen_at(a, b, self._points((a, b), names), needed, real=real)
@@ -263,7 +265,7 @@ class Values:
                 corners = self._corner_points((a, b), names)
                 if self._seen_at(a, b, corners, MOST_CORNERS, real=real) is None:
                     return False
-                if any(map(_counts, (a, b))) and not self._whole_numbers(a, b, names, fewest=0):
+                if counting and not self._whole_numbers(a, b, names, fewest=0):
                     return False
                 self._note(seen)
                 return True
@@ -336,7 +338,7 @@ class Values:
         except Unreadable:
             return False if not point else None
         except Undefined:
-            return None if point else False
+            return None if point or has_calculus(a) or has_calculus(b) else False
         finally:
             self.budget.left -= before - budget.left
         return None
@@ -490,6 +492,15 @@ def _is_complex(node: Node) -> bool:
 
 
 _MINUS_ONES = (Number(Fraction(-1)), Apply("neg", (Number(Fraction(1)),)))
+
+
+def _is_periodic(node: Node) -> bool:
+    return any(isinstance(n, Apply) and n.name in _PERIODIC for n in walk(node))
+
+
+def _has_steps(a: Node, b: Node) -> bool:
+    """Whether two expressions are about whole numbers with no sine or cosine that could hide."""
+    return not (_is_periodic(a) or _is_periodic(b))
 
 
 def _counts(node: Node) -> bool:
