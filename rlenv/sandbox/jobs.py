@@ -100,7 +100,7 @@ def _check_tests(given: Any, wanted: Any, given_name: str, wanted_name: str) -> 
 
 def call_order(job: FunctionJob, limits: Limits) -> dict[str, Any]:
     """The order for a function job. Expected values are no part of it."""
-    bounds = (limits.result_bytes, limits.result_depth, limits.result_digits)
+    bounds = (limits.result_bytes, limits.result_depth, limits.result_digits, limits.result_items)
     content = {
         "mode": "call",
         "program": job.program,

@@ -75,4 +75,4 @@ class Limits:
     @property
     def bounds(self) -> Bounds:
         """The bounds on one run's results, for the codec."""
-        return Bounds(self.result_bytes, self.result_depth, self.result_digits)
+        return Bounds(self.result_bytes, self.result_depth, self.result_digits, self.result_items)

@@ -22,6 +22,7 @@ _F64 = struct.Struct("<d")
 _C128 = struct.Struct("<dd")
 _MIN64, _MAX64 = -(2**63), 2**63 - 1
 _NO_LIMIT = 1 << 62
+_TOO_MANY = "the results hold more values than they may"
 _PACK_FROM = 8  # lists shorter than this gain nothing from the packed form
 _BITS_PER_DIGIT = 3.3219280948873626
 
@@ -49,14 +50,21 @@ class Bounds:
         max_bytes: Length of the encoding, in bytes.
         max_depth: How many containers may be nested.
         max_digits: Decimal digits of an integer.
+        max_items: For encoding, how many members all its containers may have; see `Allowance`
+            for what decoding may cost.
     """
 
     def __init__(
-        self, max_bytes: int = 8 << 20, max_depth: int = 100, max_digits: int = 10_000
+        self,
+        max_bytes: int = 8 << 20,
+        max_depth: int = 100,
+        max_digits: int = 10_000,
+        max_items: int = _NO_LIMIT,
     ) -> None:
         self.max_bytes = max_bytes
         self.max_depth = max_depth
         self.max_digits = max_digits
+        self.max_items = max_items
         self.max_int_bytes = int(max_digits * _BITS_PER_DIGIT / 8) + 2
 
 
@@ -91,6 +99,7 @@ def encode(value: Any, bounds: Bounds) -> bytes:
     """
     out = bytearray()
     limit = bounds.max_bytes
+    items_left = bounds.max_items
     outer: list[Any] = []  # what is left of the containers around the one under way
     members: Any = iter((value,))
     while True:
@@ -117,6 +126,9 @@ def encode(value: Any, bounds: Bounds) -> bytes:
                     raise TooBig(f"the value is nested more than {bounds.max_depth} deep")
                 if kind is list and len(value) >= _PACK_FROM and _pack(value, out, bounds):
                     continue
+                items_left -= len(value)
+                if items_left < 0:
+                    raise TooBig(_TOO_MANY)
                 out += _TAG_OF[kind]
                 out += _U32.pack(len(value))
                 _require_room(len(out), bounds)
@@ -221,7 +233,7 @@ def _decode(data: memoryview, bounds: Bounds, allowance: Allowance | None) -> tu
         items_left -= 1
         if items_left < 0:
             allowance.items = 0
-            raise TooBig("the results hold more values than they may")
+            raise TooBig(_TOO_MANY)
         if tag == 0x49:  # I
             value = _I64.unpack_from(data, at)[0]
             at += 8
