@@ -242,7 +242,7 @@ def test_the_setting_is_checked_before_a_run_starts(tmp_path, not_installed):
 
     settings = run_with("vllm", tmp_path)
     assert settings.engine.kind == "vllm"
-    with pytest.raises(UserError, match="vLLM is not installed"):
+    with pytest.raises(UserError, match="engine=vllm needs the package vllm"):
         runner.check(settings, "test.yaml", stage_class)
     assert run_with({"kind": "vllm", "url": "http://gpu:1"}, tmp_path).engine.url == "http://gpu:1"
     with pytest.raises(UserError, match=r"engine\.kind"):

@@ -16,7 +16,7 @@ from rlenv.models import checkpoint
 from rlenv.rollouts.rollout import EnvPool, play
 from rlenv.trainers.rl import group_normalised, policy_loss
 
-from .support import Numbers
+from .support import Numbers, Varied
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_rollout_is_what_a_stage_plays(policy):
 
 
 def test_logprobs_are_those_that_were_sampled_and_a_step_raises_what_was_better(policy):
-    env = Numbers(split="train")
+    env = Varied(split="train")
     tasks = env.tasks.sample_many(4, seed=0)
     groups = rlenv.rollout(policy, env, tasks, group_size=6, seed=0, max_tokens=6)
     batch = rlenv.Batch.of_groups(groups, group_normalised(*rlenv.group_rewards(groups)))
@@ -146,7 +146,7 @@ def test_a_step_in_parts_is_a_step(finished_run):
     one, two = (
         rlenv.Policy.load(finished_run / "sft", learning_rate=1e-2, device="cpu") for _ in "ab"
     )
-    env = Numbers(split="train")
+    env = Varied(split="train")
     groups = rlenv.rollout(
         one, env, env.tasks.sample_many(4, seed=0), group_size=4, seed=0, max_tokens=6
     )
@@ -185,9 +185,9 @@ def test_settings_that_there_are_not(finished_run):
 
 
 def test_an_evaluation_is_that_of_the_command(policy):
-    found = rlenv.evaluate(policy, Numbers(split="test"), tasks=6, samples=2, max_tokens=4, seed=3)
+    found = rlenv.evaluate(policy, Varied(split="test"), tasks=6, samples=2, max_tokens=4, seed=3)
     expected = evaluate_player(
-        EnvPool(lambda: Numbers(split="test")),
+        EnvPool(lambda: Varied(split="test")),
         LocalPlayer(policy.engine, policy.chat, policy.max_length),
         tasks=6,
         samples=2,
