@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rlenv import GeneratedTasks, RowTasks, Task, split_of
 from rlenv.common.errors import HeldOutError, UserError
-from rlenv.core.task import SPLITS
+from rlenv.core.task import SPLITS, TaskSet
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -57,8 +57,20 @@ def test_answer_that_json_cannot_hold_needs_an_identity():
 
 def test_prompt_is_text_or_messages():
     assert Task("hello").prompt == ({"role": "user", "content": "hello"},)
-    with pytest.raises(ValueError, match="role"):
-        Task([{"content": "no role"}])
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
+    assert Task(messages).prompt == tuple(messages)
+    assert Task(messages).question == "hello"
+    for wrong in ([], [{"content": "no role"}], [{"role": "user"}], [*messages, {"role": "user"}]):
+        with pytest.raises(ValueError, match="role"):
+            Task(wrong)
+
+
+def test_metadata_is_kept_and_is_the_tasks_own():
+    told = {"level": 3}
+    task = Task("?", metadata=told)
+    told["level"] = 4
+    assert task.metadata == {"level": 3}
+    assert Task("?").metadata == {}
 
 
 @given(seeds=st.lists(st.integers(), min_size=3, max_size=3))
@@ -85,6 +97,51 @@ def test_indexed_tasks_are_the_same_everywhere():
     assert [a[i].key for i in range(20)] == [b[i].key for i in range(20)]
     assert a.fingerprint == b.fingerprint
     assert a.fingerprint != GeneratedTasks(number_task, split="train", name="numbers").fingerprint
+
+
+class Listed(TaskSet):
+    """Tasks in an order of one's own, as often as one likes."""
+
+    split = "train"
+    fingerprint = "listed"
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __getitem__(self, index):
+        return Task(str(self.numbers[index]))
+
+
+def test_distinct_looks_longer_for_more_the_more_it_has_found():
+    many, again = list(range(300)), [0] * 750
+    found = Listed([*many, *again, 300, *again, *again, 301]).distinct(1000)
+    assert [task.question for task in found] == [str(n) for n in range(301)]
+    # 200 and 2 more for the one that is known
+    assert Listed([0] * 203 + [1]).distinct(2) == [Task("0"), Task("1")]
+    assert Listed([0] * 204 + [1]).distinct(2) == [Task("0")]
+    assert len(Listed(many).distinct(5)) == 5
+
+
+def test_what_there_is_no_task_for_is_an_error():
+    with pytest.raises(IndexError):
+        GeneratedTasks(number_task)[-1]
+    with pytest.raises(UserError, match="no row falls into the train split"):
+        RowTasks([], lambda row: Task(str(row))).sample(random.Random(0))
+    for ask in (lambda tasks: tasks.sample(random.Random(0)), lambda tasks: tasks[0]):
+        with pytest.raises(NotImplementedError):
+            ask(TaskSet())
+
+
+def test_a_set_is_one_though_it_holds_no_task():
+    assert RowTasks([], lambda row: Task(str(row)))
+    assert GeneratedTasks(number_task)
+
+
+def test_the_whole_is_no_part():
+    whole = GeneratedTasks(number_task)
+    assert whole.part(0, 1) is whole
+    assert whole.part(0.0, 0.5).fingerprint != whole.part(0.5, 1.0).fingerprint
+    assert GeneratedTasks(number_task, split="test").part(0.0, 0.5).split == "test"
 
 
 def test_distinct_ends_where_a_generator_makes_few_tasks():

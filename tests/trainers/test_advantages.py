@@ -20,6 +20,7 @@ from rlenv.trainers.rl.advantages import (
 )
 from rlenv.trainers.rl.algorithms.ppo import gae, value_loss, whitened
 from rlenv.trainers.rl.batch import Batch
+from rlenv.trainers.rl.critic import explained_variance
 from rlenv.trainers.rl.settings import CriticSettings, OverlongSettings
 
 from .support import trajectory
@@ -69,6 +70,38 @@ def test_whitening_against_brute_force(episode):
     expected = (counted - counted.mean()) / (counted.var() + 1e-8).sqrt()
     assert torch.allclose(found[on[0]], expected, atol=1e-6)
     assert torch.all(found[~on[0]] == 0)
+
+
+def test_whitening_one_action_or_none_gives_nothing_to_learn_from():
+    values = torch.tensor([[3.0, 5.0]])
+    assert whitened(values, torch.tensor([[1.0, 0.0]])).tolist() == [[0, 0]]
+    assert whitened(values, torch.zeros(1, 2)).tolist() == [[0, 0]]
+
+
+def test_the_variance_that_values_explain():
+    values = torch.tensor([[1.0, 2.0, 9.0], [3.0, 4.0, 9.0]])
+    asked = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    assert explained_variance(values, values, asked) == 1
+    assert explained_variance(values, values + 5, asked) == 1
+    assert explained_variance(torch.ones(2, 3), values, asked) == 0
+    # what is left has the variance of (0, 0, 1, 1), of that of (1, 2, 3, 4)
+    off = values - torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    assert explained_variance(off, values, asked) == pytest.approx(1 - 0.25 / 1.25)
+    assert explained_variance(values, torch.ones(2, 3), asked) == 0
+
+
+def test_rows_of_a_batch_have_the_columns_that_they_need():
+    rows = [trajectory([1, 2], [[3] * n]) for n in (1, 4, 2)]
+    rows[2].token_ids += [7, 7]
+    rows[2].loss_mask += [0, 0]
+    rows[2].logprobs += [0.0, 0.0]
+    batch = Batch.of(rows, torch.tensor([1.0, 2.0, 3.0]))
+    assert batch.input_ids.shape == (3, 6)
+    some = batch.rows(torch.tensor([2, 0]))
+    assert some.input_ids.tolist() == [[1, 2, 3, 3], [1, 2, 3, 0]]
+    assert some.mask.tolist() == [[0, 0, 1, 1], [0, 0, 1, 0]]
+    assert some.advantages.tolist() == [[0, 0, 3, 3], [0, 0, 1, 0]]
+    assert some.prompts.tolist() == [[0, 2], [0, 2]]
 
 
 def test_the_value_loss_takes_the_worse_of_clipped_and_not():

@@ -125,6 +125,17 @@ def test_the_share_of_clipped_tokens_is_measured():
     assert x.metrics["clip_ratio/high_mean"].float().tolist() == [[0, 0, 1, 0, 0]]
 
 
+@pytest.mark.parametrize("name", ["grpo", "cispo"])
+def test_what_lies_on_the_bound_or_has_no_advantage_is_not_clipped(name):
+    ratios = torch.tensor([[1.0, 1.0, 1.0, 0.5, 2.0]])
+    advantages = torch.tensor([[1.0, -1.0, 0.0, 0.0, 0.0]])
+    mask = torch.ones_like(ratios)
+    x = LossInputs(ratios.log(), torch.zeros_like(ratios), advantages, mask, 0.0, 0.0)
+    algorithms.find(name).loss(x)
+    assert x.metrics
+    assert not any(torch.any(share > 0) for share in x.metrics.values())
+
+
 def test_soft_overlong_punishment_is_trls():
     from trl.rewards import get_soft_overlong_punishment
 

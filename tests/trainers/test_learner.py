@@ -1,10 +1,12 @@
 """A step is the same however its batch is cut, and an exploding one is not taken."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from rlenv.trainers.rl.batch import Batch
 from rlenv.trainers.rl.learner import Learner, LossExploded
@@ -115,6 +117,67 @@ def test_under_lora_the_reference_is_the_model_with_its_adapter_off(make):
     adapted.step(batch, 1.0)
     assert torch.allclose(adapted.reference_logprobs(batch), expected, atol=1e-5)
     assert not torch.allclose(adapted.logprobs(batch), expected, atol=1e-2)
+
+
+def test_dropout_is_off_where_a_policy_is_trained(tokenizer, tmp_path):
+    """A ratio to what was sampled means nothing where each pass drops other units."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=64,
+        n_embd=16,
+        n_layer=1,
+        n_head=2,
+        resid_pdrop=0.5,
+        embd_pdrop=0.5,
+        attn_pdrop=0.5,
+    )
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    settings = OnPolicySettings(steps=1)
+    learner = Learner(Policy(str(tmp_path), settings, "cpu", 0), settings, Accelerator(cpu=True))
+    batch = Batch.of(grouped(len(tokenizer)))
+    learner.policy.trained.eval()
+    expected = learner.logprobs(batch)
+    learner.policy.trained.train()
+    assert torch.equal(learner.logprobs(batch), expected)
+    assert float(expected.min()) < -1
+
+
+def test_deepspeed_is_told_how_many_rows_it_gets_at_once(nano, tokenizer, tmp_path, monkeypatch):
+    nano.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    settings = OnPolicySettings(steps=1, micro_batch=5)
+    policy = Policy(str(tmp_path), settings, "cpu", 0)
+    accelerator = Accelerator(cpu=True)
+    told = SimpleNamespace(deepspeed_config={}, enable_msamp=False)
+    monkeypatch.setattr(AcceleratorState, "deepspeed_plugin", told)
+    Learner(policy, settings, accelerator)
+    assert told.deepspeed_config == {"train_micro_batch_size_per_gpu": 5}
+
+
+@pytest.mark.parametrize(
+    ("settings", "counted"),
+    [
+        ({}, {"policy", "reference"}),
+        ({"kl": {"reference": False}}, {"policy"}),
+        ({"algorithm": "ppo"}, {"policy", "reference", "critic"}),
+        ({"algorithm": "ppo", "critic": {"shared": True}}, {"policy", "reference", "critic"}),
+    ],
+)
+def test_the_memory_of_weights_is_counted_once(make, settings, counted):
+    policy = make(**settings).policy
+    memory = policy.memory()
+    of_model = sum(p.numel() * 4 for p in policy.model.parameters())
+    width = policy.model.config.hidden_size
+    head = (width + 1) * 4
+    assert {name for name, size in memory.items() if size} == counted
+    assert memory["policy"] == of_model
+    assert memory["reference"] == (of_model if "reference" in counted else 0)
+    shared = settings.get("critic", {}).get("shared", False)
+    trunk = 0 if shared or "critic" not in counted else of_model
+    assert memory["critic"] == (trunk + head if "critic" in counted else 0)
 
 
 def test_the_reference_stays_where_the_stage_began(make):

@@ -76,6 +76,20 @@ def test_a_policy_that_is_sure_and_right_has_not_collapsed():
     assert said(monitor, range(2, 10), {"entropy": 0.001, "frac_reward_zero_std": 0.4}) == []
 
 
+def test_without_an_entropy_to_begin_with_none_has_collapsed():
+    """The first step had nothing to train on."""
+    monitor = Monitor()
+    monitor.check(1, {name: value for name, value in WELL.items() if name != "entropy"})
+    assert said(monitor, range(2, 10), TROUBLE["entropy"]) == []
+
+
+@pytest.mark.parametrize(("first", "alarms"), [(1.0, 1), (0.011, 1), (0.009, 0)])
+def test_the_entropy_has_collapsed_to_a_tenth_of_what_it_was(first, alarms):
+    monitor = Monitor()
+    monitor.check(1, {**WELL, "entropy": first})
+    assert len(said(monitor, range(2, 10), TROUBLE["entropy"])) == alarms
+
+
 def test_what_is_measured_now_and_then_counts_each_time():
     monitor = Monitor()
     without = {k: v for k, v in WELL.items() if k != "kl"}

@@ -304,6 +304,9 @@ class PlainTrainer:
             row["acts"], row["by act"] = acts, torch.tensor(found, dtype=torch.float64)
             row["return"] = row["by act"] + values
         everything = torch.cat([known[key]["by act"] for key in kept])
+        targets = torch.cat([known[key]["return"] for key in kept])
+        missed = torch.cat([known[k]["return"] - known[k]["value"][known[k]["acts"]] for k in kept])
+        self.explained = 1 - float(missed.var() / targets.var())
         for key in kept:
             row = known[key]
             by_act = row["by act"]
@@ -328,6 +331,8 @@ class PlainTrainer:
                 part = [key for key in kept if key[0] in trained[first : first + size]]
                 metrics.append(self.descend(number, [(judged[key], known[key]) for key in part]))
         logged = {name: mean([m[name] for m in metrics]) for name in metrics[0]}
+        if self.r.critic is not None:
+            logged["explained_variance"] = self.explained
         if self.r.kl_target is not None:
             error = min(0.2, max(-0.2, logged["kl"] / self.r.kl_target - 1))
             self.beta *= 1 + 0.1 * error

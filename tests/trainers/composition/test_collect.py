@@ -1,5 +1,7 @@
 """What a step plays: which tasks, how often again, and what a curriculum is told of it."""
 
+import time
+
 import pytest
 import torch
 
@@ -158,6 +160,41 @@ def test_what_is_measured_of_rollouts(train):
     assert found["unparseable"] == 1 / 8
     assert found["grader_errors"] == 1 / 8
     assert found["turns"] == pytest.approx((4 * 1 + 4 * 2) / 8)
+
+
+def test_one_verdict_has_no_spread(train):
+    trained = train(
+        dealt([[0.5, None, None, None], [None] * 4]),
+        **{**SIZES, "groups": 2},
+        max_grader_errors=1.0,
+    )
+    found = collect(trained).describe(has_signal=torch.tensor([False, False]))
+    assert (found["reward"], found["reward_std"], found["grader_errors"]) == (0.5, 0.0, 7 / 8)
+
+
+def test_the_time_that_a_step_takes_is_that_of_its_parts(train, monkeypatch):
+    trained = train(dealt([MIXED] * 12), **SIZES)
+    play = worker.play
+
+    def slow(pool, *args, **kwargs):
+        pool.stepping += 1.5
+        time.sleep(0.1)
+        return play(pool, *args, **kwargs)
+
+    monkeypatch.setattr(worker, "play", slow)
+    for step in range(2):
+        began = time.monotonic()
+        logged, _ = trained.loop.step(step, with_reference_kl=False)
+        took = time.monotonic() - began
+        assert logged["time/env"] == pytest.approx(1.5)
+        assert 0.1 <= logged["time/rollout"] < logged["step_time"] <= took
+        assert logged["time/train"] > 0
+        parts = logged["time/rollout"] + logged["time/train"]
+        assert parts == pytest.approx(logged["step_time"])
+        assert logged["tokens_per_second"] == pytest.approx(4 * 4 * 2 / logged["time/rollout"])
+        # the reference is asked where something depends on it, or when it is wanted
+        assert "kl" not in logged
+    assert "kl" in trained.loop.step(0, with_reference_kl=True)[0]
 
 
 def test_held_out_tasks_are_the_same_each_time_and_only_validation_ones(train, monkeypatch):

@@ -1,5 +1,7 @@
 """A whole stage, from sampling to the saved checkpoint, against plain steps on what it sampled."""
 
+import json
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -83,6 +85,8 @@ def test_a_stage_leaves_what_plain_steps_on_its_rollouts_leave(
     assert by_step == pytest.approx([2e-3 * rate for rate in rates])
     if trained.trunk is not None:
         assert [rate["trunk.norm.weight"] for rate in trained.rates][::passes] == by_step
+    logged = [json.loads(line) for line in (context.run.path / "metrics.jsonl").open()]
+    assert [line["step"] for line in logged if "held_out/reward" in line] == [1, 2, 4, 5]
     saved = AutoModelForCausalLM.from_pretrained(context.out, dtype=torch.float32)
     expected = dict(plain.policy.named_parameters())
     for name, weight in saved.named_parameters():
