@@ -21,7 +21,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -155,6 +154,8 @@ class Registry(Generic[Kind]):
         if self._packages_loaded:
             return
         self._packages_loaded = True
+        from importlib import metadata  # late: it takes longer to import than the rest of rlenv
+
         for plugin in metadata.entry_points(group=self.group):
             try:
                 plugin.load()
