@@ -320,7 +320,7 @@ class AnswerComparison(Relations, Members, Quantities):
         fixed: Node = difference
         for name in names:
             fixed = substitute(
-                fixed, name, Number(Fraction(self.random.getrandbits(30) + 1, 1 << 30))
+                fixed, name, Number(Fraction(self.points.random.getrandbits(30) + 1, 1 << 30))
             )
         self.agreed = 0
         return self._values(difference, fixed)

@@ -205,6 +205,25 @@ def _int(value: Value) -> int:
     return int(value)
 
 
+def _loses(name: str, arguments: list[Value]) -> bool:
+    """Whether an operation's rounded result tells nothing of one of its arguments."""
+    if any(isinstance(a, mp.matrix) or not a or not mp.isfinite(a) for a in arguments):
+        return False
+    bits = mp.prec * 11 // 20
+    sizes = [mp.mag(a) for a in arguments]
+    if name in ("+", "-", "mixed"):
+        return bool(abs(sizes[0] - sizes[1]) > bits)
+    if name in ("exp", "cos", "cosh", "sec", "sech", "cis"):
+        return bool(2 * sizes[0] < -bits) or (name == "cosh" and bool(3 * abs(arguments[0]) > bits))
+    if name in ("sinh", "tanh", "coth"):
+        return bool(3 * abs(arguments[0]) > bits)
+    if name in ("arctan", "arccot", "artanh"):
+        return bool(sizes[0] > bits)
+    if name == "^":
+        return bool(sizes[1] + max(1, abs(sizes[0])).bit_length() < -bits)
+    return False
+
+
 class Evaluator:
     """Finds values at one point, with the working precision of `mp`.
 
@@ -218,6 +237,8 @@ class Evaluator:
         largest: the largest term of a sum on the way; rounding errors are a share of it.
         approximate: whether a part was found to some fifteen digits only.
         infinite: whether infinity was a part, with which no arithmetic is proved.
+        lossy: whether rounding took a whole part away, as in 1 + e^(-1000): then a value that
+            is the same says little.
     """
 
     def __init__(
@@ -235,6 +256,7 @@ class Evaluator:
         self.largest: Value = mp.mpf(0)
         self.approximate = False
         self.infinite = False
+        self.lossy = False
 
     def value(self, node: Node) -> Value:
         """Return the value of an expression.
@@ -290,6 +312,7 @@ class Evaluator:
             for term in arguments:
                 if not isinstance(term, mp.matrix) and mp.isfinite(term):
                     self.largest = max(self.largest, abs(term))
+        self.lossy = self.lossy or _loses(node.name, arguments)
         found = sized(function(*arguments))
         if self.real and isinstance(found, mp.mpc):
             if found.imag:

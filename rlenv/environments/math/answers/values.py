@@ -7,9 +7,6 @@ difference refutes and agreement is said to be no more than that.
 
 from __future__ import annotations
 
-import itertools
-import os
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -31,19 +28,19 @@ from .nodes import (
     SetOperation,
     Several,
     Symbol,
-    constants_within,
     has_calculus,
     literal_digits,
     variables,
     walk,
 )
 from .numeric import Evaluator, Value
+from .points import Point, PointSource, has_corners
 from .rational import identical
 
 DIGITS = 40  # of the first look at a point, beyond those of the literals; each look doubles them
 LOOKS = 4
 MOST_DIGITS = 4_000  # of the literals of one comparison
-POINTS = 8  # at which functions must agree
+POINTS = 12  # at which functions must agree
 CORNERED_POINTS = 24  # where a part of them has corners or steps, which hide between points
 MOST_CORNERS = 200  # points at corners
 WHOLE_POINTS = 20  # whole numbers at which expressions that count something must agree
@@ -53,10 +50,8 @@ _FEW = 6  # digits from which a decimal may stand for a value that it rounds
 _MANY = 10  # digits from which two decimals may differ in the last one
 _WHOLE_LETTERS = frozenset("nkmj")
 _COMPLEX = frozenset({"Re", "Im", "arg", "conjugate", "cis"})
-_CORNERS = frozenset({"abs", "floor", "ceil", "max", "min", "sgn", "gcd", "lcm"})
 _COUNTING = frozenset({"factorial", "double_factorial", "binom", "floor", "ceil", "gcd", "lcm"})
 _PERIODIC = frozenset({"sin", "cos", "tan"})
-Point = dict[str, Fraction]
 
 
 class Decimal(NamedTuple):
@@ -113,8 +108,8 @@ class Values:
         self.rule = "value"
         self.agreed = 0
         self.undecided = False
-        self.random = random.Random(os.urandom(16))
-        self.salt = tuple(self.random.uniform(0.5, 2) for _ in range(4))
+        self.points = PointSource(self.budget)
+        self.salt = tuple(self.points.random.uniform(0.5, 2) for _ in range(4))
 
     def _same(self, a: Node, b: Node) -> bool:
         """Whether two normalized answers of any kind are the same."""
@@ -256,13 +251,13 @@ class Values:
         # cos(pi n) is (-1)^n, but n + sin(2 pi n) is not taken for n
         both = all(_counts(node) or _is_periodic(node) for node in (a, b))
         whole = set(names) <= _WHOLE_LETTERS and counting and (both or _has_steps(a, b))
-        needed = CORNERED_POINTS if any(map(_has_corners, (a, b))) else POINTS
+        needed = CORNERED_POINTS if any(map(has_corners, (a, b))) else POINTS
         for real in (False,) if any(map(_is_complex, (a, b))) else (True, False):
-            seen = self._seen_at(a, b, self._points((a, b), names), needed, real=real)
+            seen = self._seen_at(a, b, self.points.real((a, b), names), needed, real=real)
             if seen is None:
                 return whole and self._whole_numbers(a, b, names)
             if seen >= NEEDED:
-                corners = self._corner_points((a, b), names)
+                corners = self.points.corners((a, b), names)
                 if self._seen_at(a, b, corners, MOST_CORNERS, real=real) is None:
                     return False
                 if counting and not self._whole_numbers(a, b, names, fewest=0):
@@ -275,7 +270,7 @@ class Values:
         self, a: Node, b: Node, names: Sequence[str], fewest: int = NEEDED + 2
     ) -> bool:
         """Compare at small and large whole numbers."""
-        seen = self._seen_at(a, b, self._whole_points((a, b), names), WHOLE_POINTS, real=True)
+        seen = self._seen_at(a, b, self.points.whole((a, b), names), WHOLE_POINTS, real=True)
         if seen is not None and seen < fewest:
             self.undecided = True
             return False
@@ -316,7 +311,7 @@ class Values:
                     return values[0] == values[1]
             for _ in range(LOOKS):
                 with mp.workdps(digits):
-                    gap, scale, approximate = self._gap(a, b, point, budget, real=real)
+                    gap, scale, approximate, lossy = self._gap(a, b, point, budget, real=real)
                     if gap is None:
                         return None if point else False
                     if mp.isinf(scale):
@@ -326,7 +321,7 @@ class Values:
                     if gap <= scale * mp.mpf(10) ** (-6 * digits // 10):
                         zeros, last = zeros + 1, None
                         if zeros == 2:
-                            return True
+                            return None if lossy and point else True
                     elif last is not None and abs(gap - last) <= gap / 10:
                         return False
                     else:
@@ -345,85 +340,34 @@ class Values:
 
     def _gap(
         self, a: Node, b: Node, point: Point, budget: Budget, *, real: bool
-    ) -> tuple[Value | None, Value, bool]:
-        """Return how far apart two values are, what that is to be compared with, and how exact."""
+    ) -> tuple[Value | None, Value, bool, bool]:
+        """Return how far apart two values are, what that is to be compared with, and how exact.
+
+        Returns:
+            The gap, None between matrices of different shapes; the largest number on the way;
+            whether a part was only approximated; whether rounding took a part away.
+        """
         values = {n: mp.mpf(v.numerator) / v.denominator for n, v in point.items()}
         looks = [Evaluator(values, budget, real=real, salt=self.salt) for _ in range(2)]
         x, y = (look.value(node) for look, node in zip(looks, (a, b), strict=True))
         approximate = any(look.approximate for look in looks)
+        lossy = any(look.lossy for look in looks)
         largest = max(look.largest for look in looks)
         if isinstance(x, mp.matrix) or isinstance(y, mp.matrix):
             matrices = isinstance(x, mp.matrix) and isinstance(y, mp.matrix)
             if not matrices or (x.rows, x.cols) != (y.rows, y.cols):
-                return None, largest, approximate
+                return None, largest, approximate, lossy
             largest = max([largest, *map(abs, x), *map(abs, y)])
-            return max(abs(p - q) for p, q in zip(x, y, strict=True)), largest, approximate
+            gap = max(abs(p - q) for p, q in zip(x, y, strict=True))
+            return gap, largest, approximate, lossy
         if mp.isinf(x) or mp.isinf(y) or any(look.infinite for look in looks):
             bare = all(map(_is_infinity, (a, b)))
-            return mp.mpf(0 if x == y and bare else 1), mp.inf, approximate
-        return abs(x - y), max(largest, abs(x), abs(y)), approximate
-
-    def _points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
-        """Draw points of mixed signs and many scales, some of them those of the literals."""
-        sizes = [abs(value) for node in nodes for value in constants_within(node) if value]
-        for turn in range(3 * CORNERED_POINTS):
-            point = {}
-            for name in names:
-                scale = Fraction(self.random.choice((1, 1, 1, 3, 10, 100, 10_000)))
-                if sizes and turn % 4 == 3:
-                    scale = 2 * self.random.choice(sizes)
-                if turn % 3 == 2:
-                    scale = min(scale, Fraction(1))
-                size = scale * Fraction(self.random.getrandbits(48) + 1, 1 << 48)
-                # most logarithms and roots live where all is positive
-                negative = turn % 3 and self.random.random() < 0.5
-                point[name] = -size if negative else size
-            yield point
-
-    def _corner_points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
-        """Draw points on both sides of corners and steps that lie where a line meets a number."""
-        digits = sum(map(literal_digits, nodes))
-        for part in itertools.chain(*map(walk, nodes)):
-            if not (isinstance(part, Apply) and part.name in _CORNERS and variables(part)):
-                continue
-            inner = part.arguments[0]
-            if len(part.arguments) == 2:  # of max and min
-                inner = Apply("-", part.arguments)
-            for name in sorted(variables(inner)):
-                point = next(self._points(nodes, names))
-                try:
-                    at = [exact(inner, self.budget, {**point, name: Fraction(n)}) for n in range(3)]
-                    here = exact(inner, self.budget, point)
-                except (Undefined, TooLarge):
-                    continue
-                start, next_one, last = at
-                if start is None or next_one is None or last is None or here is None:
-                    continue
-                slope = next_one - start
-                if not slope or last - next_one != slope:
-                    continue
-                target = Fraction(round(here) if part.name in ("floor", "ceil") else 0)
-                for distance in (1, 10**3, 10**9, 10 ** (20 + digits), 10 ** (digits // 2 + 1)):
-                    for side in (-1, 0, 1):
-                        share = Fraction(side * (self.random.getrandbits(20) + 1), 1 << 20)
-                        yield {**point, name: (target - start + share / distance) / slope}
-
-    def _whole_points(self, nodes: Sequence[Node], names: Sequence[str]) -> Iterator[Point]:
-        """Draw whole numbers: small, middling, large, and as large as the literals."""
-        within = [min(10**6, int(abs(v))) for node in nodes for v in constants_within(node)]
-        literal = 4 * max(within, default=1) + 12
-        highest = [12, 12, literal, 60, 400, literal, 12, 9999, literal, 10**6] + [30] * 20
-        for turn, high in enumerate(highest):
-            sizes = [high if turn % 2 else self.random.choice((high, 12)) for _ in names]
-            sizes[self.random.randrange(len(sizes))] = high
-            yield {
-                name: Fraction(self.random.randint(0, size))
-                for name, size in zip(names, sizes, strict=True)
-            }
+            return mp.mpf(0 if x == y and bare else 1), mp.inf, approximate, lossy
+        return abs(x - y), max(largest, abs(x), abs(y)), approximate, lossy
 
     def _drawn(self, nodes: Sequence[Node], names: Sequence[str]) -> Mapping[str, Number]:
         """Return one point as literals."""
-        return {name: Number(value) for name, value in next(self._points(nodes, names)).items()}
+        return {name: Number(value) for name, value in next(self.points.real(nodes, names)).items()}
 
     def evidence(self, right: bool) -> str:
         """Return the rule that decided, and how sure that is."""
@@ -478,10 +422,6 @@ def _ends(value: Fraction) -> bool:
         while rest % prime == 0:
             rest //= prime
     return rest == 1
-
-
-def _has_corners(node: Node) -> bool:
-    return any(isinstance(n, Apply) and n.name in _CORNERS for n in walk(node))
 
 
 def _is_complex(node: Node) -> bool:
