@@ -291,8 +291,8 @@ class Sandbox:
             tests = [TestResult("not_run")] * len(job.inputs)
             if status == "error":
                 tests[0] = TestResult("error", detail)
-            return Verdict(status, tuple(tests), self.backend, detail, attempts=done.count)
-        return judging.call_verdict(job, done.report, self.limits, self.backend, done.count)
+            return Verdict(status, tuple(tests), self.backend, detail, attempts=done.tries)
+        return judging.call_verdict(job, done.report, self.limits, self.backend, done.tries)
 
     def _run(self, program: str, stdin: str, cpu_seconds: float | None) -> tuple[RunResult, bytes]:
         if not isinstance(stdin, str):
@@ -301,9 +301,9 @@ class Sandbox:
         done = self._execute(order)
         if done.report is None:
             status, detail = self._blame(done)
-            failed = RunResult(status, detail=detail, backend=self.backend, attempts=done.count)
+            failed = RunResult(status, detail=detail, backend=self.backend, attempts=done.tries)
             return failed, b""
-        return judging.run_result(done.report, self.backend, done.count), done.report["stdout"]
+        return judging.run_result(done.report, self.backend, done.tries), done.report["stdout"]
 
     def _judge_script(self, job: ScriptJob) -> Verdict:
         results: list[RunResult] = []

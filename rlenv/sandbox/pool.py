@@ -24,13 +24,13 @@ class Attempts(NamedTuple):
 
     Attributes:
         report: The report, or None if every try was lost.
-        count: How many tries it took.
+        tries: How many it took.
         trouble: What went wrong with the last lost try, or an empty string.
         lost_running: Whether every try was lost while a program may have been running.
     """
 
     report: dict[str, Any] | None
-    count: int
+    tries: int
     trouble: str
     lost_running: bool
 

@@ -52,7 +52,7 @@ class Redirect:
     def install(self):
         """Put it into this process's `os`, `io` and builtins."""
         os.__dict__.update(self._new)
-        builtins.open = io.open = self._new_open  # type: ignore[assignment]
+        builtins.open = io.open = self._new_open
 
     def real(self, path):
         """Return where a path really is; numbers and relative paths stay as they are."""
