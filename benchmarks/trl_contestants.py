@@ -188,7 +188,7 @@ def trl_side(contest: Contest, folder: Path) -> dict[str, Any]:
             step = state.global_step
             if step == 1 or step % contest.eval_every == 0:
                 reward = mean_reward(examiner.play(model, contest.eval_tasks, sampling))
-                control.should_training_stop = clock.evaluated(step, reward)
+                control.should_training_stop |= clock.evaluated(step, reward)
 
     adapter = TRLAdapter(contest.env)
     if contest.turns:
