@@ -102,7 +102,7 @@ def watch(collected: worker.Collected, plan: Plan, folder: Path) -> dict[str, An
 def asked(mutant: Mutant, tests: dict[str, Any]) -> list[str]:
     """Return the tests that could find a fault, the quickest first."""
     file = str(mutant.path.relative_to(ROOT))
-    spot = [file, mutant.start]
+    spot = [file, mutant.function]
     fit = [
         (test["seconds"], name)
         for name, test in tests.items()
@@ -119,7 +119,8 @@ def run(
     processes: int,
 ) -> list[Result]:
     """Try every fault; return what became of each."""
-    waiting, results = list(enumerate(mutants)), []
+    waiting = list(enumerate(mutants))
+    results: list[Result] = []
     running: dict[int, tuple[float, Mutant, Path]] = {}
     while waiting or running:
         while waiting and len(running) < processes:

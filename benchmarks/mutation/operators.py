@@ -112,8 +112,8 @@ class _Finder:
             function = f"{function}.{node.name}".lstrip(".")
             if not isinstance(node, ast.ClassDef):
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            for child in node.body:
-                yield from self._changes(child, function, start)
+            for statement in node.body:
+                yield from self._changes(statement, function, start)
             return
         if isinstance(node, (ast.Assert, ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)):
             if isinstance(node, ast.Raise):
@@ -132,7 +132,7 @@ class _Finder:
         if isinstance(node, ast.keyword) and node.arg == "strict":
             return  # of zip: how a mistake would be found, not what is done
         for replacement in self._of(node, inside=start > 0):
-            assert isinstance(node, (ast.expr, ast.stmt))
+            assert isinstance(node, ast.expr | ast.stmt)
             yield node, replacement, function, start
         for child in ast.iter_child_nodes(node):
             yield from self._changes(child, function, start)

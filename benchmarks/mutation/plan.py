@@ -27,14 +27,14 @@ class Mutant:
     Attributes:
         label: names it, whatever its line.
         path: of the file.
-        start: the line its function begins at.
+        function: the qualified name of the function that is changed.
         line: where it is.
         source: the file's whole text with it.
     """
 
     label: str
     path: Path
-    start: int
+    function: str
     line: int
     source: str
 
@@ -81,7 +81,7 @@ def _matching(patterns: list[str]) -> list[Path]:
 def _by_rule(path: Path) -> list[Mutant]:
     where = ".".join(path.relative_to(ROOT / "rlenv").with_suffix("").parts)
     return [
-        Mutant(f"{where}:{f.function}: {f.change}", path, f.start, f.line, f.source)
+        Mutant(f"{where}:{f.function}: {f.change}", path, f.function, f.line, f.source)
         for f in faults(path.read_text(encoding="utf-8"))
         if f.start  # only what functions do is changed
     ]
@@ -107,7 +107,7 @@ def _named(name: str, folder: str, function: str, find: str, replace: str) -> Mu
     text = "".join(lines[: start - 1]) + changed + "".join(lines[node.end_lineno :])
     ast.parse(text)
     line = start + body[: body.index(find)].count("\n")
-    return Mutant(name, path, start, line, text)
+    return Mutant(name, path, function, line, text)
 
 
 def _functions(node: ast.AST, prefix: str) -> list[tuple[Any, str]]:

@@ -139,7 +139,7 @@ class Watch:
 
     def __init__(self, root: Path, files: Sequence[Path]) -> None:
         self.names = {str(path): str(path.relative_to(root)) for path in files}
-        self.called: dict[str, set[tuple[str, int]]] = {}
+        self.called: dict[str, set[tuple[str, str]]] = {}
 
     def start(self, test: str) -> None:
         """Begin with a test."""
@@ -148,7 +148,8 @@ class Watch:
         def look(frame: FrameType, event: str, _: Any) -> None:
             code = frame.f_code
             if event == "call" and code.co_filename in self.names:
-                spots.add((self.names[code.co_filename], code.co_firstlineno))
+                name = code.co_qualname.replace(".<locals>", "")
+                spots.add((self.names[code.co_filename], name))
 
         sys.setprofile(look)
 

@@ -46,6 +46,20 @@ def test_one_turn_is_not_judged():
     assert shown.replies == [env.tasks[0].answer]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("kind", [Bisected, Reverse])
+def test_what_else_the_expert_might_have_said_is_asked_where_it_is_wanted(kind, asked):
+    class Unsure(kind):
+        def choices(self, task, messages):
+            return {str(len(messages)): 1.0}
+
+    env = Unsure()
+    shown = demonstrate(env, env.tasks[0], seed=0, choices=asked)
+    # of each reply, given what stood before it
+    before = [{str(2 * n + 1): 1.0} for n in range(len(shown.replies))]
+    assert shown.choices == (before if asked else [])
+
+
 def test_nothing_is_shown_where_the_expert_gives_up():
     class Lost(Bisected):
         def demonstrate(self, task, messages):

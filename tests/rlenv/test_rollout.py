@@ -1,4 +1,5 @@
 import itertools
+import time
 
 import pytest
 
@@ -6,7 +7,7 @@ import rlenv
 from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Completion, Engine, Sampling
 from rlenv.evaluation import LocalPlayer, evaluate
-from rlenv.rollouts.rollout import EnvPool, play
+from rlenv.rollouts.rollout import EnvPool, env_seed, group_seed, play
 
 from .test_env import Broken, HigherLower, Reverse
 
@@ -213,6 +214,103 @@ def test_a_prompt_that_leaves_no_room_is_no_verdict_on_the_policy(chat):
     (t,) = run(Reverse, chat, Scripted(chat, ["ba"]), task, max_length=10).trajectories
     assert t.reward.status == "grader_error"
     assert "no room" in t.reward.detail
+
+
+def test_the_last_token_that_has_room_is_asked_for(chat):
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    length = len(chat.prompt(task.prompt))
+    for room, most in ((1, 1), (3, 3), (60, 50)):
+        engine = Limits(chat, ["b" * 100], stop=False)
+        (t,) = run(Reverse, chat, engine, task, max_length=length + room).trajectories
+        assert engine.limits == [most]
+        assert t.sampled_tokens == most
+        assert t.truncated
+        assert t.reward.judged
+
+
+class Limits(Scripted):
+    """Notes how many tokens may be said, and how many rollouts it is asked for at once."""
+
+    max_rows = 4
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.limits = []
+
+    def generate(self, requests, sampling):
+        self.limits += [request.max_tokens for request in requests]
+        return super().generate(requests, sampling)
+
+
+@pytest.mark.parametrize(
+    ("samples", "waves"), [(1, [4, 1]), (2, [4, 4, 2]), (3, [3] * 5), (4, [4] * 5), (6, [6] * 5)]
+)
+def test_whole_groups_are_played_together_as_far_as_the_engine_has_rows(chat, samples, waves):
+    tasks = [rlenv.Task(f"Spell {w} backwards.", answer=w) for w in ("a", "b", "c", "d", "e")]
+    engine = Limits(chat, ["x"])
+    pool = EnvPool(Reverse)
+    how = {"sampling": Sampling(max_tokens=5), "seed": 0, "max_length": 256}
+    groups = play(pool, engine, chat, tasks, samples=samples, **how)
+    assert [len(asked) for asked in engine.asked] == waves
+    assert [group.task for group in groups] == tasks
+    assert [len(group.trajectories) for group in groups] == [samples] * 5
+    # there are as many environments as play at once
+    assert len({id(env) for env in pool.take(max(waves))}) == max(waves)
+    made = []
+    few = EnvPool(lambda: made.append(1))
+    few.take(3)
+    few.take(2)
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("turn", ["reset", "step"])
+def test_an_environment_that_failed_never_plays_again(chat, turn):
+    class Fragile(Reverse):
+        failing = True
+
+        def start(self, task):
+            if turn == "reset" and self.failing:
+                raise RuntimeError("broken")
+            return super().start(task)
+
+        def step(self, action):
+            if turn == "step" and self.failing:
+                raise RuntimeError("broken")
+            return super().step(action)
+
+    pool = EnvPool(Fragile)
+    first, second = pool.take(2)
+    second.failing = False
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    how = {"sampling": Sampling(max_tokens=5), "seed": 0, "max_length": 256}
+    (group,) = play(pool, Scripted(chat, ["ba"]), chat, [task], samples=2, **how)
+    assert [t.reward.judged for t in group.trajectories] == [False, True]
+    again = pool.take(2)
+    assert again[0] is second
+    assert first not in again
+
+
+def test_the_time_spent_in_environments_is_counted(chat):
+    class Slow(Reverse):
+        def score(self, task, reply):
+            time.sleep(0.05)
+            return 1.0
+
+    pool = EnvPool(Slow)
+    task = rlenv.Task("Spell ab backwards.", answer="ba")
+    began = time.monotonic()
+    how = {"sampling": Sampling(max_tokens=5), "seed": 0, "max_length": 256}
+    play(pool, Scripted(chat, ["ba"]), chat, [task], samples=2, **how)
+    assert 0.1 <= pool.stepping <= time.monotonic() - began
+
+
+def test_the_seed_of_an_environment_is_one_that_numpy_takes_and_depends_on_the_group():
+    tasks = [rlenv.Task(str(n)) for n in range(200)]
+    seeds = [env_seed(group_seed(0, task)) for task in tasks]
+    assert len(set(seeds)) == 200
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert max(seeds) > 2**30
+    assert group_seed(0, tasks[0]) != group_seed(1, tasks[0])
 
 
 def test_all_replies_are_announced_before_the_first_step(chat):
