@@ -137,7 +137,8 @@ class Prompted(rlenv.SingleTurnEnv):
 
 
 def _task(row: Mapping[str, Any]) -> rlenv.Task:
-    return row["task"]
+    task: rlenv.Task = row["task"]
+    return task
 
 
 def _made(base: str | Mapping[str, Any], split: str) -> rlenv.TextEnv:

@@ -212,4 +212,4 @@ def _combined(scores: Sequence[float], how: Combine) -> float:
 
 def _deviation(scores: Sequence[float]) -> float:
     mean = sum(scores) / len(scores)
-    return (sum((score - mean) ** 2 for score in scores) / (len(scores) - 1)) ** 0.5
+    return float((sum((score - mean) ** 2 for score in scores) / (len(scores) - 1)) ** 0.5)

@@ -160,4 +160,4 @@ def _own_id(folder: Path) -> str:
     path = folder / "tracked.json"
     if not path.exists():
         write_atomically(path, json.dumps({"id": uuid.uuid4().hex[:12]}))
-    return json.loads(path.read_text())["id"]
+    return str(json.loads(path.read_text())["id"])

@@ -117,7 +117,7 @@ def attend_own(
     if hidden is not None:
         s[..., 1:][..., hidden] = _HIDDEN
     share, *weights = s.softmax(-1).to(q.dtype).split([p.shape[-1] for p in pieces], -1)
-    out = given.reshape(rows * kv_heads, m, d) * share
+    out: Tensor = given.reshape(rows * kv_heads, m, d) * share
     for weight, (_, values) in zip(weights, parts, strict=True):
         out.baddbmm_(weight, values)
     return out.view(rows, kv_heads, m, d)
@@ -203,7 +203,9 @@ class Prompt:
         far = far.unflatten(0, (self.groups.count, self.groups.size))[:, None, :, :, None]
         return additive(far) if self._padding is None else additive(far) + self._padding
 
-    def attend(self, number: int, q: Tensor, scale: float, mask: Tensor | None) -> tuple:
+    def attend(
+        self, number: int, q: Tensor, scale: float, mask: Tensor | None
+    ) -> tuple[Tensor, ...]:
         """See `attend_prompt`."""
         keys, values = self.segment.keys[number], self.segment.values[number]
         return attend_prompt(q, keys, values, self.groups, scale, mask)
@@ -258,8 +260,8 @@ class ReadTurn:
         own_mask, prompt_mask = self.masks[layer.window]
         given = self.prompt.attend(number, q, layer.scale, prompt_mask)
         part = keys.transpose(1, 2), values
-        mixed = attend_own(q, given, [part], layer.scale, own_mask, None, None)
-        mixed = mixed.unflatten(2, (self.span, -1)).transpose(1, 2)
+        own = attend_own(q, given, [part], layer.scale, own_mask, None, None)
+        mixed: Tensor = own.unflatten(2, (self.span, -1)).transpose(1, 2)
         return mixed.reshape(self.rows * self.span, -1)
 
 

@@ -194,7 +194,8 @@ class DecodingBatch:
         flat = self.decoder.forward(
             ids.flatten().to(device), positions.flatten().to(device), attend
         )
-        return flat.unflatten(0, ids.shape)
+        hidden: Tensor = flat.unflatten(0, ids.shape)
+        return hidden
 
     def _put(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.decoder.device)

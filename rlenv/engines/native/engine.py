@@ -238,7 +238,7 @@ def decode(batch: DecodingBatch, sampler: Sampler) -> Iterator[tuple[int, Comple
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies in bfloat16 by instructions of its own."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         found = torch.cpu.get_capabilities()
         return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

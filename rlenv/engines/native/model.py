@@ -179,7 +179,7 @@ class Decoder:
             hidden states (N, width), before the last norm.
         """
         turn = self.heads + self.kv_heads  # the heads that are rotated
-        hidden = self._embed(ids).to(self.dtype)
+        hidden: Tensor = self._embed(ids).to(self.dtype)
         tables = {
             kind: (cos.index_select(0, positions), sin.index_select(0, positions))
             for kind, (cos, sin) in self._tables.items()
@@ -236,7 +236,8 @@ def joined(modules: Sequence[Any], dtype: torch.dtype) -> Callable[[Tensor], Ten
         )
         return lambda x: F.linear(x, weight, bias)
     if len(modules) == 1:
-        return modules[0]
+        only: Callable[[Tensor], Tensor] = modules[0]
+        return only
     return lambda x: torch.cat([m(x) for m in modules], -1)
 
 
@@ -265,7 +266,7 @@ def _is_matrix(module: Any) -> bool:
 
 def _weight(module: Any) -> Tensor:
     """Return the weight (out, in) of a layer for which `_is_matrix`."""
-    weight = _base(module).weight.detach()
+    weight: Tensor = _base(module).weight.detach()
     for name in _adapters(module):
         weight = weight + module.get_delta_weight(name).detach()
     return weight

@@ -81,7 +81,8 @@ class Solver:
 
     def _on_all(self, guess: str) -> NDArray[np.unsignedinteger]:
         codes = feedback_codes(letters([guess]), self._letters)[0]
-        return codes.astype(np.min_scalar_type(3 ** len(guess) - 1))
+        small: NDArray[np.unsignedinteger] = codes.astype(np.min_scalar_type(3 ** len(guess) - 1))
+        return small
 
     def _best(self, left: NDArray[np.intp], rng: random.Random) -> str:
         weighed = list(map(int, left))

@@ -67,7 +67,8 @@ def judge(env: TextEnv, task: Task, reply: str) -> Reward:
             f"{type(env).__name__} goes on after one reply; give GRPOTrainer the adapter's "
             "rollout_func too"
         )
-    return info["reward"]
+    reward: Reward = info["reward"]
+    return reward
 
 
 def log_means(rewards: Sequence[Reward], log_metric: Callable[[str, float], None]) -> None:
