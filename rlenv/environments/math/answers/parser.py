@@ -342,7 +342,7 @@ class Parser(Atoms):
                 braces = self.takes("{")
                 sign = "-" if self.takes("-") else ""
                 power = self.next()
-                if power.kind != "number" or len(power.text) > 1:
+                if power.kind != "number" or len(power.text) > 1 or power.text == "0":
                     raise Unreadable("no power of a unit")
                 if braces:
                     self.expect("}")
