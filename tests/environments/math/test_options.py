@@ -120,9 +120,7 @@ def test_last_number() -> None:
     assert check_answer(reply, "1234.5", last_number=True).value == 1.0
     assert check_answer(reply, "17", last_number=True).value == 0.0
     assert check_answer(r"\boxed{3} of 5", "5", last_number=True).value == 0.0
-    assert (
-        check_answer("nothing\nat all", "5", last_number=True).status == "unparseable"
-    )
+    assert check_answer("nothing\nat all", "5", last_number=True).status == "unparseable"
 
 
 def test_choices() -> None:
