@@ -92,7 +92,7 @@ def test_a_gold_answer_that_cannot_be_judged_is_a_grader_error():
 @pytest.fixture
 def demo():
     yield "demo/WordProblems-v0"
-    rlenv.core.registry._specs.pop("demo/WordProblems-v0", None)
+    rlenv.core.registry._specs._registered.pop("demo/WordProblems-v0", None)
 
 
 def test_registering_a_data_set_of_ones_own(demo, tmp_path, monkeypatch):

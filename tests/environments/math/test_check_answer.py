@@ -362,3 +362,23 @@ def test_importing_the_checker_first_leaves_the_registry_whole() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_starts_with_neither_torch_nor_sympy_and_loads_sympy_when_it_must() -> None:
+    folder = str(Path(worker.__file__).parent)
+    program = (
+        f"import sys\nsys.path.insert(0, {folder!r})\nfrom answers.decide import decide\n"
+        "print([m in sys.modules for m in ('torch', 'sympy', 'numpy', 'rlenv')])\n"
+        "decide('x+x', '2x')\nprint('sympy' in sys.modules)\n"
+        "print(decide(r'\\lim_{x\\to 0}\\frac{\\sin x}{x}', '1').right, 'sympy' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
+    assert done.stdout.split("\n")[:3] == ["[False, False, False, False]", "False", "True True"]
+
+
+def test_the_time_that_sympy_takes_to_load_is_no_part_of_a_decision() -> None:
+    pool = worker.DecisionPool(1)
+    assert pool.decide("x+x", "2x").right
+    verdict = pool.decide(r"\frac{d}{dx}x^2", "2x", limit_s=60)
+    assert (verdict.right, verdict.status) == (True, "ok")
+    pool.close()

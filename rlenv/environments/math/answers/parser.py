@@ -8,7 +8,7 @@ brackets, matrices, ...). What is not known raises `Unreadable`: nothing is gues
 from __future__ import annotations
 
 from . import units
-from .atoms import ZERO, Atoms
+from .latex import ZERO, LatexCommands
 from .lexer import CONSTANT_WORDS, FUNCTIONS, RELATIONS, STARTS, Style, tokenize
 from .limits import Unreadable
 from .nodes import (
@@ -39,7 +39,7 @@ def parse(text: str, style: Style = Style()) -> Node:  # noqa: B008 frozen
     return Parser(tokenize(text, style)).answer()
 
 
-class Parser(Atoms):
+class Parser(LatexCommands):
     """The levels of precedence, from sums and products to an answer's items, sides and units."""
 
     def sum(self) -> Node:
@@ -342,7 +342,7 @@ class Parser(Atoms):
                 braces = self.takes("{")
                 sign = "-" if self.takes("-") else ""
                 power = self.next()
-                if power.kind != "number" or len(power.text) > 1:
+                if power.kind != "number" or len(power.text) > 1 or power.text == "0":
                     raise Unreadable("no power of a unit")
                 if braces:
                     self.expect("}")
