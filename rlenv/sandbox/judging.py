@@ -17,6 +17,7 @@ from rlenv.sandbox.guest.runner import (
     BROKEN,
     DONE,
     FRAME,
+    MAX_TEXT,
     MEMORY,
     NOT_PLAIN,
     RAISED,
@@ -99,7 +100,7 @@ def call_verdict(
         tests = [TestResult("error", limit[1])] * count
         return Verdict(limit[0], tuple(tests), detail=limit[1], **common)  # type: ignore[arg-type]
     if frames and frames[0][0] == BROKEN:
-        detail = frames[0][1].decode("utf-8", "replace") or "the program could not be loaded"
+        detail = _text(frames[0][1]) or "the program could not be loaded"
         tests = [TestResult("not_run")] * count
         status = limit[0] if limit else "error"
         return Verdict(status, tuple(tests), detail=detail, **common)  # type: ignore[arg-type]
@@ -150,10 +151,14 @@ def _frames(data: bytes, count: int, cut: bool) -> tuple[list[tuple[bytes, bytes
     return frames, False
 
 
+def _text(body: bytes) -> str:
+    return body[: 4 * MAX_TEXT].decode("utf-8", "replace")[:MAX_TEXT]
+
+
 def _judge_frame(
     job: FunctionJob, index: int, kind: bytes, body: bytes, decoder: ResultDecoder
 ) -> TestResult:
-    text = body.decode("utf-8", "replace")[:600] if kind != VALUE else ""
+    text = _text(body) if kind != VALUE else ""
     if kind == RAISED:
         return TestResult("error", text)
     if kind == MEMORY:

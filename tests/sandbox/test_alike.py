@@ -80,6 +80,16 @@ def solve(n):
     queue.put(n)
     return queue.get() ** 2 + 1
 """,
+    "a database in /tmp": """
+import sqlite3
+def solve(n):
+    with sqlite3.connect("/tmp/numbers.db") as base:
+        base.execute("create table if not exists seen (x)")
+        base.execute("insert into seen values (?)", (n,))
+    again = sqlite3.connect(database="/tmp/numbers.db")
+    assert again.execute("select count(*) from seen where x = ?", (n,)).fetchone() == (1,)
+    return sqlite3.connect(":memory:").execute("select ? * ? + 1", (n, n)).fetchone()[0]
+""",
     "locked files": """
 import fcntl
 def solve(n):

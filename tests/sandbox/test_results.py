@@ -10,7 +10,7 @@ import pytest
 
 from rlenv.sandbox import FunctionJob, Limits, Sandbox
 from rlenv.sandbox.guest.codec import TooBig, encode
-from rlenv.sandbox.guest.runner import DONE, FRAME, VALUE
+from rlenv.sandbox.guest.runner import BROKEN, DONE, FRAME, NOT_PLAIN, RAISED, VALUE
 from rlenv.sandbox.judging import call_verdict
 from rlenv.sandbox.results import ResultDecoder
 
@@ -110,6 +110,18 @@ def report(results):
         "results": results,
         "truncated": False,
     }
+
+
+@pytest.mark.parametrize("kind", [RAISED, BROKEN, NOT_PLAIN])
+def test_only_the_beginning_of_a_message_is_kept(kind):
+    body = "é".encode() * (4 << 20)
+    results = FRAME.pack(kind, 0, len(body)) + body + FRAME.pack(DONE, 1, 0)
+    verdict = call_verdict(
+        FunctionJob("", "f", [[]], [1]), report(results), LIMITS, "namespaces", 1
+    )
+    assert verdict.status in ("error", "fail")
+    assert "é" * 500 in verdict.detail
+    assert len(verdict.detail) < 700
 
 
 def test_many_results_together_cost_no_more_than_one():

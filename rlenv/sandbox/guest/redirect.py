@@ -10,9 +10,11 @@ is none the weaker for it: a program may go round it and finds the same doors cl
 import builtins
 import errno
 import functools
+import importlib.machinery
 import io
 import os
 import stat
+import sys
 
 _OF_ONE_PATH = (
     *("access", "chdir", "listdir", "lstat", "mkdir", "open", "pathconf", "remove", "rmdir"),
@@ -53,6 +55,25 @@ class Redirect:
         """Put it into this process's `os`, `io` and builtins."""
         os.__dict__.update(self._new)
         builtins.open = io.open = self._new_open
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name, path=None, target=None):
+        """As a finder of modules, lead databases of `sqlite3` too, once somebody imports it."""
+        if name != "sqlite3":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                module.connect = functools.partial(self._connect, module.connect)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+    def _connect(self, call, database, *args, **kwargs):
+        return call(self.real(database), *args, **kwargs)
 
     def real(self, path):
         """Return where a path really is; numbers and relative paths stay as they are."""
