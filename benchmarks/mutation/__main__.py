@@ -8,8 +8,8 @@ Faults come from a list of named ones and by rule, see `faults.yaml` and `operat
 tests that call the changed function run, the quickest first, until one fails. A fault that no test
 finds survives. Those that change nothing that anybody could see are listed with the reason.
 
-It takes Linux, Python 3.11 or later, and some twenty minutes of two quiet cores. The tests are watched once, to learn which function is called by
-which of them; `--folder` keeps that for the next run over unchanged tests.
+It takes Linux and Python 3.11 or later. The tests are watched once, to learn which function is
+called by which of them; `--folder` keeps that for the next run over unchanged code.
 """
 
 from __future__ import annotations
