@@ -1,6 +1,6 @@
 """Does some test fail when the code is wrong? Faults are put into it, one at a time.
 
-    python -m benchmarks.mutation                      # what README and CONTRIBUTING speak of
+    python -m benchmarks.mutation                      # all named ones and 200 by rule
     python -m benchmarks.mutation --only returns       # faults whose label holds a word
     python -m benchmarks.mutation --list
 
@@ -8,8 +8,8 @@ Faults come from a list of named ones and by rule, see `faults.yaml` and `operat
 tests that call the changed function run, the quickest first, until one fails. A fault that no test
 finds survives. Those that change nothing that anybody could see are listed with the reason.
 
-It takes Linux and Python 3.11. The tests are watched once, to learn which function is called by
-which of them; `--folder` keeps that for the next run over unchanged tests.
+It takes Linux and Python 3.11 or later. The tests are watched once, to learn which function is
+called by which of them; `--folder` keeps that for the next run over unchanged code.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rlenv import parsing
@@ -32,6 +32,9 @@ def worked_out_by_python(text):
 
 
 @given(sums)
+@example("1 / (2 - 2)")
+@example("0.00/0")
+@example("1 + 3 / -(1 - 1.0)")
 def test_the_value_is_that_of_pythons_grammar(text):
     found = parsing.expression(text)
     try:

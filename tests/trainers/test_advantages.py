@@ -90,6 +90,15 @@ def test_the_variance_that_values_explain():
     assert explained_variance(values, torch.ones(2, 3), asked) == 0
 
 
+def test_one_turn_that_differs_is_a_signal():
+    grid = torch.tensor([[[1.0, 0.0], [1.0, 2.0]], [[1.0, 0.0], [1.0, 0.0]]])
+    assert has_signal(grid, torch.ones(2, 2, 2)).tolist() == [True, False]
+    # what was not played shows no difference
+    unplayed = torch.ones(2, 2, 2)
+    unplayed[0, 1, 1] = 0
+    assert has_signal(grid, unplayed).tolist() == [False, False]
+
+
 def test_rows_of_a_batch_have_the_columns_that_they_need():
     rows = [trajectory([1, 2], [[3] * n]) for n in (1, 4, 2)]
     rows[2].token_ids += [7, 7]
