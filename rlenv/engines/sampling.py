@@ -158,7 +158,8 @@ class Stops:
     def ended(self, tokens: np.ndarray) -> np.ndarray:
         """Return which of the newest tokens (B,) are stop tokens."""
         if len(self._ids) == 1:
-            return np.equal(tokens, self._ids[0])
+            ended: np.ndarray = tokens == self._ids[0]
+            return ended
         return np.isin(tokens, self._ids)
 
     def may_close(self, token: int) -> bool:

@@ -117,9 +117,6 @@ def forget(monkeypatch, path):
     """Let the next command read the file again, as a new process would."""
     import sys
 
-    from rlenv.core import registry
-
-    monkeypatch.setattr(registry, "_files_loaded", {})
     sys.modules.pop(f"_rlenv_file_{path.stem}", None)
 
 

@@ -115,9 +115,9 @@ def _accuracy(rows):
 def test_which_reply_is_better_depends_on_the_prompt(name):
     rows = load_rows(f"generated:{name}:3000")
     assert _accuracy(rows) < 0.8  # what can be seen without the prompt
-    chosen = {row["chosen"] for row in rows}
-    # many a rejected reply is the chosen one of another prompt
-    assert sum(row["rejected"] in chosen for row in rows) > len(rows) / 20
+    if name == "preferences":  # many a rejected reply is the chosen one of another prompt
+        chosen = {row["chosen"] for row in rows}
+        assert sum(row["rejected"] in chosen for row in rows) > len(rows) / 10
     assert all(row["chosen"] != row["rejected"] for row in rows)
     assert len(list(pairs_of(rows[0]))) == 1
 
@@ -125,10 +125,9 @@ def test_which_reply_is_better_depends_on_the_prompt(name):
 def test_unknown_sources_and_counts_are_told():
     with pytest.raises(UserError, match=r"Did you mean generated:documents\?"):
         load_rows("generated:document")
-    with pytest.raises(UserError, match="is not a number of rows"):
-        load_rows("generated:documents:many")
-    with pytest.raises(UserError, match="different rows; ask for fewer"):
-        load_rows("generated:instructions:10000000")
+    for count in ("many", "0", "100001"):
+        with pytest.raises(UserError, match="is not a number of rows from 1 to 100,000"):
+            load_rows(f"generated:documents:{count}")
 
 
 @pytest.mark.parametrize("name", ["generated:documents:300", "python_topics"])

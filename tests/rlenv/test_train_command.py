@@ -334,15 +334,3 @@ def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(
     done = train(config)
     assert done.returncode == 0, done.stderr
     assert bytes_of(small_disk / "run") == bytes_of(finished_run)
-
-
-@pytest.mark.parametrize("name", ["environments", "trainers"])
-def test_a_package_that_hides_ours_is_named(tmp_path, name):
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "__init__.py").write_text("")
-    config = tmp_path / "run.yaml"
-    config.write_text(GOOD.format(run=tmp_path / "run"))
-    done = train(config, cwd=tmp_path)
-    assert done.returncode == 2
-    assert f"{tmp_path / name} hides the package" in done.stderr
-    assert "Traceback" not in done.stderr

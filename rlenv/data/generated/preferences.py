@@ -57,24 +57,25 @@ def instruction_pair(rng: Random) -> Comparison:
     chosen = form(found.reply, found.core)
     flaw = rng.choice(["wrong", "wrong", "manner", "manner", "elsewhere", "rude"])
     if flaw == "wrong":
-        rejected = _other(rng, found.skill, found.reply, form)
+        rejected = _other(rng, found.skill, chosen, form)
     elif flaw == "manner":
         other = rng.choice([name for name in manners if name != manner])
         rejected = _MANNERS[other][1](found.reply, found.core)
     elif flaw == "elsewhere":
-        rejected = _other(rng, rng.choice(list(SKILLS)), found.reply, form)
+        rejected = _other(rng, rng.choice(list(SKILLS)), chosen, form)
     else:
         rejected = form(f"{rng.choice(_RUDE)} {found.reply}", found.core)
     if rejected == chosen:  # such as a word that is the whole reply
-        flaw, rejected = "wrong", _other(rng, found.skill, found.reply, form)
+        flaw, rejected = "wrong", _other(rng, found.skill, chosen, form)
     return Comparison(found.prompt + asked, chosen, rejected, flaw)
 
 
-def _other(rng: Random, skill: str, reply: str, form: Callable[[str, str], str]) -> str:
+def _other(rng: Random, skill: str, chosen: str, form: Callable[[str, str], str]) -> str:
     while True:
         another = exchange(rng, skill)
-        if another.reply != reply:
-            return form(another.reply, another.core)
+        made = form(another.reply, another.core)
+        if made != chosen:
+            return made
 
 
 def courtesy_pair(rng: Random) -> Comparison:

@@ -205,7 +205,7 @@ class Prompt:
 
     def attend(
         self, number: int, q: Tensor, scale: float, mask: Tensor | None
-    ) -> tuple[Tensor, ...]:
+    ) -> tuple[Tensor, Tensor]:
         """See `attend_prompt`."""
         keys, values = self.segment.keys[number], self.segment.values[number]
         return attend_prompt(q, keys, values, self.groups, scale, mask)
