@@ -2,7 +2,7 @@
 
 python benchmarks/assistant.py
 
-Cleans ../shared/data/pretrain with configs/text.yaml, keeps 2% of the documents back, carries out
+Cleans the text that configs/text.yaml names, keeps 2% of the documents back, carries out
 configs/assistant.yaml, and measures bits per byte of the documents kept back beside byte n-grams
 and gzip, before and after fine-tuning, and once more after fine-tuning without text mixed in.
 """

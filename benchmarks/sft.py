@@ -30,7 +30,7 @@ from rlenv.models.tokenizer import byte_tokenizer
 from rlenv.trainers.sft.batches import collate_packed, pack
 from rlenv.trainers.sft.rows import encode
 
-DATA = "../shared/data/sft/instructions-1100.json"
+DATA = "generated:instructions"
 
 
 def conversations(path: str, tokenizer: Any, length: int) -> list[list[Message]]:
