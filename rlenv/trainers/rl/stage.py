@@ -37,7 +37,10 @@ class OnPolicyStage(Stage[OnPolicySettings]):
         """See `Stage.plan`."""
         s = self.settings
         size = f"{s.steps} steps of {s.groups} groups x {s.group_size} rollouts"
-        return f"{s.algorithm}, {size}", f"{s.steps * s.groups * s.group_size:,} rollouts"
+        return (
+            f"{short_name(s.algorithm)}, {size}",
+            f"{s.steps * s.groups * s.group_size:,} rollouts",
+        )
 
     def steps(self) -> int:
         """See `Stage.steps`."""
