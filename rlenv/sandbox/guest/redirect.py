@@ -69,7 +69,7 @@ class Redirect:
                 execute(module)
                 module.connect = functools.partial(self._connect, module.connect)
 
-            spec.loader.exec_module = exec_module
+            vars(spec.loader)["exec_module"] = exec_module
         return spec
 
     def _connect(self, call, database, *args, **kwargs):

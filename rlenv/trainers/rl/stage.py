@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rlenv.common.plugins import short_name
 from rlenv.core import registry
 from rlenv.engines import factory
 from rlenv.run.config import EnvSettings
