@@ -48,7 +48,7 @@ def test_the_rows_do_not_depend_on_the_process():
 
 
 def test_documents_have_breadth():
-    texts = [row["text"] for row in load_rows("generated:documents:3000")]
+    texts = [row["text"] for row in load_rows("generated:documents:1000")]
     words = collections.Counter(w for text in texts for w in re.findall(r"[a-z]+", text.lower()))
     assert len(words) > 900
     openings = collections.Counter(text[:20] for text in texts)

@@ -23,7 +23,8 @@ MOST_ROWS = 100_000  # each grammar makes several times as many different ones
 
 
 def _documents(rng: Random) -> Mapping[str, Any]:
-    return {"text": document(rng)}
+    # several pieces: filters of training text take a short document for a fragment
+    return {"text": "\n\n".join(document(rng) for _ in range(rng.randint(3, 6)))}
 
 
 def _instructions(rng: Random) -> Mapping[str, Any]:
@@ -41,7 +42,7 @@ def _courtesy(rng: Random) -> Mapping[str, Any]:
 
 # name to what makes a row, and how many different rows there are by default
 SOURCES: dict[str, tuple[Callable[[Random], Mapping[str, Any]], int]] = {
-    "documents": (_documents, 20_000),
+    "documents": (_documents, 8_000),
     "instructions": (_instructions, 10_000),
     "preferences": (_preferences, 8_000),
     "courtesy": (_courtesy, 4_000),
