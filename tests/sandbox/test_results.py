@@ -85,6 +85,7 @@ DEAR = {
 }
 
 
+@pytest.mark.slow  # it measures time, which a busy machine stretches
 @pytest.mark.parametrize("name", DEAR)
 def test_a_dear_result_is_refused_at_little_cost(name):
     body = DEAR[name]()
@@ -124,6 +125,7 @@ def test_only_the_beginning_of_a_message_is_kept(kind):
     assert len(verdict.detail) < 700
 
 
+@pytest.mark.slow  # it measures time, which a busy machine stretches
 def test_many_results_together_cost_no_more_than_one():
     body = as_set([i * (2**61 - 1) for i in range(9000)])
     decoder = ResultDecoder([body] * 50, LIMITS)
