@@ -25,4 +25,4 @@ def judge(backend, count):
         counted, wrong = fuzz.outcomes(sandbox, range(count))
     assert not wrong
     assert sum(counted.values()) == count
-    assert len(counted) >= 4, counted  # they fail in many ways
+    assert {"fail", "error", "timeout"} <= set(counted), counted  # they fail in many ways
