@@ -85,12 +85,18 @@ def test_a_run_that_mostly_sleeps_ends_soon_after_it(ticks):
 def test_threads_that_wait_for_one_another_do_not_stretch_the_wall_limit(seed, share):
     # Sixty that wake together for a moment: little time in all, but each waits for those before it.
     rng = random.Random(seed)
-    account, elapsed, why = Account(CPU, WALL), 0.0, b""
-    while not why:
-        elapsed += rng.uniform(0.025, 0.075)
-        why = account.overdue(elapsed, share * elapsed, 5 * elapsed, rng.random() < share)
-    assert why == b"wall"
-    assert WALL < elapsed < 2 * WALL
+    took = []
+    for _ in range(20):
+        account, elapsed, why = Account(CPU, WALL), 0.0, b""
+        while not why:
+            elapsed += rng.uniform(0.025, 0.075)
+            why = account.overdue(elapsed, share * elapsed, 5 * elapsed, rng.random() < share)
+        assert why == b"wall"
+        took.append(elapsed)
+    assert min(took) > WALL
+    # the looks are at random, so that now and then a run is lucky
+    assert sorted(took)[-3] < 1.7 * WALL
+    assert max(took) < 2 * WALL
 
 
 def test_a_run_that_can_not_be_judged_is_given_up():
