@@ -9,7 +9,13 @@ from rlenv.run.stage import Context
 
 
 @pytest.fixture
-def context(finished_run, tmp_path):
+def begins_from(finished_run):
+    """The checkpoint that `context` begins from."""
+    return finished_run / "sft"
+
+
+@pytest.fixture
+def context(begins_from, tmp_path):
     settings = config.parse_run(
         {"run_dir": str(tmp_path), "env": "rlenv/Arithmetic-v0", "stages": {"grpo": {}}}, "test"
     )
@@ -19,7 +25,7 @@ def context(finished_run, tmp_path):
             stage="grpo",
             seed=7,
             env=settings.env,
-            source=str(finished_run / "sft"),
+            source=str(begins_from),
             device="cpu",
             display=Display(),
         )

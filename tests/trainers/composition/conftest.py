@@ -7,11 +7,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import AutoModelForCausalLM
 
-from rlenv.common.display import Display
 from rlenv.models import presets
-from rlenv.run import config
-from rlenv.run.run_folder import RunFolder
-from rlenv.run.stage import Context
 from rlenv.trainers.rl import worker
 from rlenv.trainers.rl.loop import Loop
 from rlenv.trainers.rl.settings import OnPolicySettings
@@ -33,20 +29,8 @@ def source(tokenizer, tmp_path_factory):
 
 
 @pytest.fixture
-def context(source, tmp_path):
-    settings = config.parse_run(
-        {"run_dir": str(tmp_path), "env": "rlenv/Arithmetic-v0", "stages": {"grpo": {}}}, "test"
-    )
-    with RunFolder(tmp_path / "run", settings) as run:
-        yield Context(
-            run=run,
-            stage="grpo",
-            seed=7,
-            env=settings.env,
-            source=str(source),
-            device="cpu",
-            display=Display(),
-        )
+def begins_from(source):
+    return source
 
 
 class Trained:
