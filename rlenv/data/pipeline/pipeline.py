@@ -188,7 +188,7 @@ def _finished(
     waiting = list(reversed(todo))
     running: dict[Future[None], int] = {}
     with ProcessPoolExecutor(
-        min(workers, len(todo)), context, _begin_worker, (imported_files(),)
+        min(workers, len(todo)), context, _begin_worker, (_files_of(phase),)
     ) as pool:
         try:
             while True:
@@ -209,6 +209,16 @@ def _finished(
         finally:
             for future in running:
                 future.cancel()
+
+
+def _files_of(phase: Phase) -> dict[str, Path]:
+    """Return the files that a phase's steps were imported from by their paths, and no others.
+
+    A program may have imported files that only it can: a worker that did would fail for nothing.
+    """
+    steps = [*phase.steps.values(), *phase.deduplications.values()]
+    modules = {kind.__module__ for step in steps for kind in type(step).__mro__}
+    return {name: path for name, path in imported_files().items() if name in modules}
 
 
 def _begin_worker(files: dict[str, Path]) -> None:

@@ -18,6 +18,7 @@ from pyarrow import parquet
 from rich.console import Console
 
 from rlenv.cli import main
+from rlenv.common import plugins
 from rlenv.common.display import Display
 from rlenv.common.errors import UserError
 from rlenv.data.pipeline import pipeline, sources
@@ -90,6 +91,18 @@ def test_the_result_does_not_depend_on_processes(corpus, tmp_path):
     run(made(corpus, tmp_path / "two", processes=2))
     assert result(tmp_path / "one") == result(tmp_path / "two")
     assert len(result(tmp_path / "one")) > 3
+
+
+def test_worker_processes_import_what_their_steps_need_and_nothing_else(corpus, tmp_path):
+    """A step from a file reaches them; another file that this program imported does not."""
+    here = tmp_path / "here.py"
+    here.write_text(f"import os\nassert os.getpid() == {os.getpid()}\n")
+    plugins.import_file(here)
+    filters = ROOT / "tests" / "plugin" / "rlenv_demo" / "text_filter.py"
+    steps = {**STEPS, f"{filters}:no_shouting": {}}
+    run(made(corpus, tmp_path / "one", steps=steps))
+    run(made(corpus, tmp_path / "two", steps=steps, processes=2))
+    assert result(tmp_path / "one") == result(tmp_path / "two")
 
 
 def test_the_documents_do_not_depend_on_the_chunks(corpus, tmp_path):
