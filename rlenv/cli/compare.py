@@ -146,7 +146,7 @@ def name_columns(given: Sequence[str]) -> dict[str, str]:
 
 
 def _writer(path: Path) -> Callable[[SideBySide], None]:
-    from rlenv.common.files import write_atomically
+    from rlenv.common.files import check_writable, write_atomically
     from rlenv.reports.answers_page import answers_page, markdown
 
     forms_of_files: dict[str, Callable[[SideBySide], str]] = {
@@ -156,6 +156,5 @@ def _writer(path: Path) -> Callable[[SideBySide], None]:
     }
     if path.suffix not in forms_of_files:
         raise UserError(f"--output {path} ends in none of {', '.join(forms_of_files)}")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"the folder of {path} does not exist")
+    check_writable(path, "--output")
     return lambda made: write_atomically(path, forms_of_files[path.suffix](made))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.errors import RunFailed, UserError, main_guard
+from rlenv.common.files import check_folder
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -154,8 +155,12 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(
             "--max-cost needs --price READ SAMPLED, the prices of a million tokens of each"
         )
-    if arguments.output is not None and not Path(arguments.output).absolute().parent.is_dir():
-        raise UserError(f"the folder of {arguments.output} does not exist")
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UserError("--threads is at least 1")
+    if arguments.price is not None and not all(0 <= price for price in arguments.price):
+        raise UserError("--price takes two prices that are not below 0")
+    if arguments.output is not None:
+        check_folder(Path(arguments.output), "--output")
 
 
 def _plans(arguments: argparse.Namespace) -> list[EvaluationPlan]:

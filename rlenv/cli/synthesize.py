@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.common.errors import RunFailed, UserError, main_guard
-from rlenv.common.files import write_atomically
+from rlenv.common.files import check_writable, write_atomically
 from rlenv.common.settings import parse
 from rlenv.core import registry
 from rlenv.core.task import Message
@@ -62,8 +62,9 @@ def _synthesize(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} is at least 1")
     output = Path(arguments.output)
-    if output.suffix != ".jsonl" or not output.absolute().parent.is_dir():
-        raise UserError(f"--output {output} must be a .jsonl file in a folder that exists")
+    if output.suffix != ".jsonl":
+        raise UserError(f"--output {output} must be a .jsonl file")
+    check_writable(output, "--output")
     named = {"kind": arguments.engine, "url": arguments.url}
     engine_settings = parse(EngineSettings, named, "--engine", "")
     options = read_options(arguments.option)

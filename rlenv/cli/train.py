@@ -44,6 +44,8 @@ def _train(arguments: argparse.Namespace) -> None:
     if (arguments.config is None) == (arguments.resume is None):
         raise UserError("give either a config, such as configs/quickstart.yaml, or --resume RUN")
     if arguments.resume is not None:
+        if arguments.overrides:
+            raise UserError("--resume goes on with a run as it is; leave out the key=value words")
         folder = Path(arguments.resume)
         path = folder / "config.yaml"
         if not path.is_file():
@@ -51,7 +53,9 @@ def _train(arguments: argparse.Namespace) -> None:
         settings = config.read(path).model_copy(update={"run_dir": str(folder)})
     else:
         path = Path(arguments.config)
-        settings = config.read(path, arguments.overrides)
+        if (path / "config.yaml").is_file():
+            raise UserError(f"{path} is the folder of a run; go on with it by: --resume {path}")
+        settings = config.read(path, arguments.overrides, _settings_of)
 
     from rlenv.common.display import Display
     from rlenv.run.distributed import is_main
@@ -62,6 +66,12 @@ def _train(arguments: argparse.Namespace) -> None:
     display.say(f"rlenv train  {path}  ->  {settings.run_dir}\n")
     planned = runner.check(settings, str(path), stage_class)
     runner.run(settings, planned, display)
+
+
+def _settings_of(stage: str) -> list[str]:
+    from rlenv.trainers import stage_class
+
+    return list(stage_class(stage).Settings.model_fields)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import difflib
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -33,6 +35,29 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `" Did you mean X?"` for the nearest of the known names, else an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def cause(error: BaseException) -> str:
+    """Return what an error is, and where it came up, in one line.
+
+    The place is the innermost one outside of rlenv and of installed packages, which is the code
+    that its author can mend: `KeyError: 'gold' (my_env.py, line 12)`.
+    """
+    first = str(error).strip().splitlines()[:1]
+    text = ": ".join([type(error).__name__, *first])
+    if isinstance(error, SyntaxError):  # it was not run, so no frame is in it
+        name = Path(error.filename or "").name
+        text = f"{type(error).__name__}: {error.msg}"
+        return f"{text} ({name}, line {error.lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.suffix == ".py" and _HERE not in path.parents and not _LIBRARIES & {*path.parts}:
+            return f"{text} ({path.name}, line {frame.lineno})"
+    return text
+
+
+_HERE = Path(__file__).resolve().parent.parent
+_LIBRARIES = {"site-packages", "dist-packages", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
 
 
 def main_guard(command: Callable[[], int | None]) -> int:

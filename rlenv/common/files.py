@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -27,8 +28,15 @@ def lock(path: Path, setting: str) -> IO[str]:
     try:
         path.mkdir(parents=True, exist_ok=True)
         file = (path / ".lock").open("a+")
-    except PermissionError:
-        raise UserError(f"{path} can't be written to; give another {setting}") from None
+    except FileExistsError:
+        raise UserError(f"{path} is a file; give another {setting}") from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(
+            f"{path} can't be made or written to ({why.lower()}); give another {setting}"
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -37,6 +45,34 @@ def lock(path: Path, setting: str) -> IO[str]:
             f"{path} is in use by another run; wait for it or give another {setting}"
         ) from None
     return file
+
+
+def check_writable(path: Path, setting: str) -> None:
+    """Check that a file can be written, and make the folder that it lies in if need be.
+
+    Args:
+        path: the file.
+        setting: what names it, for messages.
+
+    Raises:
+        UserError: the folder can't be made, or the path is a folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give a file as {setting}")
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(
+            f"the folder of {path} can't be made ({why.lower()}); give another {setting}"
+        ) from None
+
+
+def check_folder(path: Path, setting: str) -> None:
+    """Check that a folder is there or can be made; see `check_writable`."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; give another {setting}")
+    check_writable(path / "any", setting)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

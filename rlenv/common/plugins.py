@@ -19,12 +19,11 @@ import importlib
 import importlib.util
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
-from rlenv.common.errors import UserError, did_you_mean
+from rlenv.common.errors import UserError, cause, did_you_mean
 from rlenv.common.extras import explained
 
 log = logging.getLogger(__name__)
@@ -138,6 +137,16 @@ class Registry(Generic[Kind]):
         """Return the names that were registered so far; no package is loaded for it."""
         return list(self._registered)
 
+    def in_file(self, path: Path) -> list[str]:
+        """Return the names that a file registers, in order; it is imported.
+
+        Raises:
+            UserError: there is no such file, or it can't be imported.
+        """
+        path = path.expanduser().resolve()
+        import_file(path)
+        return list(self._of_file.get(path, {}))
+
     def _from_file(self, path: Path, name: str) -> Kind:
         path = path.expanduser().resolve()
         import_file(path)
@@ -219,12 +228,11 @@ def _import_as(name: str, path: Path) -> None:
     _importing.append(path)
     try:
         found.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise UserError(
-            f"{path} can't be imported: {type(error).__name__}: {error} (line {line})"
-        ) from error
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} can't be imported: {cause(error)}") from error
     finally:
         _importing.pop()
     _files[name] = path

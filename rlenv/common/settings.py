@@ -61,7 +61,7 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
     errors = error.errors()
     unknown = [e for e in errors if e["type"] == "extra_forbidden"]
     first = (unknown or errors)[0]
-    name = prefix + ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
+    name = _plain(first["loc"], prefix)
     if first["type"] == "extra_forbidden":
         model: Any = section
         for part in first["loc"][:-1]:
@@ -75,7 +75,21 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
         return f"{name} is not a setting.{hint}{known}"
     if first["type"] == "missing":
         return f"{name} is missing."
-    return f"{name}: {first['msg'].lower()}, got {first['input']!r}."
+    # of a union, each member says what it would take
+    alike = [e["msg"] for e in errors if _plain(e["loc"], prefix) == name]
+    text = first["msg"].lower()
+    if len(alike) > 1 and all(msg.startswith(_SHOULD) for msg in alike):
+        wanted = dict.fromkeys(msg.removeprefix(_SHOULD).partition(",")[0] for msg in alike)
+        text = f"{_SHOULD}{' or '.join(wanted)}".lower()
+    return f"{name}: {text}, got {first['input']!r}."
+
+
+_SHOULD = "Input should be "
+
+
+def _plain(place: tuple[int | str, ...], prefix: str) -> str:
+    """Return the dotted name of a place that pydantic names."""
+    return prefix + ".".join(str(part) for part in place if not _is_type_tag(part))
 
 
 def suggestion(section: type[BaseModel], name: str) -> str:
@@ -100,8 +114,26 @@ def _is_type_tag(part: Any) -> bool:
     return isinstance(part, str) and (
         part in ("int", "float", "str", "bool")
         or part.startswith(("literal[", "list[", "dict["))
+        or part.startswith("constrained-")
         or part.endswith(("Settings", "Settings]"))  # with validators around it, or without
     )
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands there twice; leave out one", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return super().construct_mapping(node, deep)
+
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_mapping(path: Path, example: str) -> dict[str, Any]:
@@ -114,12 +146,16 @@ def read_mapping(path: Path, example: str) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, is no YAML, or holds something else.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the path of a YAML file with {example!r}")
     if not path.is_file():
         raise UserError(f"{path} does not exist; give the path of a YAML file with {example!r}")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 it is a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if raw is None:
+        raise UserError(f"{path} is empty; it must hold settings such as {example!r}")
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold settings such as {example!r}, not {type(raw).__name__}")
     return raw

@@ -9,7 +9,6 @@ of an episode come for free.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gymnasium
 import numpy as np
 
+from rlenv.common import failures
 from rlenv.common.errors import UserError, did_you_mean
 from rlenv.core.episode import EpisodeRNGs, StepResult, UnicodeText, done, turn
 from rlenv.core.reward import Reward, Rubric
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 log = logging.getLogger(__name__)
+
+EPSILON = 1e-6  # what rounding may add to a reward
 
 
 class TextEnv(TaskSource, gymnasium.Env[str, str]):
@@ -108,6 +110,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         self._rngs = EpisodeRNGs()
         self._messages: list[Message] = []
         self._turns = 0
+        self._earned = Reward(0.0)  # in this episode, so far
         self._running = False
 
     @property
@@ -220,6 +223,9 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         truncated = not response.final and self._turns == self.max_turns
         self._running = not (response.final or truncated)
         reward = response.reward if response.reward is not None else Reward(0.0)
+        self._earned = reward if self._turns == 1 else self._earned + reward
+        if not self._running:
+            reward = self._in_range(reward)
         return response.text, reward.value, response.final, truncated, self._info(reward)
 
     def render(self) -> str | None:
@@ -247,13 +253,34 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
     def _ask(self, task: Task, reply: str) -> StepResult:
         """Call the author's `respond`; a bug in there costs this episode, not the run."""
         try:
-            answer = self.respond(task, reply)
-            return turn(answer) if isinstance(answer, str) else answer
-        except Exception as error:  # noqa: BLE001 becomes a grader_error, with the traceback logged
-            log.warning(
-                "%s failed on task %s:\n%s", type(self).__name__, task.key, traceback.format_exc()
-            )
-            return done(reward=Reward.failed(f"{type(error).__name__}: {error}"))
+            answer = self._answer(task, reply)
+            if isinstance(answer, StepResult):
+                return answer
+            if isinstance(answer, str):
+                return turn(answer)
+            raise TypeError(f"respond must return a text, turn(...) or done(...), not {answer!r}")
+        except Exception as error:  # noqa: BLE001 becomes a grader_error, told once and counted
+            why = failures.tell(log, type(self).__name__, error)
+            return done(reward=Reward.failed(why))
+
+    def _answer(self, task: Task, reply: str) -> str | StepResult:
+        """Answer a reply; an environment that is more than its author's `respond` does it here."""
+        return self.respond(task, reply)
+
+    def _in_range(self, reward: Reward) -> Reward:
+        """Return the last reward of an episode; failed where all of them add up to what can't be.
+
+        Figures and advantages would mean nothing that is said of them.
+        """
+        low, high = self.reward_range
+        total = self._earned.value
+        if not self._earned.judged or low - EPSILON <= total <= high + EPSILON:
+            return reward
+        why = ValueError(
+            f"a reward of {total:g} lies outside of reward_range, {low:g} to {high:g}; mend the "
+            f"reward, or set reward_range in the class {type(self).__name__}"
+        )
+        return Reward.failed(failures.tell(log, type(self).__name__, why))
 
     def _info(self, reward: Reward | None) -> dict[str, Any]:
         assert self.task is not None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlenv.common.errors import UserError
+from rlenv.common.errors import UserError, cause, did_you_mean
 from rlenv.common.extras import explained
 from rlenv.common.plugins import Registry, split_ref
 from rlenv.core import gymnasium_ids
@@ -53,17 +55,45 @@ class EnvSpec:
         """Make the environment.
 
         Raises:
-            UserError: an option that the environment does not have.
+            UserError: an option that the environment does not have, or its class raises.
         """
         merged = {**self.options, **options}
         factory = self.load()
         try:
             return factory(split=split, **merged)
-        except TypeError as error:
+        except UserError:
+            raise
+        except Exception as error:
             found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-            if found is None or found[1] not in merged:
-                raise
-            raise UserError(f"{self.id} has no option {found[1]!r}") from None
+            if isinstance(error, TypeError) and found is not None and found[1] in merged:
+                has = options_of(factory)
+                raise UserError(
+                    f"{self.id} has no option {found[1]!r}; it has {', '.join(has)}."
+                    f"{did_you_mean(found[1], has)}"
+                ) from None
+            raise NotMade(f"{self.id} can't be made: {cause(error)}") from error
+
+
+class NotMade(UserError, ValueError):
+    """The class of an environment raised when it was made."""
+
+
+def options_of(factory: Callable[..., Any]) -> list[str]:
+    """Return the names of the options of an environment, its own before those that all have.
+
+    Args:
+        factory: its class, or what makes it.
+    """
+    kinds = factory.__mro__ if isinstance(factory, type) else [factory]
+    found: dict[str, None] = {}
+    for kind in kinds:
+        if isinstance(kind, type) and "__init__" not in vars(kind):
+            continue
+        parameters = inspect.signature(kind).parameters.values()
+        found |= {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in found if name not in ("split", "tasks", "render_mode")]
 
 
 _specs: Registry[EnvSpec] = Registry("environment", "rlenv.environments")
@@ -111,6 +141,12 @@ def spec(ref: str) -> EnvSpec:
         UserError: there is no such environment; the nearest ids are named.
     """
     path, _ = split_ref(ref)
+    if path is None and ref.endswith(".py"):
+        ids = _specs.in_file(Path(ref))
+        raise UserError(
+            f"{ref} registers {', '.join(ids) or 'no environment'}; give the one that is meant "
+            f"after the file: {ref}:{ids[0] if ids else 'demo/Name-v0'}"
+        )
     if path is None and not _specs.knows(ref):
         known = _specs.names()
         near = difflib.get_close_matches(ref, known, n=3, cutoff=0.5)

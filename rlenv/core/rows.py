@@ -13,6 +13,7 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.common.extras import require
+from rlenv.common.hub import go_offline, is_reachable
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -47,6 +48,8 @@ def load_rows(source: str | Path | Rows, *, part: str | None = None) -> Rows:
         if copies is None:
             return _from_datasets(str(source), part)
         return [row for copy in copies for row in load_rows(copy)]
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give a file of rows or the id of a data set")
     if not path.is_file():
         raise UserError(f"{path} does not exist; give a file of rows or the id of a data set")
     if path.suffix not in _READERS:
@@ -121,7 +124,12 @@ def local_copies(name: str, part: str | None) -> list[Path] | None:
 
 @lru_cache(maxsize=8)
 def _from_file(path: Path, changed: int, size: int) -> Rows:
-    return _READERS[path.suffix](path)
+    try:
+        return _READERS[path.suffix](path)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no UTF-8 text ({error}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{path} is no CSV: {error}") from None
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -177,8 +185,15 @@ def _parquet(path: Path) -> Rows:
     require("pyarrow", f"reading {path}")
     from pyarrow import parquet
 
-    rows: Rows = parquet.read_table(path).to_pylist()
+    try:
+        rows: Rows = parquet.read_table(path).to_pylist()
+    except Exception as error:  # noqa: BLE001 pyarrow raises many kinds
+        raise UserError(f"{path} is no Parquet, or damaged ({_first_line(error)})") from None
     return rows
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 _READERS: dict[str, Callable[[Path], Rows]] = {
@@ -216,6 +231,8 @@ def load_dataset(name: str, part: str | None) -> Any:
     require("datasets", f"loading the data set {name!r}", otherwise="give a file of rows")
     import datasets
 
+    if not is_reachable():
+        go_offline()
     name, _, configuration = name.partition(":")
     try:
         return datasets.load_dataset(name, configuration or None, split=part)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from rlenv.common.errors import HeldOutError, UserError, did_you_mean
+from rlenv.common.errors import HeldOutError, UserError, cause, did_you_mean
 
 Message = dict[str, Any]
 Split = Literal["train", "validation", "test"]
@@ -54,7 +54,7 @@ class Task:
         if isinstance(prompt, str):
             messages: tuple[Message, ...] = ({"role": "user", "content": prompt},)
         else:
-            messages = tuple(prompt)
+            messages = tuple(prompt) if isinstance(prompt, Sequence) else ()
             if not messages or not all("role" in m and "content" in m for m in messages):
                 raise ValueError(
                     "a prompt is a string or chat messages, each with a role and content"
@@ -281,7 +281,7 @@ class GeneratedTasks(TaskSet):
             UserError: the generator makes too few different tasks to reach this split.
         """
         for _ in range(_MAX_DRAWS):
-            task = self._generate(rng)
+            task = made_task(self._generate, rng)
             if task.split == self.split:
                 return task
         raise UserError(
@@ -315,7 +315,8 @@ class RowTasks(TaskSet):
         place: Callable[[Task], str] = lambda task: task.split,
     ) -> None:
         self.split = check_split(split)
-        self._tasks = [task for task in map(to_task, rows) if place(task) == self.split]
+        made = (made_task(to_task, row, number) for number, row in enumerate(rows, 1))
+        self._tasks = [task for task in made if place(task) == self.split]
         self.fingerprint = _digest(["rows", self.split, sorted(task.key for task in self._tasks)])
 
     def sample(self, rng: random.Random) -> Task:
@@ -333,6 +334,35 @@ class RowTasks(TaskSet):
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+def made_task(author: Callable[[Any], Task], source: Any, row: int | None = None) -> Task:
+    """Return the task that an author's function makes.
+
+    Args:
+        author: the function.
+        source: what it is called with: a random generator, or a row of data.
+        row: the number of the row, for messages.
+
+    Raises:
+        UserError: it raises, or returns something else.
+    """
+    try:
+        task = author(source)
+        if isinstance(task, Task):
+            task.key  # noqa: B018 is worked out once, and fails for what JSON can't hold
+            return task
+        why = f"must return an rlenv.Task, not {task!r}"
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{_named(author, row)} failed: {cause(error)}") from error
+    raise UserError(f"{_named(author, row)} {why}")
+
+
+def _named(author: Callable[..., Any], row: int | None) -> str:
+    name = getattr(author, "__qualname__", repr(author))
+    return name if row is None else f"{name}, given row {row},"
 
 
 def _digest(content: Any) -> str:

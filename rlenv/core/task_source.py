@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from rlenv.common.errors import UserError
 from rlenv.core.rows import Rows, column, load_rows
 from rlenv.core.task import GeneratedTasks, RowTasks, Task, TaskSet, check_split
 
@@ -37,6 +38,8 @@ class TaskSource:
         columns: Mapping[str, str] | None,
     ) -> None:
         self.rows = None if rows is None else load_rows(rows)
+        if self.rows is not None and not len(self.rows):
+            raise UserError(f"{rows if isinstance(rows, (str, Path)) else 'rows'} has no rows")
         self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
         self.split = check_split(split)
         if tasks is not None:

@@ -101,6 +101,7 @@ class ToolEnv(TextEnv):
 
     A reply with tool calls (`rlenv.parsing.tool_calls` says what counts) gets their results as
     messages of the role `tool`; the first reply without one is the answer, which `score` judges.
+    An author who writes `respond` is handed the replies without a tool call there.
     Errors go back to the policy as text. What the policy itself writes as a tool's result or a
     user's message is a part of its reply and nothing else.
 
@@ -185,11 +186,15 @@ class ToolEnv(TextEnv):
         self._called = 0
         return super().reset(seed=seed, options=options)
 
-    def respond(self, task: Task, reply: str) -> StepResult:
-        """Run the calls of a reply, or judge it where it has none."""
+    def respond(self, task: Task, reply: str) -> str | StepResult:
+        """Answer a reply without tool calls; by default judge it, which ends the episode."""
+        return done(reward=self.score(task, reply))
+
+    def _answer(self, task: Task, reply: str) -> str | StepResult:
+        """Run the calls of a reply; one without goes to `respond`."""
         calls = parsing.tool_calls(reply)
         if not calls:
-            return done(reward=self.score(task, reply))
+            return self.respond(task, reply)
         may = self.max_calls - self._called
         results = [self._run(call) for call in calls[:may]]
         self._called += len(results)

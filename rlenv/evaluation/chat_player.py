@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from rlenv.common.errors import RunFailed
+from rlenv.common import failures
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
@@ -48,8 +49,8 @@ class _Episode:
             self.fail("reset", error)
 
     def fail(self, what: str, error: Exception) -> None:
-        log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
-        self.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
+        why = failures.tell(log, f"{what} of {type(self.env).__name__}", error)
+        self.reward = Reward.failed(f"{what}: {why}")
         self.over = self.failed = True
 
     def refuse(self, error: RequestRefused) -> None:

@@ -94,6 +94,7 @@ class EvaluationFolder:
         return sorted((self.path / "parts").glob("*.parquet"))
 
 
+_AGAIN = "remove the folder and evaluate again"
 _PARTS = ("result.json", "samples.parquet")
 
 
@@ -108,14 +109,31 @@ def read_evaluation(path: Path) -> tuple[dict[str, Any], list[Sample]]:
     Raises:
         UserError: the folder holds none.
     """
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist; give the folder that python -m rlenv.eval wrote")
     for name in _PARTS:
         if not (path / name).is_file():
+            inside = sorted(str(p.parent) for p in path.glob("evaluations/*/result.json"))
+            if inside:
+                raise UserError(
+                    f"{path} is the folder of a run; give one of its evaluations: "
+                    f"{', '.join(inside)}"
+                )
             raise UserError(
                 f"{path} holds no finished evaluation: there is no {name} in it; give the folder "
                 "that python -m rlenv.eval wrote"
             )
-    result = json.loads((path / "result.json").read_text(encoding="utf-8"))
-    return result, read_samples(path / "samples.parquet")
+    try:
+        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path / 'result.json'} is no JSON ({error}); {_AGAIN}") from None
+    if not isinstance(result, dict):
+        raise UserError(f"{path / 'result.json'} holds no result; {_AGAIN}")
+    try:
+        return result, read_samples(path / "samples.parquet")
+    except Exception as error:  # noqa: BLE001 pyarrow raises many kinds
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path / 'samples.parquet'} is damaged ({why}); {_AGAIN}") from None
 
 
 def greedy_replies(kept: Mapping[str, Evaluated]) -> list[tuple[Sample, ...]]:

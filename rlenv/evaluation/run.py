@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rlenv.common import failures
 from rlenv.common.errors import RunFailed
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import answer_in
@@ -227,6 +227,6 @@ def answer_of(env: TextEnv, task: Task, replies: Sequence[str]) -> str | None:
         return None
     try:
         return answer_in(env, task, replies[0])
-    except Exception:  # noqa: BLE001 an author's slip costs a vote, not the evaluation
-        log.warning("answer_in of %s failed:\n%s", env, traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 an author's slip costs a vote, not the evaluation
+        failures.tell(log, f"answer_in of {type(env).__name__}", error)
         return None

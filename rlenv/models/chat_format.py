@@ -64,6 +64,7 @@ class ChatFormat:
         self.source = source
         self.system = system
         self.template = ChatTemplate(tokenizer, source)
+        self.template.check()
         self._encoded: dict[str, list[int]] = {}  # prompts come again and again
         self._warned = False
         ends = (self.template.end_of_turn, int(tokenizer.eos_token_id))

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from rlenv.common.cutoff import CutOff, cut_off
 from rlenv.common.errors import UserError
 from rlenv.core.task import Message
 
+LONGEST = 5.0  # seconds that a template may take to render a conversation
 REPLY = "\u2063reply\u2063"  # stands for a reply while the text around it is rendered
 _PROBE = "probe"
 _TOOL = {
@@ -77,15 +79,29 @@ class ChatTemplate:
             plain = _results_of_user(plain)
         if not self.knows_system:
             plain = _without_system(plain)
-        import jinja2
-
         try:
             return self._apply(plain, ask=ask, tools=tools or None)
-        except jinja2.TemplateError as error:
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 a template is a program, and may raise anything
             roles = ", ".join(str(message["role"]) for message in messages)
             raise UserError(
                 f"the chat template of {self.source} refuses a conversation of {roles}: {error}"
             ) from None
+
+    def check(self) -> None:
+        """Check that the template shows what the user and the policy say.
+
+        Raises:
+            UserError: it leaves something out, refuses, or does not come to an end.
+        """
+        text = self.render([_user(_PROBE), _assistant(REPLY)], ask=False)
+        for said, who in ((_PROBE, "the user says"), (REPLY, "the policy replies")):
+            if said not in text:
+                raise UserError(
+                    f"the chat template of {self.source} leaves out what {who}; set another "
+                    "tokenizer.chat_template and save it"
+                )
 
     @cached_property
     def knows_system(self) -> bool:
@@ -132,17 +148,24 @@ class ChatTemplate:
         return self._special.search(text) is not None
 
     def _apply(self, messages: Sequence[Message], *, ask: bool, tools: Any = None) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            list(messages), tools=tools, tokenize=False, add_generation_prompt=ask
-        )
+        try:
+            with cut_off(LONGEST):
+                text: str = self.tokenizer.apply_chat_template(
+                    list(messages), tools=tools, tokenize=False, add_generation_prompt=ask
+                )
+        except CutOff:
+            raise UserError(
+                f"the chat template of {self.source} was cut off after {LONGEST:g} seconds: it "
+                "does not come to an end; set another tokenizer.chat_template and save it"
+            ) from None
         return text
 
     def _shows(self, messages: Sequence[Message], tools: Any = None) -> bool:
-        import jinja2
-
         try:
             return _PROBE in self._apply(messages, ask=True, tools=tools)
-        except jinja2.TemplateError:
+        except UserError:
+            raise
+        except Exception:  # noqa: BLE001 it refuses, in whatever way
             return False
 
     def _plain(self, message: Message) -> Message:

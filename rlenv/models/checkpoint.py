@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,12 @@ import torch
 from rlenv.common.errors import UserError
 from rlenv.common.extras import require
 from rlenv.common.files import folder_atomically
+from rlenv.common.hub import check_reachable, is_reachable
 from rlenv.engines import factory
 from rlenv.engines.base import Engine
 from rlenv.engines.settings import EngineSettings
 from rlenv.models.checkpoint_folder import adapter_base, local_checkpoint
+from rlenv.models.weights import check_loaded, check_weights
 
 
 def load_tokenizer(source: str) -> Any:
@@ -31,10 +32,16 @@ def load_tokenizer(source: str) -> Any:
     base = adapter_base(Path(where).expanduser())
     if base is not None and not (Path(where) / "tokenizer_config.json").is_file():
         return load_tokenizer(base)
+    check_reachable(where)
     try:
-        return AutoTokenizer.from_pretrained(where, **options)
-    except (OSError, ValueError, struct.error) as error:  # the last of a damaged GGUF
-        raise UserError(f"no tokenizer could be loaded from {source}: {_first(error)}") from None
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    except Exception as error:  # noqa: BLE001 damaged files make the loaders raise anything
+        raise UserError(
+            f"no tokenizer could be loaded from {source}: {_first(error)}; {_mend(source)}"
+        ) from None
+    if len(tokenizer) == 0:
+        raise UserError(f"the tokenizer of {source} has no tokens; {_mend(source)}")
+    return tokenizer
 
 
 def load(source: str, *, device: str = "auto") -> tuple[Any, Any]:
@@ -76,10 +83,18 @@ def _load_model(source: str, dtype: str) -> Any:
         from transformers import GgufConfig
 
         options["quantization_config"] = GgufConfig(dequantize=True)
+    check_reachable(where)
+    check_weights(source)
     try:
-        return AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
-    except (OSError, ValueError, struct.error) as error:  # the last of a damaged GGUF
-        raise UserError(f"no model could be loaded from {source}: {_first(error)}") from None
+        model, found = AutoModelForCausalLM.from_pretrained(
+            where, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
+    except Exception as error:  # noqa: BLE001 damaged files make the loaders raise anything
+        raise UserError(
+            f"no model could be loaded from {source}: {_first(error)}; {_mend(source)}"
+        ) from None
+    check_loaded(source, model, found)
+    return model
 
 
 def _with_adapter(model: Any, source: str) -> Any:
@@ -206,4 +221,13 @@ def context_length(model: Any, tokenizer: Any) -> int:
 
 
 def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _mend(source: str) -> str:
+    """Return what to do about a checkpoint that can't be loaded."""
+    if Path(source).expanduser().exists():
+        return "copy it again, or save it again from what it was made of"
+    if not is_reachable():
+        return "the hub can't be reached over the network from here, so give a checkpoint folder"
+    return "give a checkpoint folder, or the id of a causal language model on the hub"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rlenv.common.errors import UserError
 
@@ -24,6 +25,8 @@ def local_checkpoint(source: str, *, needs_chat: bool) -> None:
         if not path.is_file():
             raise UserError(f"{source} does not exist; give a GGUF file")
         return  # its template is inside, and seen when it is loaded
+    if path.is_file():
+        raise UserError(f"{source} is a file; give the folder of a checkpoint, or a GGUF file")
     if not path.is_dir():
         raise UserError(f"{source} does not exist; give a checkpoint folder or a hub id")
     base = adapter_base(path)
@@ -32,7 +35,10 @@ def local_checkpoint(source: str, *, needs_chat: bool) -> None:
         local_checkpoint(base, needs_chat=needs_chat and not has_own)
         return
     if not (path / "config.json").is_file():
-        raise UserError(f"{source} holds no checkpoint: there is no config.json in it")
+        inside = sorted(p.parent.name for p in path.glob("*/config.json"))
+        hint = f"; give one of the folders in it: {', '.join(inside)}" if inside else ""
+        raise UserError(f"{source} holds no checkpoint: there is no config.json in it{hint}")
+    check_config(path / "config.json")
     if needs_chat and not _has_chat_template(path):
         raise UserError(
             f"{source} has no chat template, which an environment needs to talk to it; fine-tune "
@@ -49,13 +55,36 @@ def adapter_base(path: Path) -> str | None:
     settings = path / "adapter_config.json"
     if not settings.is_file():
         return None
-    base = json.loads(settings.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = _read(settings).get("base_model_name_or_path")
     if not base:
         raise UserError(
             f"{settings} does not name the model that the adapter is for; set "
             "base_model_name_or_path there"
         )
     return str(base)
+
+
+def check_config(path: Path) -> None:
+    """Check that a model's config.json names an architecture.
+
+    Raises:
+        UserError: it does not, or is no JSON.
+    """
+    if "model_type" not in _read(path):
+        raise UserError(
+            f"{path} names no model_type, so it is no model's; save the checkpoint again, or copy "
+            "its config.json"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no JSON: {error}; copy the checkpoint again") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold a mapping of settings; copy the checkpoint again")
+    return found
 
 
 def _has_chat_template(path: Path) -> bool:

@@ -50,9 +50,8 @@ def write_evaluation_report(folders: Sequence[Path], out: Path) -> Path:
     Raises:
         UserError: a folder holds none, or they are not of the same tasks.
     """
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"the folder of {out} does not exist")
     read = [(path, *read_evaluation(path)) for path in folders]
+    check_writable(out, "--output")
     labels = _labels([(path, str(result["model"]["name"])) for path, result, _ in read])
     all_of_them = [Evaluated(label, *one) for label, one in zip(labels, read, strict=True)]
     first = all_of_them[0]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from rlenv.common import failures
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
@@ -192,8 +193,8 @@ class _Episode:
 
     def fail(self, what: str, error: Exception) -> None:
         """A failed environment is data: the episode leaves the batch and the others go on."""
-        log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
-        self.trajectory.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
+        why = failures.tell(log, f"{what} of {type(self.env).__name__}", error)
+        self.trajectory.reward = Reward.failed(f"{what}: {why}")
         self.over = self.failed = True
 
     def announce(self, reply: str) -> None:

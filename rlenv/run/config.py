@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -14,10 +14,12 @@ from pydantic import (
     model_validator,
 )
 
-from rlenv.common.errors import UserError
+from rlenv.common.errors import UserError, did_you_mean
 from rlenv.common.plugins import short_name
 from rlenv.common.settings import Settings, parse, read_mapping
 from rlenv.engines.settings import EngineSettings
+
+MOST_THREADS = 1024  # far beyond it torch takes the process down with it
 
 
 class EnvSettings(BaseModel):
@@ -25,6 +27,12 @@ class EnvSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     id: str
+
+    @model_validator(mode="after")
+    def _has_no_split(self) -> EnvSettings:
+        if "split" in self.options:
+            raise ValueError("split is no option of an environment: who plays it chooses the split")
+        return self
 
     @property
     def options(self) -> dict[str, Any]:
@@ -90,7 +98,7 @@ class RunSettings(Settings):
     run_dir: str
     env: EnvSettings | None = None
     model: str | None = None
-    threads: int | Literal["auto"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | Literal["auto"] = "auto"
     device: str = "auto"
     engine: EngineSettings = EngineSettings()
     data_root: str | None = None
@@ -110,13 +118,20 @@ class RunSettings(Settings):
         return None if self.env is None else self.env.inside(self.run_dir)
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
+SettingsOf = Callable[[str], Collection[str]]
+"""From a stage, as a run names it, to the names of its settings."""
+
+
+def read(
+    path: Path, overrides: Sequence[str] = (), settings_of: SettingsOf = lambda stage: ()
+) -> RunSettings:
     """Read a run's YAML file.
 
     Args:
         path: the file.
         overrides: `key=value` with dots for sections; a stage is addressed by its name alone, so
             `grpo.steps=10` sets `stages: {grpo: {steps: 10}}`.
+        settings_of: of a stage, to say where a setting belongs that stands outside of its stage.
 
     Raises:
         UserError: the file is missing, is no YAML, or holds what no run has.
@@ -124,16 +139,24 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
     raw = read_mapping(path, "stages:")
     for override in overrides:
         apply_override(raw, override)
-    return parse_run(raw, str(path))
+    return parse_run(raw, str(path), settings_of)
 
 
 # sections that may be given as one word, and what that word then is
 _SHORT = {"env": "id", "engine": "kind"}
 
 
-def parse_run(raw: Mapping[str, Any], where: str) -> RunSettings:
+def parse_run(
+    raw: Mapping[str, Any], where: str, settings_of: SettingsOf = lambda stage: ()
+) -> RunSettings:
     """Check the top level of a run; the stages' own settings are checked by each stage."""
     values = dict(raw)
+    _check_stages(values.get("stages", {}), where)
+    for name, value in values.items():
+        if name in RunSettings.model_fields or not isinstance(name, str):
+            continue
+        if hint := _meant(name, value, raw, settings_of):
+            raise UserError(f"{where}: {hint}")
     for name, key in _SHORT.items():
         if isinstance(values.get(name), str):
             values[name] = {key: values[name]}
@@ -142,6 +165,36 @@ def parse_run(raw: Mapping[str, Any], where: str) -> RunSettings:
     if isinstance(values.get("stages"), dict):
         values["stages"] = {name: stage or {} for name, stage in values["stages"].items()}
     return parse(RunSettings, values, where, "")
+
+
+def _check_stages(stages: Any, where: str) -> None:
+    if not isinstance(stages, Mapping):
+        raise UserError(
+            f"{where}: stages must be names of stages with their settings, such as stages: "
+            f"{{grpo: {{steps: 100}}}}, not {stages!r}"
+        )
+    for name, settings in stages.items():
+        if not isinstance(name, str) or not isinstance(settings, Mapping | None):
+            raise UserError(
+                f"{where}: stages.{name} must hold settings, such as {{steps: 100}}, not "
+                f"{settings!r}"
+            )
+
+
+def _meant(name: str, value: Any, raw: Mapping[str, Any], settings_of: SettingsOf) -> str:
+    """Return what was meant by a setting that no run has; an empty string where nobody knows."""
+    stages = {short_name(ref): ref for ref in raw.get("stages") or {}}
+    if isinstance(value, Mapping):  # a stage's settings, as in grop.steps=10
+        if did_you_mean(name, RunSettings.model_fields):
+            return ""
+        return (
+            f"{name} is no section of this run, whose stages are {', '.join(stages)}."
+            f"{did_you_mean(name, stages)}"
+        )
+    owners = [stage for stage, ref in stages.items() if name in settings_of(ref)]
+    if not owners:
+        return ""
+    return f"{name} is a setting of a stage. Did you mean {owners[0]}.{name}?"
 
 
 def apply_override(raw: dict[str, Any], override: str) -> None:
@@ -158,6 +211,8 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
     except yaml.YAMLError:
         raise UserError(f"{override!r}: {text!r} is no YAML value") from None
     parts = key.split(".")
+    if "" in parts:
+        raise UserError(f"{override!r} is not of the form section.setting=value: a name is empty")
     stages = raw.get("stages")
     if isinstance(stages, dict):
         refs = {short_name(ref): ref for ref in stages}

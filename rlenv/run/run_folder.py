@@ -92,13 +92,38 @@ class RunFolder:
     def finished(self) -> dict[str, Any]:
         """Return what each finished stage left in its record."""
         record = self.path / "stages.json"
-        return json.loads(record.read_text()) if record.exists() else {}
+        if not record.exists():
+            return {}
+        try:
+            found = json.loads(record.read_text())
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{record} is no JSON ({error}); remove it to carry out all stages again"
+            ) from None
+        return dict(found)
+
+    def check_finished(self) -> None:
+        """Check that what finished stages left is still there.
+
+        Raises:
+            UserError: a file of a checkpoint is gone.
+        """
+        for stage, record in self.finished().items():
+            out = self.checkpoint(stage)
+            gone = [name for name in record.get("files", ()) if not (out / name).exists()]
+            if gone:
+                raise UserError(
+                    f"the stage {stage} is finished, but {', '.join(gone[:3])} of {out} is gone; "
+                    f"bring it back, or take {stage} out of {self.path / 'stages.json'} to carry "
+                    "it out again"
+                )
 
     def finish(self, stage: str, record: Mapping[str, Any]) -> None:
         """Note that a stage is finished, and drop its interim state."""
+        left = sorted(p.name for p in self.checkpoint(stage).glob("*") if p.is_file())
         write_atomically(
             self.path / "stages.json",
-            json.dumps({**self.finished(), stage: dict(record)}, indent=1),
+            json.dumps({**self.finished(), stage: {**record, "files": left}}, indent=1),
         )
         shutil.rmtree(self.state(stage), ignore_errors=True)
 

@@ -118,6 +118,8 @@ def run(settings: RunSettings, planned: list[PlannedStage], display: Display) ->
         StopSignal() as stop,
     ):
         _prepare_torch(settings)
+        if processes.main:
+            folder.check_finished()
         finished = processes.from_main(folder.finished() if processes.main else {})
         rows = [
             (p.name, *p.stage.plan(), "done before" if p.name in finished else "") for p in planned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -37,7 +37,7 @@ class PipelineSettings(Settings):
     input: list[InputSettings] = Field(min_length=1)
     out: str
     steps: dict[str, dict[str, Any]] = Field(min_length=1)
-    processes: int | Literal["auto"] = "auto"
+    processes: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     chunk_megabytes: float = Field(4.0, gt=0)
     words: Splitter = "spaces"
     keep_dropped: bool = False
@@ -45,7 +45,7 @@ class PipelineSettings(Settings):
     @property
     def workers(self) -> int:
         """The number of worker processes."""
-        return (os.cpu_count() or 1) if self.processes == "auto" else max(1, self.processes)
+        return (os.cpu_count() or 1) if self.processes == "auto" else self.processes
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> PipelineSettings:

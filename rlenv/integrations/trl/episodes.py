@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlenv.common import failures
 from rlenv.common.errors import UserError
 from rlenv.core.env import TextEnv
 from rlenv.core.reward import Reward, component_means
@@ -60,8 +60,7 @@ def judge(env: TextEnv, task: Task, reply: str) -> Reward:
         env.reset(seed=int(task.key[:7], 16), options={"task": task})
         _, _, terminated, truncated, info = env.step(reply)
     except Exception as error:  # noqa: BLE001 one reply is not judged; the others are
-        log.warning("%s failed on task %s:\n%s", env, task.key, traceback.format_exc())
-        return Reward.failed(f"{type(error).__name__}: {error}")
+        return Reward.failed(failures.tell(log, type(env).__name__, error))
     if not (terminated or truncated):
         raise UserError(
             f"{type(env).__name__} goes on after one reply; give GRPOTrainer the adapter's "

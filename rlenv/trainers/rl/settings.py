@@ -17,6 +17,8 @@ from rlenv.trainers.rl.algorithms import Aggregate
 from rlenv.trainers.rl.kl import KLSettings
 from rlenv.trainers.rl.monitors import ALARMS, Action
 
+_MOST_ROLLOUTS = 10_000_000  # of a step; more fit into no memory
+
 
 class CriticSettings(Settings):
     """The value function of PPO.
@@ -192,6 +194,11 @@ class OnPolicySettings(Settings):
         critic = algorithms.find(self.algorithm).critic
         if self.minibatches > self.groups:
             raise ValueError("minibatches can't be more than groups")
+        if self.groups * self.group_size > _MOST_ROLLOUTS:
+            raise ValueError(
+                f"groups x group_size is {self.groups * self.group_size:,} rollouts a step, and "
+                f"the most are {_MOST_ROLLOUTS:,}"
+            )
         if self.group_size < 2 and not critic:
             raise ValueError(
                 f"{self.algorithm} compares the rollouts of a task, so group_size is at least 2"
