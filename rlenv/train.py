@@ -1,6 +1,14 @@
 """`python -m rlenv.train CONFIG` carries out the run that a YAML file describes."""
 
-from rlenv.cli.train import main
+from rlenv.common.door import run
+
+
+def main() -> int:
+    """Import the command and run it; returns its exit code."""
+    from rlenv.cli import train
+
+    return train.main()
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

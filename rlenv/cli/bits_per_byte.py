@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 from rlenv.data.byte_ngrams import LONGEST
 from rlenv.evaluation.bits_per_byte import baselines, model_bits, read_texts
@@ -15,7 +16,7 @@ from rlenv.models.checkpoint_folder import local_checkpoint
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv bits`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv bits",
         description="Measure how many bits checkpoints take for a byte of text that they were not "
         "trained on, beside n-grams and gzip where the training text is given.",
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _bits(arguments: argparse.Namespace) -> None:
     orders = _orders(arguments.orders)
+    if not arguments.checkpoints and arguments.train is None:
+        raise UserError("there is nothing to measure; name a checkpoint, or a text with --train")
     for source in arguments.checkpoints:
         local_checkpoint(source, needs_chat=False)
     texts = read_texts(Path(arguments.text))

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="rlenv check",
         description="Check an environment: determinism, splits, gold and worthless replies, known "
         "gaming attempts, isolation, speed. Exits with 1 if a check fails.",
@@ -71,14 +73,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.seed < 2**31:
         raise UserError("--seed is from 0 to 2147483647")
     options = read_options(arguments.option)
-    try:
-        registry.spec(arguments.env).make(**options)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{arguments.env} can't be made: {type(error).__name__}: {error}"
-        ) from error
+    registry.spec(arguments.env).make(**options).tasks.sample(Random(arguments.seed))
     settings = CheckSettings(
         tasks=arguments.tasks,
         draws=arguments.draws,

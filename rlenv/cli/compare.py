@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.errors import UserError, main_guard
 
 if TYPE_CHECKING:
@@ -27,12 +30,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(is_evaluation(Path(word)) for word in words):
         evaluations = _evaluations_parser().parse_args(words)
         return main_guard(lambda: _compare_evaluations(evaluations))
+    if "--prompts" not in {word.partition("=")[0] for word in words}:
+        gone = [word for word in _first(words) if "=" not in word and not Path(word).exists()]
+        if gone:
+            return main_guard(lambda: _refuse(gone[0]))
     arguments = _answers_parser().parse_args(words)
     return main_guard(lambda: _compare_answers(arguments))
 
 
+def _first(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words before the first option."""
+    return itertools.takewhile(lambda word: not word.startswith("-"), words)
+
+
+def _refuse(word: str) -> None:
+    raise UserError(
+        f"{word} does not exist; give the folders of two evaluations, or checkpoints with "
+        "--prompts FILE"
+    )
+
+
 def _evaluations_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv compare",
         description="Compare two evaluations on the same tasks: a paired test, and the tasks that "
         "flipped.",
@@ -45,7 +64,7 @@ def _evaluations_parser() -> argparse.ArgumentParser:
 
 
 def _answers_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv compare",
         description="Let several checkpoints answer the same prompts, and show their answers side "
         "by side. Given the folders of two evaluations, say whether they differ.",
@@ -100,6 +119,7 @@ def _compare_evaluations(arguments: argparse.Namespace) -> None:
 
 
 def _compare_answers(arguments: argparse.Namespace) -> None:
+    at_least(0, temperature=arguments.temperature, seed=arguments.seed)
     from rlenv.common.display import Display, quieten_transformers
     from rlenv.data.prompts import read_prompts
     from rlenv.engines.base import Sampling

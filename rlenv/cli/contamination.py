@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 from rlenv.data.contamination import NGRAM, Contamination, find_tasks, read_texts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv contamination ENV TEXT...`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv contamination",
         description="Which held-out tasks of an environment occur in training text: whole "
         "questions, and 13 words in a row.",
@@ -44,6 +45,8 @@ def _report(arguments: argparse.Namespace) -> None:
     env = registry.make(arguments.env, split=arguments.split, **read_options(arguments.option))
     tasks = env.tasks.distinct(arguments.tasks)
     found = find_tasks(env, tasks, read_texts(map(Path, arguments.texts)), arguments.ngram)
+    if not found.texts:
+        raise UserError(f"there is no text in {', '.join(arguments.texts)}")
     apart = _apart(Path(arguments.evaluation), found) if arguments.evaluation else {}
     if arguments.json:
         print(json.dumps({**asdict(found), "share": found.share, "pass_at_1": apart}))  # noqa: T201

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import pip_install
 
@@ -19,9 +21,7 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
-        prog="rlenv data", description="Clean training text, and look into it."
-    )
+    made = Parser(prog="rlenv data", description="Clean training text, and look into it.")
     commands = made.add_subparsers(dest="command", required=True, metavar="run|inspect")
     run = commands.add_parser(
         "run",
@@ -114,12 +114,16 @@ def _note(note: Mapping[str, Any]) -> list[str]:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
+    at_least(1, limit=arguments.limit)
+    at_least(0, samples=arguments.samples)
     from rlenv.common.display import Display
+    from rlenv.common.settings import parse
     from rlenv.data.pipeline import settings
     from rlenv.data.pipeline.inspection import inspect
     from rlenv.data.pipeline.sources import InputSettings
 
-    source = InputSettings(path=arguments.path, text=arguments.text, cut=arguments.cut)
+    named = {"path": arguments.path, "text": arguments.text, "cut": arguments.cut}
+    source = parse(InputSettings, named, "rlenv data inspect", "")
     config = None if arguments.config is None else settings.read(Path(arguments.config))
     found = inspect(
         source, config, limit=arguments.limit, samples=arguments.samples, seed=arguments.seed

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import check_folder
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m rlenv.eval",
         description="Evaluate a model on held-out tasks: pass@k, pass^k, majority vote and mean "
         "reward with 95% confidence intervals, and how many replies were cut off, unreadable or "
@@ -157,7 +158,7 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.threads is not None and arguments.threads < 1:
         raise UserError("--threads is at least 1")
-    if arguments.price is not None and not all(0 <= price for price in arguments.price):
+    if arguments.price is not None and not all(price >= 0 for price in arguments.price):
         raise UserError("--price takes two prices that are not below 0")
     if arguments.output is not None:
         check_folder(Path(arguments.output), "--output")

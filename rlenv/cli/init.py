@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.version import DISTRIBUTION
 
@@ -29,7 +30,7 @@ _WORDS = 800
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv init`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv init", description="Write a package with an environment to start from."
     )
     parser.add_argument("name", help="of the package, such as my-env; also the new folder's name")

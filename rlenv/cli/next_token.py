@@ -7,13 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 from rlenv.evaluation.next_token import Prediction, predict
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv next`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv next", description="Show which tokens a checkpoint thinks come next."
     )
     parser.add_argument("text", help="what comes before; \\n is a line break")

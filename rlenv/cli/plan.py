@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="rlenv plan",
         description="Say how large a model, on how many tokens, a compute budget is best spent "
         "by the Chinchilla scaling law, and how long that takes on this machine; it is measured.",
@@ -51,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> None:
+    sizes = {name: getattr(arguments, name) for name in ("length", "rows", "threads", "vocabulary")}
+    at_least(1, **sizes)
     import torch
 
     from rlenv.common.display import Display

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.display import Display
-from rlenv.common.errors import main_guard
+from rlenv.common.errors import RunFailed, main_guard
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import styled
@@ -22,7 +24,7 @@ Policy = Callable[[Sequence[Message]], str]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv play`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv play",
         description="Play an episode yourself, or watch a checkpoint play, and see the reward "
         "broken down. An empty line sends what you typed; Ctrl-D gives up.",
@@ -41,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _play(arguments: argparse.Namespace) -> None:
     check_split(arguments.split)
+    at_least(1, max_tokens=arguments.max_tokens)
+    at_least(0, seed=arguments.seed, temperature=arguments.temperature)
     env = registry.make(arguments.env, split=arguments.split, **read_options(arguments.option))
     display = Display()
     if arguments.policy is None:
@@ -52,6 +56,8 @@ def _play(arguments: argparse.Namespace) -> None:
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
         print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+    if episode["status"] == "grader_error":
+        raise RunFailed(f"the reply could not be judged: {episode['detail']}")
 
 
 def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None) -> dict[str, Any]:

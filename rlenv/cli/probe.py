@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.errors import RunFailed, main_guard
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv probe MODEL ENV`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv probe",
         description="Evaluate a model, then judge what it solved again in ways that the reward "
         "does not use, and list what scores well for the wrong reason.",
@@ -49,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _probe(arguments: argparse.Namespace) -> None:
+    at_least(1, threads=arguments.threads)
+    at_least(0, show=arguments.show)
     from rlenv.common.display import Display
     from rlenv.core import registry
     from rlenv.evaluation.folder import read_evaluation

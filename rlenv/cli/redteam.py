@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv redteam MODEL`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv redteam",
         description="Does a model refuse harmful requests, plainly asked and under attack, and "
         "answer harmless ones that look alike?",
@@ -38,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _redteam(arguments: argparse.Namespace) -> None:
+    at_least(1, threads=arguments.threads)
     from rlenv.common.display import Display
     from rlenv.environments.redteam.env import ENV
     from rlenv.environments.redteam.report import report

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import main_guard
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv report FOLDER...`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv report",
         description="Write an HTML report of one evaluation, or of several on the same tasks.",
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import main_guard
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv rescore FOLDER`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv rescore",
         description="Grade the samples of an evaluation again, with the environment as it is now. "
         "The old result stays as it is.",

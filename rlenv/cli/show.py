@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
@@ -19,7 +20,7 @@ _COUNTED = 2000  # of an endless task set, look for so many different tasks
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv show ENV`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv show", description="Show an environment: its tasks, sizes and reward."
     )
     parser.add_argument("env", help="an id, or file.py:Id")

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlenv.cli.options import Parser
+from rlenv.cli.values import at_least
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import check_writable, write_atomically
 from rlenv.common.settings import parse
@@ -27,7 +29,7 @@ Row = dict[str, Any]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv synthesize`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv synthesize",
         description="Let a teacher answer, and write its conversations as JSON Lines that the sft "
         "stage reads. An environment's tasks are verified: only replies that solve them are kept.",
@@ -58,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _synthesize(arguments: argparse.Namespace) -> None:
+    at_least(0, temperature=arguments.temperature, seed=arguments.seed)
     for name in ("tasks", "samples", "keep", "max_tokens"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} is at least 1")

@@ -18,6 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, did_you_mean, main_guard
 from rlenv.common.files import read_lines
 from rlenv.core import registry
@@ -43,7 +44,7 @@ _MOVES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv view RUN`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlenv view",
         description="Page through the episodes that a run has kept: prompt, reply, reward and its "
         f"components, advantages. On a terminal: {_HELP}. In a pipe all are printed.",

@@ -57,7 +57,11 @@ def cause(error: BaseException) -> str:
 
 
 _HERE = Path(__file__).resolve().parent.parent
-_LIBRARIES = {"site-packages", "dist-packages", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
+_LIBRARIES = {
+    "site-packages",
+    "dist-packages",
+    f"python{sys.version_info[0]}.{sys.version_info[1]}",
+}
 
 
 def main_guard(command: Callable[[], int | None]) -> int:

@@ -151,7 +151,7 @@ def read_mapping(path: Path, example: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; give the path of a YAML file with {example!r}")
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 it is a safe one
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     if raw is None:

@@ -194,7 +194,10 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         chosen = (options or {}).get("task")
         task = chosen if chosen is not None else self.tasks.sample(self.random)
         self.task = task
-        self._messages = [dict(message) for message in self.opening(task)]
+        opening = self.opening(task)
+        if isinstance(opening, str) or not all(isinstance(m, Mapping) for m in opening):
+            raise TypeError(f"opening must return chat messages, not {opening!r:.80}")
+        self._messages = [dict(message) for message in opening]
         self._turns = 0
         self._running = True
         self.start(task)

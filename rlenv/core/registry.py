@@ -60,7 +60,10 @@ class EnvSpec:
         merged = {**self.options, **options}
         factory = self.load()
         try:
-            return factory(split=split, **merged)
+            made = factory(split=split, **merged)
+            if not hasattr(made, "split"):
+                raise TypeError("__init__ must call super().__init__(split=split, ...)")
+            return made
         except UserError:
             raise
         except Exception as error:

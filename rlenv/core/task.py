@@ -227,11 +227,20 @@ class PartOfTasks(TaskSet):
         self.split = whole.split
         self.fingerprint = _digest(["part", whole.fingerprint, low, high])
         self._whole, self._low, self._high = whole, low, high
-        self._tasks = (task for task in whole if task in self)
+        self._tasks = self._find()
         self._known: list[Task] = []
 
     def __contains__(self, task: Task) -> bool:
         return self._low <= place_in_split(task.key) < self._high
+
+    def _find(self) -> Iterator[Task]:
+        misses = 0
+        for task in self._whole:
+            if task in self:
+                misses = 0
+                yield task
+            elif (misses := misses + 1) == _MAX_DRAWS:
+                raise self._too_small()
 
     def sample(self, rng: random.Random) -> Task:
         """Draw a task.
@@ -243,7 +252,10 @@ class PartOfTasks(TaskSet):
             task = self._whole.sample(rng)
             if task in self:
                 return task
-        raise UserError(
+        raise self._too_small()
+
+    def _too_small(self) -> UserError:
+        return UserError(
             f"no task of the part from {self._low:g} to {self._high:g} came up in {_MAX_DRAWS:,} "
             "draws; make it larger"
         )

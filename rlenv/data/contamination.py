@@ -173,7 +173,8 @@ def read_texts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         elif not path.is_file():
             raise UserError(f"{path} does not exist; give files or folders of training text")
         elif path.suffix in _PLAIN:
-            yield str(path), path.read_text(encoding="utf-8", errors="replace")
+            if text := path.read_text(encoding="utf-8", errors="replace"):
+                yield str(path), text
         else:
             for number, row in enumerate(load_rows(path)):
                 yield f"{path}, row {number}", "\n".join(strings(row))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from rlenv.common.errors import RunFailed
 from rlenv.common import failures
+from rlenv.common.errors import RunFailed
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward

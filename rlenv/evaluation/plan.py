@@ -187,6 +187,8 @@ def evaluate_plan(
         RunFailed: the grader could judge no sample.
     """
     player = model.maker(plan.dtype)(plan.system)  # what is refused here leaves no folder
+    if few := few_tasks(plan):
+        display.say(few)
     with folder:
         display.begin(label or plan.env.id, plan.tasks * (plan.samples + plan.greedy))
         try:
@@ -211,6 +213,29 @@ def evaluate_plan(
         finally:
             display.end()
     return {**folder.settings, **result.row(), "folder": str(folder.path)}
+
+
+_FEW = 30  # tasks below which an interval is too wide to tell models apart
+
+
+def few_tasks(plan: EvaluationPlan) -> str:
+    """Return what to say of a split with fewer tasks than were asked for; "" where it is enough.
+
+    Raises:
+        UserError: the split has no task at all.
+    """
+    found = len(plan.make_env().tasks.distinct(min(plan.tasks, _FEW)))
+    if found == 0:
+        raise UserError(
+            f"no task of {plan.env.id} falls into the {plan.split} split; give it more rows, or a "
+            "generate that makes more different tasks"
+        )
+    if found >= min(plan.tasks, _FEW):
+        return ""
+    return (
+        f"the {plan.split} split of {plan.env.id} has only {found} tasks, of which no figure is "
+        "sure; give the environment more different tasks"
+    )
 
 
 def env_version(env: TextEnv) -> dict[str, str]:

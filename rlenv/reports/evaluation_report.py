@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlenv.common.errors import UserError
-from rlenv.common.files import write_atomically
+from rlenv.common.files import check_writable, write_atomically
 from rlenv.evaluation import breakdown
 from rlenv.evaluation.breakdown import Bin
 from rlenv.evaluation.folder import read_evaluation

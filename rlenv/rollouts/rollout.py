@@ -12,6 +12,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from rlenv.common import failures
+from rlenv.common.errors import RunFailed
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
@@ -49,6 +50,10 @@ class EnvPool:
 def group_seed(seed: int, task: Task) -> int:
     """Return the seed of a task's rollouts in a call of `play` with a seed."""
     return mix(seed, int(task.key[:15], 16))
+
+
+class BeganDifferently(RunFailed, RuntimeError):
+    """An environment did not begin all rollouts of a group alike."""
 
 
 def env_seed(of_group: int) -> int:
@@ -251,7 +256,7 @@ def _begin(
             openings[opening] = chat.prompt(messages)
         episode.read(openings[opening], messages)
     if len(openings) > 1:
-        raise RuntimeError(
+        raise BeganDifferently(
             f"the rollouts of task {task.key} began differently; an environment must draw "
             "its randomness from the seed it is reset with"
         )

@@ -80,7 +80,7 @@ def test_two_files_may_use_one_name(shared, tmp_path):
 def test_a_file_that_fails_says_where(shared, tmp_path):
     path = tmp_path / "failing.py"
     path.write_text("x = 1\ny = x / 0\n")
-    with pytest.raises(UserError, match=r"ZeroDivisionError: division by zero \(line 2\)"):
+    with pytest.raises(UserError, match=r"ZeroDivisionError: .* \(failing.py, line 2\)"):
         shared.find(f"{path}:any")
     path.write_text("from rlenv.common import plugins\nplugins.things.register('any', 7)\n")
     assert shared.find(f"{path}:any") == 7, "once it is mended it can be imported"

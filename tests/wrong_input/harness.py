@@ -7,8 +7,8 @@ Start-up, signals and a sample of the cases are tried in processes of their own;
 
 In words, overrides and the contents of files, `$here` is the case's folder, `$run` a finished run,
 `$model` its last checkpoint, `$evaluation` an evaluation of that, `$digits` an environment and
-`$server` a server whose paths are endpoints (`server.py`). A case must change none of these; what is to be damaged is copied to `$here/model` or `$here/run`
-by a damage such as `on_model(...)`.
+`$server` a server whose paths are endpoints, see `server.py`. A case must change none of these;
+what is to be damaged is copied to `$here/model` or `$here/run` by a damage such as `on_model(...)`.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def inspect(
     splitter = "spaces" if config is None else config.words
     every = (d for chunk in sources.chunks(source, 1 << 24) for d in sources.read(chunk, splitter))
     documents = list(islice(every, limit))
-    if not documents:
+    if not any(document.text for document in documents):
         raise UserError(f"{source.path} holds no documents")
     complete = next(every, None) is None
     found = Inspection(

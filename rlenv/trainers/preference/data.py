@@ -130,6 +130,9 @@ def check(data: PreferenceData, env: EnvSettings | None) -> None:
     if not found.of("train") and not found.labelled_of("train"):
         what = "replies" if found.unpaired else "pairs"
         raise UserError(f"{data.rows} has no {what} to train on: {found.summary()}")
+    if len(found.of("train")) + len(found.labelled_of("train")) == 1:
+        what = "reply" if found.unpaired else "pair"
+        raise UserError(f"{data.rows} has only one {what} to train on; more are needed")
     _refuse_one_label([one.good for one in found.labelled_of("train")], data)
 
 

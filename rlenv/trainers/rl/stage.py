@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rlenv.common.errors import UserError
 from rlenv.common.plugins import short_name
 from rlenv.core import registry
 from rlenv.engines import factory
@@ -33,6 +34,11 @@ class OnPolicyStage(Stage[OnPolicySettings]):
         for level in [None] if c is None else [c.floor, c.highest, c.evaluated]:
             options = env.options if c is None else {**env.options, c.option: level}
             registry.make(env.id, split="train", **options).tasks.for_training()
+            for split in ("train", "validation"):
+                if not registry.make(env.id, split=split, **options).tasks.distinct(1):
+                    raise UserError(
+                        f"no task of {env.id} falls into the {split} split; give it more rows"
+                    )
 
     def plan(self) -> tuple[str, str]:
         """See `Stage.plan`."""

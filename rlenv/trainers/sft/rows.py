@@ -102,6 +102,8 @@ def open_source(source: DataSettings) -> tuple[Rows, str]:
     rows = load_rows(source.path, part=source.part)
     if not len(rows):
         raise UserError(f"{source.path} has no rows")
+    if len(rows) == 1:
+        raise UserError(f"{source.path} has one row alone, which is too few to learn from")
     if source.form is not None:
         return rows, source.form
     columns = Counter(name for row in rows[:100] for name in row)

@@ -4,6 +4,13 @@ from tests.wrong_input.harness import Case, on_run
 
 SUMS = "rlenv/Arithmetic-v0"
 EVAL = ["eval", "$model", "$digits", "--tasks", "2", "--samples", "1", "--max-tokens", "4"]
+OURS = """
+import rlenv
+
+@rlenv.register("demo/Ours-v0")
+class Ours(rlenv.SingleTurnEnv):
+    pass
+"""
 PROMPTS = {"prompts.txt": "What is 1 + 1?\n"}
 
 
@@ -180,8 +187,9 @@ CASES = [
     Case("report on a run", ["report", "$run"], "evaluations"),
     Case(
         "report into a folder that is not there",
-        ["report", "$evaluation", "--output", "$here/a/b.html"],
-        "--output",
+        ["report", "$evaluation", "--output", "$here/file/b.html"],
+        "another --output",
+        {"file": ""},
     ),
     Case(
         "report with damaged samples",
@@ -279,9 +287,7 @@ CASES = [
         "show a file without an id",
         ["show", "$here/env.py"],
         "env.py:demo/Ours-v0",
-        {
-            "env.py": "import rlenv\n@rlenv.register('demo/Ours-v0')\nclass Ours(rlenv.SingleTurnEnv):\n    def generate(self, rng):\n        return rlenv.Task(str(rng.random()), answer='1')\n    def score(self, task, reply):\n        return 1.0\n"
-        },
+        {"env.py": OURS},
     ),
     Case("show a file that is not there", ["show", "none.py"], "none.py does not exist"),
     Case("show negative tasks", ["show", SUMS, "--tasks", "-1"], "--tasks can't be negative"),
@@ -324,7 +330,6 @@ CASES = [
         "does not exist",
     ),
     Case("init into a file", ["init", "mine", "--into", "$here/file"], "file|folder", {"file": ""}),
-    Case("init a name that is taken", ["init", "torch"], "torch"),
     # next, bits, plan
     Case(
         "next of a model that is not there",

@@ -45,11 +45,12 @@ def rows(name: str, content: str | bytes | None, *, says: str, code: int = 2) ->
     return stage(f"rows: {name}", "grpo", ON_ROWS, says=says, code=code, files=files)
 
 
-QUESTION = '{"prompt": "How much is 1 + 1?", "answer": "2"}\n'
+QUESTION = '{"prompt": "1 + 1 = ?", "answer": "2"}\n'
 
 CASES = [
     sft("an empty file", "", says="has no rows"),
     sft("a file of blank lines", "\n\n\n", says="has no rows"),
+    sft("one row", CHAT, says="has one row alone"),
     sft("lines that are no JSON", "hello\n", says="line 1 is no JSON"),
     sft("a line that is cut short", CHAT + CHAT[:30] + "\n", says="line 2 is no JSON"),
     sft("lines that are lists", "[1]\n", says="line 1 is no JSON object"),
@@ -105,9 +106,9 @@ CASES = [
         "conversations: a part that there is not",
         "sft",
         "sft.data={path: nobody/no-data, part: trian}",
-        "data_root=$here",
+        "data_root=$here/root",
         says="no part 'trian'.*train",
-        files={"nobody/no-data/train.jsonl": CHAT, "nobody/no-data/test.jsonl": CHAT},
+        files={"root/nobody/no-data/train.jsonl": CHAT, "root/nobody/no-data/test.jsonl": CHAT},
     ),
     stage(
         "conversations: of a weight of none",
@@ -132,9 +133,9 @@ CASES = [
         files={"c.jsonl": CHAT},
     ),
     dpo("an empty file", "", says="no rows|no pairs"),
-    dpo("one pair", PAIR, says="pairs"),
+    dpo("one pair", PAIR, says="one row alone|only one pair"),
     dpo("one pair for a reward model", PAIR, says="held-out pairs|pairs", of="reward"),
-    dpo("columns of no form", '{"a": 1}\n', says="prompt|columns"),
+    dpo("columns of no form", '{"a": 1}\n', says="without the column"),
     dpo("equal replies", PAIR.replace('"3"', '"2"') * 3, says="can't be used"),
     dpo(
         "labels of one kind alone",
@@ -149,10 +150,13 @@ CASES = [
     ),
     dpo("no JSON", "pairs\n", says="line 1 is no JSON"),
     rows("an empty file", "", says="rows.jsonl.*(no rows|empty)"),
-    rows(
-        "one row, which is held out",
-        QUESTION.replace("1 + 1", "4 + 1"),
-        says="more rows are needed",
+    *(
+        rows(
+            f"one row, such as {n} + 1",
+            QUESTION.replace("1 + 1", f"{n} + 1"),
+            says="no task of .* falls into the (train|validation) split",
+        )
+        for n in range(4)
     ),
     rows("a column that there is not", '{"query": "1"}\n' * 3, says="no column 'prompt'.*query"),
     rows("a prompt that is a number", '{"prompt": 3, "answer": "2"}\n', says="prompt"),
@@ -167,7 +171,7 @@ CASES = [
     Case(
         "rows: evaluated on one row",
         ["eval", "$model", "$here/rowed.py:demo/Rowed-v0", "--option", "rows=$here/rows.jsonl"],
-        "no row falls into the test split|more rows",
+        "no task of .* falls into the test split",
         {"rowed.py": ROWED, "rows.jsonl": QUESTION},
     ),
     Case(

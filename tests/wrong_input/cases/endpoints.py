@@ -1,5 +1,6 @@
 """Endpoints that are not there, refuse, or answer something else than a chat endpoint does."""
 
+from tests.wrong_input.cases.stages import CONFIGS
 from tests.wrong_input.harness import Case
 
 WORDS = [
@@ -34,7 +35,7 @@ CASES = [
     asked(
         "that nobody serves",
         "openai:model@http://127.0.0.1:9/v1",
-        says="127.0.0.1:9.*(server|reached|running)",
+        says="127.0.0.1:9/v1 failed 2 times in a row.*refused",
         code=1,
     ),
     asked(
@@ -171,19 +172,15 @@ CASES = [
     Case("next by an endpoint", ["next", "a", "--model", "openai:m@$server/200/v1"], "checkpoint"),
     Case(
         "train from an endpoint",
-        ["train", "$here/run.yaml"],
+        ["train", "$here/run.yaml", "model=openai:m@$server/200/v1"],
         "checkpoint",
-        {
-            "run.yaml": "{run_dir: $here/out, env: '$digits', model: 'openai:m@$server/200/v1', stages: {grpo: {steps: 1}}}"
-        },
+        {"run.yaml": CONFIGS["grpo"]},
     ),
     Case(
         "a vLLM server that nobody runs",
-        ["train", "$here/run.yaml"],
-        "127.0.0.1:9",
-        {
-            "run.yaml": "{run_dir: $here/out, env: '$digits', model: $model, engine: {kind: vllm, url: 'http://127.0.0.1:9', timeout: 0}, stages: {grpo: {steps: 1}}}"
-        },
+        ["train", "$here/run.yaml", "engine={kind: vllm, url: 'http://127.0.0.1:9', timeout: 0}"],
+        "127.0.0.1:9|needs the package vllm",
+        {"run.yaml": CONFIGS["grpo"]},
     ),
     Case(
         "a judge that nobody serves",

@@ -1,4 +1,4 @@
-"""Environments that an author got wrong, as training, evaluation and the other commands meet them."""
+"""Environments and algorithms that an author got wrong, as the commands meet them."""
 
 from tests.wrong_input.cases.stages import stage
 from tests.wrong_input.harness import Case
@@ -40,6 +40,10 @@ def shown(command: str, name: str, files: dict[str, str], *, says: str, code: in
     return Case(f"{command}: {name}", [command, OURS], says, files, code, stdin="2\n")
 
 
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 _SCORES = {
     "a score that raises": ("raise KeyError('gold')", "KeyError: 'gold'.*(line|score)"),
     "a score that raises now and then": (
@@ -52,7 +56,6 @@ _SCORES = {
     "a score without end": ("return float('inf')", "finite"),
     "a score out of its range": ("return 7.0", r"7.*range"),
     "a score below its range": ("return -1", r"-1.*range"),
-    "a score that leaves the program": ("raise SystemExit(3)", "SystemExit"),
 }
 
 _FILES = {
@@ -77,142 +80,13 @@ _FILES = {
     "bytes that are no text": ("# \udcff", "ours.py"),
 }
 
-CASES = [
-    *(trained(name, env(score=score), says=says) for name, (score, says) in _SCORES.items()),
-    *(evaluated(name, env(score=score), says=says) for name, (score, says) in _SCORES.items()),
-    *(
-        Case(
-            f"a file with {name}",
-            ["show", OURS],
-            says,
-            {"ours.py": text.encode("utf-8", "surrogateescape")},
-        )
-        for name, (text, says) in _FILES.items()
-    ),
-    stage(
-        "training: a syntax error",
-        "grpo",
-        f"env={OURS}",
-        says="line 3",
-        files={"ours.py": "\n\ndef broken(:\n"},
-    ),
-    trained(
-        "a generate that raises",
-        env("raise ValueError('no words')"),
-        says="generate.*ValueError: no words",
-        code=2,
-    ),
-    trained(
-        "a generate that returns a text", env("return 'two'"), says="generate.*rlenv.Task", code=2
-    ),
-    trained("a generate that returns None", env("pass"), says="generate.*rlenv.Task", code=2),
-    trained(
-        "a generate of one task alone",
-        env("return rlenv.Task('5 + 1', answer='2')"),
-        says="too few different tasks",
-        code=2,
-    ),
-    trained(
-        "a generate with an answer that JSON can't hold",
-        env("return rlenv.Task(str(rng.random()), answer={1, 2})"),
-        says="identity",
-        code=2,
-    ),
-    trained(
-        "a generate with an empty prompt",
-        env("return rlenv.Task([], answer=1)"),
-        says="a prompt is a string or chat messages",
-        code=2,
-    ),
-    trained(
-        "a generate that raises later",
-        env("assert rng.random() < 0.9, 'bad luck'; " + TASK),
-        says="generate.*bad luck",
-    ),
-    trained(
-        "a start that raises",
-        env(more="    def start(self, task):\n        raise RuntimeError('no board')\n"),
-        says="no board",
-    ),
-    trained(
-        "an opening that is a text",
-        env(more="    def opening(self, task):\n        return 'hello'\n"),
-        says="opening|messages",
-    ),
-    trained(
-        "a respond that returns a number",
-        env(more="    def respond(self, task, reply):\n        return 3\n"),
-        says="respond.*(turn|done|text)",
-    ),
-    trained(
-        "an __init__ that raises",
-        env(more="    def __init__(self, **kwargs):\n        raise OSError('no such board')\n"),
-        says="no such board",
-        code=2,
-    ),
-    trained(
-        "an __init__ that takes no split",
-        env(more="    def __init__(self):\n        super().__init__()\n"),
-        says="split",
-        code=2,
-    ),
-    trained(
-        "an __init__ without super",
-        env(more="    def __init__(self, **kwargs):\n        pass\n"),
-        says="super",
-        code=2,
-    ),
-    trained(
-        "no generate",
-        {"ours.py": ENV.replace("generate", "generator") % (TASK, RIGHT)},
-        says="needs generate",
-        code=2,
-    ),
-    trained(
-        "no score",
-        {"ours.py": ENV.replace("def score", "def judge") % (TASK, RIGHT)},
-        says="needs score",
-        code=1,
-    ),
-    trained(
-        "rollouts that begin differently",
-        env(
-            more="    def opening(self, task):\n        import random\n        return [{'role': 'user', 'content': str(random.random())}]\n    def reset(self, **k):\n        import random\n        _, info = super().reset(**k)\n        return str(random.random()), info\n"
-        ),
-        says="began differently",
-        code=1,
-    ),
-    trained("a curriculum of its own", env(more="    options = 3\n"), says="options", code=2),
-    trained(
-        "tools that are offered and never run",
-        {
-            "ours.py": '''import rlenv
-
-@rlenv.register("demo/Ours-v0")
-class Ours(rlenv.ToolEnv):
-    @rlenv.tool
-    def look(self, word: str) -> str:
-        """Look up a word.
-
-        Args:
-            word: the word.
-        """
-        return word
-
-    def generate(self, rng):
-        return rlenv.Task(str(rng.random()), answer="2")
-
-    def respond(self, task, reply):
-        return rlenv.done(reward=1.0)
-'''
-        },
-        says="respond.*tool",
-        code=2,
-    ),
-    trained(
-        "a tool without a description",
-        {
-            "ours.py": """import rlenv
+NOW_AND_THEN = "a score that raises now and then"
+BEGINS_DIFFERENTLY = """
+    def reset(self, **given):
+        _, info = super().reset(**given)
+        return str(time.perf_counter_ns()), info
+"""
+UNDESCRIBED = """import rlenv
 
 @rlenv.register("demo/Ours-v0")
 class Ours(rlenv.ToolEnv):
@@ -226,112 +100,161 @@ class Ours(rlenv.ToolEnv):
     def score(self, task, reply):
         return 1.0
 """
-        },
-        says="the tool look needs a type hint",
-        code=2,
+
+
+def algorithm(name: str, body: str, *, says: str, code: int = 1, part: str = "advantages") -> Case:
+    """Return a case of training with an algorithm of one's own, `mine`."""
+    given = "rewards, mask" if part.startswith("advantages") else "inputs"
+    text = f"""from rlenv.trainers.rl import algorithms
+
+@algorithms.{part if "(" in part else part + "('mine')"}
+def mine({given}):
+    {body}
+"""
+    word = "grpo.algorithm=$here/mine.py:mine"
+    return stage(f"algorithm: {name}", "grpo", word, says=says, code=code, files={"mine.py": text})
+
+
+def member(code: str) -> dict[str, str]:
+    """Return the file of an environment with one more method, `NAME(...): body`."""
+    head, _, body = code.partition(": ")
+    return env(more=f"\n    def {head}:\n        {body}\n")
+
+
+NO_BOARD = member("__init__(self, **kwargs): raise OSError('no board')")
+NO_WORDS = env("raise ValueError('no words')")
+NO_WORDS_SAYS = "generate failed: ValueError: no words .*line 7"
+
+CASES = [
+    *(trained(name, env(score=score), says=says) for name, (score, says) in _SCORES.items()),
+    *(
+        evaluated(name, env(score=score), says=says)
+        for name, (score, says) in _SCORES.items()
+        if name != NOW_AND_THEN
     ),
-    stage(
-        "training: an algorithm with advantages of a wrong shape",
-        "grpo",
-        "grpo.algorithm=$here/mine.py:mine",
-        says=r"mine.*\(2, 2\).*\(2,\)|mine.*shape",
-        code=1,
-        files={
-            "mine.py": "from rlenv.trainers.rl.algorithms import advantages\n@advantages('mine')\ndef mine(rewards, mask):\n    return rewards.sum(1) + 1\n"
-        },
+    *(
+        Case(f"a file with {name}", ["show", OURS], says, {"ours.py": _bytes(text)})
+        for name, (text, says) in _FILES.items()
     ),
-    stage(
-        "training: an algorithm whose advantages are no tensor",
-        "grpo",
-        "grpo.algorithm=$here/mine.py:mine",
-        says="mine.*(tensor|shape)",
-        code=1,
-        files={
-            "mine.py": "from rlenv.trainers.rl.algorithms import advantages\n@advantages('mine')\ndef mine(rewards, mask):\n    return rewards.tolist()\n"
-        },
-    ),
-    stage(
-        "training: an algorithm that raises",
-        "grpo",
-        "grpo.algorithm=$here/mine.py:mine",
-        says="mine.*no idea",
-        code=1,
-        files={
-            "mine.py": "from rlenv.trainers.rl.algorithms import advantages\n@advantages('mine')\ndef mine(rewards, mask):\n    raise ValueError('no idea')\n"
-        },
-    ),
-    stage(
-        "training: an algorithm whose loss has a wrong shape",
-        "grpo",
-        "grpo.algorithm=$here/mine.py:mine",
-        says="mine.*shape",
-        code=1,
-        files={
-            "mine.py": "from rlenv.trainers.rl.algorithms import loss\n@loss('mine')\ndef mine(inputs):\n    return inputs.logprobs.sum()\n"
-        },
-    ),
-    stage(
-        "training: an algorithm with a setting that there is not",
-        "grpo",
-        "grpo.algorithm=$here/mine.py:mine",
-        says="did you mean group_size",
-        files={
-            "mine.py": "from rlenv.trainers.rl.algorithms import advantages\n@advantages('mine', groupsize=4)\ndef mine(rewards, mask):\n    return rewards\n"
-        },
-    ),
-    evaluated(
-        "a generate that raises",
-        env("raise ValueError('no words')"),
-        says="generate.*ValueError: no words",
-        code=2,
-    ),
-    evaluated(
-        "a test split of no task",
-        env("return rlenv.Task('1 + 1', answer='2')"),
+    trained("a syntax error", {"ours.py": "\n\ndef broken(:\n"}, says="line 3", code=2),
+    trained("a generate that raises", NO_WORDS, says=NO_WORDS_SAYS, code=2),
+    trained("a generate of a text", env("return 'two'"), says="generate.*rlenv.Task", code=2),
+    trained("a generate of None", env("pass"), says="generate.*rlenv.Task", code=2),
+    trained(
+        "a generate of one task alone",
+        env("return rlenv.Task('5 + 1', answer='2')"),
         says="too few different tasks",
         code=2,
     ),
-    shown(
-        "show",
-        "a generate that raises",
-        env("raise ValueError('no words')"),
-        says="generate.*ValueError: no words",
+    trained(
+        "an answer that JSON can't hold",
+        env("return rlenv.Task(str(rng.random()), answer={1, 2})"),
+        says="identity",
+        code=2,
     ),
-    shown(
-        "check",
-        "a generate that raises",
-        env("raise ValueError('no words')"),
-        says="generate.*ValueError: no words|generate",
+    trained(
+        "an empty prompt",
+        env("return rlenv.Task([], answer=1)"),
+        says="a prompt is a string or chat messages",
+        code=2,
     ),
-    shown(
-        "play",
-        "a generate that raises",
-        env("raise ValueError('no words')"),
-        says="generate.*ValueError: no words",
+    trained(
+        "a prompt longer than the context",
+        env("return rlenv.Task('1' * 900 + str(rng.randrange(99999)), answer='2')"),
+        says="leaves no room",
     ),
+    trained(
+        "no generate",
+        {"ours.py": env()["ours.py"].replace("generate", "make")},
+        says="needs generate",
+        code=2,
+    ),
+    trained(
+        "no score",
+        {"ours.py": env()["ours.py"].replace("def score", "def judge")},
+        says="needs score",
+    ),
+    trained(
+        "a start that raises",
+        member("start(self, task): raise RuntimeError('no board')"),
+        says="reset: RuntimeError: no board .*line",
+    ),
+    trained(
+        "an opening that is a text",
+        member("opening(self, task): return 'hello'"),
+        says="opening must return chat messages",
+    ),
+    trained(
+        "a respond that returns a number",
+        member("respond(self, task, reply): return 3"),
+        says=r"respond must return a text, turn\(...\) or done\(...\)",
+    ),
+    trained("an __init__ that raises", NO_BOARD, says="OSError: no board .*line", code=2),
+    trained(
+        "an __init__ that takes no split",
+        member("__init__(self): super().__init__()"),
+        says="split",
+        code=2,
+    ),
+    trained(
+        "an __init__ without super",
+        member("__init__(self, **kwargs): pass"),
+        says=r"must call super\(\).__init__",
+        code=2,
+    ),
+    trained("rollouts that begin differently", env(more=BEGINS_DIFFERENTLY), says="began diff"),
+    trained(
+        "a tool without a description",
+        {"ours.py": UNDESCRIBED},
+        says="the tool look needs a type hint",
+        code=2,
+    ),
+    algorithm(
+        "advantages of a wrong shape",
+        "return rewards.sum(1) + 1",
+        says=r"advantages of the algorithm mine must have the shape \(2, 2\).*\(2,\)",
+    ),
+    algorithm(
+        "advantages that are no tensor",
+        "return rewards.tolist()",
+        says=r"advantages of the algorithm mine must be a tensor of shape \(2, 2\)",
+    ),
+    algorithm(
+        "advantages that raise",
+        "raise ValueError('no idea')",
+        says="mine failed: ValueError: no idea .*mine.py, line 5",
+    ),
+    algorithm(
+        "a loss of a wrong shape",
+        "return inputs.logprobs.sum()",
+        part="loss",
+        says="loss of the algorithm mine must have the shape",
+    ),
+    algorithm(
+        "a setting that there is not",
+        "return rewards",
+        part="advantages('mine', groupsize=4)",
+        says="did you mean group_size",
+        code=2,
+    ),
+    evaluated("a generate that raises", NO_WORDS, says=NO_WORDS_SAYS, code=2),
+    evaluated(
+        "a test split of no task",
+        env("return rlenv.Task('5 + 1', answer='2')"),
+        says="too few different tasks",
+        code=2,
+    ),
+    shown("show", "a generate that raises", NO_WORDS, says=NO_WORDS_SAYS),
+    shown("check", "a generate that raises", NO_WORDS, says=NO_WORDS_SAYS),
+    shown("play", "a generate that raises", NO_WORDS, says=NO_WORDS_SAYS),
     shown(
         "play",
         "a score that raises",
         env(score="raise KeyError('gold')"),
-        says="KeyError: 'gold'",
+        says="could not be judged: KeyError: 'gold'",
         code=1,
     ),
-    shown(
-        "show",
-        "an __init__ that raises",
-        env(more="    def __init__(self, **kwargs):\n        raise OSError('no board')\n"),
-        says="no board",
-    ),
-    shown(
-        "check",
-        "an __init__ that raises",
-        env(more="    def __init__(self, **kwargs):\n        raise OSError('no board')\n"),
-        says="no board",
-    ),
-    shown(
-        "play",
-        "an __init__ that raises",
-        env(more="    def __init__(self, **kwargs):\n        raise OSError('no board')\n"),
-        says="no board",
-    ),
+    shown("show", "an __init__ that raises", NO_BOARD, says="no board"),
+    shown("check", "an __init__ that raises", NO_BOARD, says="no board"),
+    shown("play", "an __init__ that raises", NO_BOARD, says="no board"),
 ]

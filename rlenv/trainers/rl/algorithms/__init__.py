@@ -7,6 +7,7 @@ decorated function, of either kind; what it leaves out is GRPO's.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from rlenv.common.errors import RunFailed, UserError, cause
 from rlenv.common.plugins import Registry, short_name
 from rlenv.trainers.rl.shapes import PerSample, PerTask, PerToken
 
@@ -168,7 +170,53 @@ def find(name: str) -> Algorithm:
     own_loss = found.loss is not None
     under, over = (made, trained) if own_loss else (trained, made)
     defaults = {**under.defaults, **over.defaults}
-    return Algorithm(short_name(name), made.function, trained.function, defaults, made.critic)
+    short = short_name(name)
+    return Algorithm(
+        short,
+        _checked(made.function, f"advantages of the algorithm {short}", _shape_of_rewards),
+        _checked(trained.function, f"loss of the algorithm {short}", _shape_of_logprobs),
+        defaults,
+        made.critic,
+    )
+
+
+def _shape_of_rewards(rewards: Tensor, *_: Any) -> tuple[int, ...]:
+    return tuple(rewards.shape)
+
+
+def _shape_of_logprobs(inputs: LossInputs) -> tuple[int, ...]:
+    return tuple(inputs.logprobs.shape)
+
+
+def _checked(
+    function: Callable[..., Tensor], what: str, shape: Callable[..., tuple[int, ...]]
+) -> Callable[..., Tensor]:
+    """Return an author's function, which then ends the run in a sentence where it goes wrong.
+
+    A result of another shape might be broadcast, and train on something else than was meant.
+    """
+    if function.__module__.startswith(__name__):
+        return function
+
+    @functools.wraps(function)
+    def checked(*given: Any) -> Tensor:
+        try:
+            result = function(*given)
+        except UserError:
+            raise
+        except Exception as error:
+            raise RunFailed(f"the {what} failed: {cause(error)}") from error
+        wanted = shape(*given)
+        if not isinstance(result, Tensor):
+            raise RunFailed(f"the {what} must be a tensor of shape {wanted}, not {result!r:.80}")
+        if tuple(result.shape) != wanted:
+            raise RunFailed(
+                f"the {what} must have the shape {wanted} of what they are given, not "
+                f"{tuple(result.shape)}"
+            )
+        return result
+
+    return checked
 
 
 def token_weights(mask: PerToken, mode: Aggregate, longest: int = 1) -> PerToken:
