@@ -45,8 +45,6 @@ def _report(arguments: argparse.Namespace) -> None:
     env = registry.make(arguments.env, split=arguments.split, **read_options(arguments.option))
     tasks = env.tasks.distinct(arguments.tasks)
     found = find_tasks(env, tasks, read_texts(map(Path, arguments.texts)), arguments.ngram)
-    if not found.texts:
-        raise UserError(f"there is no text in {', '.join(arguments.texts)}")
     apart = _apart(Path(arguments.evaluation), found) if arguments.evaluation else {}
     if arguments.json:
         print(json.dumps({**asdict(found), "share": found.share, "pass_at_1": apart}))  # noqa: T201

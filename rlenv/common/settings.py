@@ -75,6 +75,9 @@ def _sentence(section: type[BaseModel], error: ValidationError, prefix: str) -> 
         return f"{name} is not a setting.{hint}{known}"
     if first["type"] == "missing":
         return f"{name} is missing."
+    if first["type"] == "value_error" and isinstance(first["input"], Mapping):
+        # of several settings together, which were all read
+        return f"{name.rstrip('.')}: {first['ctx']['error']}".removeprefix(": ")
     # of a union, each member says what it would take
     alike = [e["msg"] for e in errors if _plain(e["loc"], prefix) == name]
     text = first["msg"].lower()

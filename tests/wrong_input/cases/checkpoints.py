@@ -205,10 +205,6 @@ _WEIGHTS = {
         ),
         "chat template.*(end|long|range|seconds)",
     ),
-    "a chat template that grows without end": (
-        with_template("{% for i in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"),
-        "chat template",
-    ),
     "a chat template of one word": (with_template("hello"), "chat template"),
     "an adapter of no model": (adapter(peft_type="LORA"), "base_model_name_or_path"),
     "an adapter of a model that is not there": (

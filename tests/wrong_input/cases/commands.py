@@ -212,7 +212,7 @@ CASES = [
     Case(
         "compare an evaluation with a run",
         ["compare", "$evaluation", "$run"],
-        "no finished evaluation",
+        "give one of its evaluations",
     ),
     Case("compare one evaluation", ["compare", "$evaluation"], "two evaluations|another|--help"),
     Case("compare checkpoints without prompts", ["compare", "$model"], "--prompts"),
@@ -258,7 +258,7 @@ CASES = [
         {**PROMPTS, "file": ""},
     ),
     Case("rescore what is not there", ["rescore", "$here/none"], "none does not exist|no finished"),
-    Case("rescore what is no evaluation", ["rescore", "$run"], "no finished evaluation"),
+    Case("rescore what is no evaluation", ["rescore", "$run"], "give one of its evaluations"),
     # view
     Case("view what is no run", ["view", "$here"], "holds no run"),
     Case("view a run that is not there", ["view", "$here/none"], "holds no run|does not exist"),
@@ -300,7 +300,11 @@ CASES = [
     Case("check what is not there", ["check", "rlenv/Nothing-v0"], "the nearest"),
     Case("check no tasks", ["check", SUMS, "--tasks", "0"], "--tasks is at least 1"),
     Case("check in no time", ["check", SUMS, "--seconds", "0"], "--seconds is above 0"),
-    Case("check without a check that there is not", ["check", SUMS, "--skip", "splitz"], "splits"),
+    Case(
+        "check without a check that there is not",
+        ["check", SUMS, "--skip", "splitz"],
+        "there are gymnasium",
+    ),
     Case("check by a negative seed", ["check", SUMS, "--seed", "-1"], "--seed is from 0"),
     Case("play what is not there", ["play", "rlenv/Nothing-v0"], "the nearest"),
     Case("play a split that there is not", ["play", SUMS, "--split", "tset"], "did you mean test"),
@@ -420,7 +424,7 @@ CASES = [
     Case(
         "contamination of an empty text",
         ["contamination", SUMS, "$here/a.txt", "--tasks", "5"],
-        "a.txt",
+        "there is no text",
         {"a.txt": ""},
     ),
     Case("synthesize nothing", ["synthesize", "$model", "--output", "a.jsonl"], "--env|--prompts"),

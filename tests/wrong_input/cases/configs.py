@@ -60,7 +60,7 @@ _TOP = [
         "a stage that the run does not have",
         "grpo",
         "sft.epochs=2",
-        says="no stage.*sft|sft.*not a (setting|stage)",
+        says="sft is no section of this run, whose stages are grpo",
     ),
     stage("a stage of another name", "grpo", "grop.steps=2", says="did you mean grpo"),
     stage("an override without a value", "grpo", "seed", says="not of the form key=value"),
@@ -138,7 +138,7 @@ _TOP = [
         "a file as the model",
         "grpo",
         "model=$here/run.yaml",
-        says="run.yaml.*give a checkpoint folder",
+        says="is a file; give the folder of a checkpoint",
     ),
     stage(
         "a model id offline",
@@ -216,19 +216,25 @@ _STAGES = [
     ),
     config(
         "pretraining of a model",
-        "{run_dir: $here/out, model: $model, stages: {sft: {}, pretrain: {steps: 1}}}",
+        "{run_dir: $here/out, env: '$digits', model: $model, "
+        "stages: {sft: {}, pretrain: {steps: 1}}}",
         says="needs a tokenizer",
     ),
     # rl
     stage("no steps", "grpo", "grpo.steps=0", says="grpo.steps.*greater than or equal to 1"),
     stage("steps that are a word", "grpo", "grpo.steps=few", says="grpo.steps.*integer"),
     stage("steps left out", "grpo", "grpo.steps=", says="grpo.steps"),
-    stage("groups beyond all memory", "grpo", "grpo.groups=99999999999", says="grpo.groups"),
+    stage(
+        "groups beyond all memory",
+        "grpo",
+        "grpo.groups=99999999999",
+        says="grpo: groups x group_size is .* the most are 10,000,000",
+    ),
     stage(
         "a group size beyond all memory",
         "grpo",
         "grpo.group_size=99999999999",
-        says="grpo.group_size",
+        says="grpo: groups x group_size is .* the most are 10,000,000",
     ),
     stage("groups of one rollout", "grpo", "grpo.group_size=1", says="group_size is at least 2"),
     stage("no groups", "grpo", "grpo.groups=0", says="grpo.groups"),

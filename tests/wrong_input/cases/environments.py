@@ -47,8 +47,8 @@ def _bytes(text: str) -> bytes:
 _SCORES = {
     "a score that raises": ("raise KeyError('gold')", "KeyError: 'gold'.*(line|score)"),
     "a score that raises now and then": (
-        "return 1 / (len(task.prompt[0]['content']) % 2)",
-        "ZeroDivisionError",
+        "Ours.calls = getattr(Ours, 'calls', 0) + 1; return 1.0 / (Ours.calls % 2)",
+        "failed on [45]0% .*ZeroDivisionError",
     ),
     "a score that returns a text": ("return 'right'", "score must return .*'right'"),
     "a score that returns None": ("pass", "score must return .*None"),
