@@ -110,7 +110,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         self._rngs = EpisodeRNGs()
         self._messages: list[Message] = []
         self._turns = 0
-        self._earned = Reward(0.0)  # in this episode, so far
+        self._total_reward = Reward(0.0)  # in this episode, so far
         self._running = False
 
     @property
@@ -226,9 +226,9 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         truncated = not response.final and self._turns == self.max_turns
         self._running = not (response.final or truncated)
         reward = response.reward if response.reward is not None else Reward(0.0)
-        self._earned = reward if self._turns == 1 else self._earned + reward
+        self._total_reward = reward if self._turns == 1 else self._total_reward + reward
         if not self._running:
-            reward = self._in_range(reward)
+            reward = self._within_range(reward)
         return response.text, reward.value, response.final, truncated, self._info(reward)
 
     def render(self) -> str | None:
@@ -256,7 +256,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
     def _ask(self, task: Task, reply: str) -> StepResult:
         """Call the author's `respond`; a bug in there costs this episode, not the run."""
         try:
-            answer = self._answer(task, reply)
+            answer = self._respond_to(task, reply)
             if isinstance(answer, StepResult):
                 return answer
             if isinstance(answer, str):
@@ -266,18 +266,18 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
             why = failures.tell(log, type(self).__name__, error)
             return done(reward=Reward.failed(why))
 
-    def _answer(self, task: Task, reply: str) -> str | StepResult:
+    def _respond_to(self, task: Task, reply: str) -> str | StepResult:
         """Answer a reply; an environment that is more than its author's `respond` does it here."""
         return self.respond(task, reply)
 
-    def _in_range(self, reward: Reward) -> Reward:
+    def _within_range(self, reward: Reward) -> Reward:
         """Return the last reward of an episode; failed where all of them add up to what can't be.
 
         Figures and advantages would mean nothing that is said of them.
         """
         low, high = self.reward_range
-        total = self._earned.value
-        if not self._earned.judged or low - EPSILON <= total <= high + EPSILON:
+        total = self._total_reward.value
+        if not self._total_reward.judged or low - EPSILON <= total <= high + EPSILON:
             return reward
         why = ValueError(
             f"a reward of {total:g} lies outside of reward_range, {low:g} to {high:g}; mend the "

@@ -54,7 +54,8 @@ class Task:
         if isinstance(prompt, str):
             messages: tuple[Message, ...] = ({"role": "user", "content": prompt},)
         else:
-            messages = tuple(prompt) if isinstance(prompt, Sequence) else ()
+            # whoever reads rows of data may hand on anything
+            messages = () if isinstance(prompt, (int, float, type(None))) else tuple(prompt)
             if not messages or not all("role" in m and "content" in m for m in messages):
                 raise ValueError(
                     "a prompt is a string or chat messages, each with a role and content"

@@ -190,7 +190,7 @@ class ToolEnv(TextEnv):
         """Answer a reply without tool calls; by default judge it, which ends the episode."""
         return done(reward=self.score(task, reply))
 
-    def _answer(self, task: Task, reply: str) -> str | StepResult:
+    def _respond_to(self, task: Task, reply: str) -> str | StepResult:
         """Run the calls of a reply; one without goes to `respond`."""
         calls = parsing.tool_calls(reply)
         if not calls:

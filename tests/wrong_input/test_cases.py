@@ -4,16 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.conftest import DIGITS
 from tests.wrong_input.cases import CASES
-from tests.wrong_input.harness import Places, run_here
-from tests.wrong_input.server import serve
-
-
-@pytest.fixture(scope="session")
-def places(finished_run):
-    with serve() as address:
-        yield Places(run=finished_run, digits=DIGITS, server=address)
+from tests.wrong_input.harness import run_here
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.name.replace(" ", "-")) for c in CASES])
