@@ -48,31 +48,33 @@ def lock(path: Path, setting: str) -> IO[str]:
 
 
 def check_writable(path: Path, setting: str) -> None:
-    """Check that a file can be written, and make the folder that it lies in if need be.
+    """Check that a file can be written; folders that it lies in may have to be made first.
 
     Args:
         path: the file.
         setting: what names it, for messages.
 
     Raises:
-        UserError: the folder can't be made, or the path is a folder.
+        UserError: its folder can't be made or written to, or the path is a folder.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give a file as {setting}")
-    try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(
-            f"the folder of {path} can't be made ({why.lower()}); give another {setting}"
-        ) from None
+    _check_room(path.absolute().parent, setting)
 
 
 def check_folder(path: Path, setting: str) -> None:
-    """Check that a folder is there or can be made; see `check_writable`."""
+    """Check that a folder can be written to, or made; see `check_writable`."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; give another {setting}")
-    check_writable(path / "any", setting)
+    _check_room(path.absolute(), setting)
+
+
+def _check_room(folder: Path, setting: str) -> None:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{folder} can't be made, as {there} is a file; give another {setting}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} can't be written to; give another {setting}")
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -91,6 +93,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a crash leaves either the old or the new content."""
     temporary = path.with_name(f".{path.name}.new")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -330,7 +330,7 @@ def test_any_registered_environment(finished_run, capsys, tmp_path, monkeypatch)
         (["{run}/nowhere", ENV], "does not exist"),
         (["{run}/tokenizer", ENV], "holds no checkpoint"),
         (["{run}/sft", ENV, "--device", "cuda"], "no GPU"),
-        (["{run}/sft", ENV, "--output", "/no/such/folder/x.json"], "does not exist"),
+        (["{run}/sft", ENV, "--output", "{run}/config.yaml/below/it"], "give another --output"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(finished_run, capsys, arguments, says):
