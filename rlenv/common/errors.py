@@ -25,6 +25,10 @@ class RunFailed(UserError):
     exit_code = 1
 
 
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped at a point from which it can go on."""
+
+
 class HeldOutError(UserError):
     """Held-out tasks were about to reach a trainer."""
 

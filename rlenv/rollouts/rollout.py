@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from rlenv.common.errors import RunFailed
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward
@@ -20,6 +21,8 @@ from rlenv.engines.base import Completion, Engine, Request, Sampling, mix
 from rlenv.models.chat_format import ChatFormat
 
 log = logging.getLogger(__name__)
+
+MOST_TIMEOUTS = 4  # steps in a row that ran into their limit, after which the run ends
 
 
 class EnvPool:
@@ -33,12 +36,28 @@ class EnvPool:
         self._make = make
         self.stepping = 0.0
         self._envs: list[TextEnv] = []
+        self._ended = 0  # steps in a row that ran into the environment's limit
 
     def take(self, count: int) -> list[TextEnv]:
         """Return `count` different instances."""
         while len(self._envs) < count:
             self._envs.append(self._make())
         return self._envs[:count]
+
+    def stepped(self, env: TextEnv) -> None:
+        """Take note of whether a step came to an end by itself.
+
+        Raises:
+            RunFailed: none of the last ones did, so that the others won't either.
+        """
+        self._ended = self._ended + 1 if env.timed_out else 0
+        if self._ended >= MOST_TIMEOUTS:
+            name = type(env).__name__
+            raise RunFailed(
+                f"{name} did not answer a reply within {env.step_timeout:g} s, {self._ended} times "
+                f"in a row; mend what {name}.respond or score waits for, or give the environment "
+                "a larger step_timeout"
+            )
 
     def discard(self, env: TextEnv) -> None:
         """Never hand out an instance again: it failed, and may be in any state."""
@@ -102,7 +121,7 @@ def play(
         episodes = [episode for group in begun for episode in group]
         _finish(episodes, pool, engine, chat, sampling, max_length)
         for episode in episodes:
-            if episode.failed:
+            if episode.failed or episode.env.timed_out:
                 pool.discard(episode.env)
         groups += [
             Group(tasks[n], [episode.trajectory for episode in group])
@@ -190,7 +209,7 @@ class _Episode:
     over: bool = False
     failed: bool = False
 
-    def fail(self, what: str, error: Exception) -> None:
+    def fail(self, what: str, error: BaseException) -> None:
         """A failed environment is data: the episode leaves the batch and the others go on."""
         log.warning("%s of %s failed:\n%s", what, self.env, traceback.format_exc())
         self.trajectory.reward = Reward.failed(f"{what}: {type(error).__name__}: {error}")
@@ -200,7 +219,7 @@ class _Episode:
         """Let the environment begin to judge; what goes wrong here goes wrong again in `step`."""
         try:
             announce(self.env, reply)
-        except Exception:  # noqa: BLE001 the step reports it
+        except (Exception, SystemExit):  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 
     def read(self, ids: Sequence[int], messages: list[Message]) -> None:
@@ -243,7 +262,7 @@ def _begin(
         try:
             opening, info = episode.env.reset(seed=env_seed(of_group), options={"task": task})
             messages = info["messages"]
-        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+        except (Exception, SystemExit) as error:  # noqa: BLE001 a grader_error of this episode
             episode.fail("reset", error)
             continue
         if opening not in openings:
@@ -280,6 +299,7 @@ def _finish(
             began = time.monotonic()
             for n, (episode, _) in enumerate(turns):
                 _advance(episode, *said[n], chat)
+                pool.stepped(episode.env)
             pool.stepping += time.monotonic() - began
 
 
@@ -294,7 +314,7 @@ def _advance(episode: _Episode, completion: Completion, reply: str, chat: ChatFo
     try:
         _, value, terminated, truncated, info = episode.env.step(reply)
         t.messages, earned = info["messages"], info["reward"]
-    except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+    except (Exception, SystemExit) as error:  # noqa: BLE001 a grader_error of this episode
         t.turn_rewards.append(0.0)
         episode.fail("step", error)
         return
