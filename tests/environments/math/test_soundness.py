@@ -20,6 +20,8 @@ def judged(answer: str, gold: str) -> tuple[bool, str]:
 
 
 FALSE_REWARDS = [
+    (r"x_1' + 2", "x_1 + 2"),
+    (r"\Delta q = -x", r"\Delta p = -x"),
     (r"\lfloor n/3\rfloor", r"\lfloor n/4\rfloor"),
     ("|ab|", "ab"),
     ("|x+y|", "|x|+|y|"),
@@ -121,6 +123,10 @@ MENDED = [
     (r"x=5 \tag{1}", "5"),
     ("v^2_0", "v_0^2"),
     (r"\omega^{\prime}", r"\omega'"),
+    (r"\omega_{L}^{\prime} c", r"c \omega_L'"),
+    (r"2 + x_1''", r"x''_1 + 2"),
+    (r"\Delta p \approx -x", "-x"),
+    (r"\Delta p = -x", r"\Delta p = -x"),
     (r"\\frac{1}{2}", "0.5"),
 ]
 

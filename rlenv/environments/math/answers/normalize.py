@@ -29,7 +29,7 @@ from .nodes import (
 
 
 def is_label(node: Node) -> bool:
-    """Whether this can be the name of a quantity: `x`, `a_3`, `f(x)`, `AB`, `|AB|`."""
+    """Whether this can be the name of a quantity: `x`, `a_3`, `f(x)`, `AB`, `|AB|`, `Δx`."""
     if isinstance(node, Symbol):
         return node.name not in ("infinity", "pi", "i", "e")
     if isinstance(node, Apply):
@@ -38,6 +38,8 @@ def is_label(node: Node) -> bool:
         if node.name == "abs":
             return is_label(node.arguments[0])
         if node.name == "*":  # AB is the name of a length, xy is a product
+            if node.arguments[0] == Symbol("Delta") and len(node.arguments) == 2:
+                return isinstance(node.arguments[1], Symbol)  # a change of something
             return all(
                 (is_label(a) and str(getattr(a, "name", "A"))[:1].isupper())
                 or (isinstance(a, Apply) and is_label(a))
