@@ -46,9 +46,7 @@ class SpecialTokens:
         self._held = re.compile("|".join([*map(re.escape, texts), f"[{_OPEN}{_CLOSE}]"]))
         # a normalizer may make a special token of what is not spelled like one
         backend = getattr(tokenizer, "backend_tokenizer", None)
-        self._normalizes = getattr(backend, "normalizer", None) is not None and any(
-            t.special and t.normalized for _, t in added
-        )
+        self._normalizes = getattr(backend, "normalizer", None) is not None
 
     def hold(self, text: str, held: list[str]) -> str:
         """Put marks in place of the special tokens that a text spells.
@@ -58,14 +56,21 @@ class SpecialTokens:
             held: what the marks stand for is appended here.
         """
 
-        def mark(spelled: re.Match[str]) -> str:
-            held.append(spelled[0])
+        def mark(spelled: str) -> str:
+            held.append(spelled)
             return f"{_OPEN}{len(held) - 1}{_CLOSE}"
 
-        if self._normalizes and not self._forgeable.isdisjoint(self._ids(text)):
-            held.append(text)
-            return f"{_OPEN}{len(held) - 1}{_CLOSE}"
-        return self._held.sub(mark, text)
+        marked = self._held.sub(lambda found: mark(found[0]), text)
+        if not self._normalizes:
+            return marked
+        return "".join(
+            f"{_OPEN}{piece}{_CLOSE}"
+            if n % 2
+            else piece
+            if self._forgeable.isdisjoint(self._rendered(piece))
+            else mark(piece)
+            for n, piece in enumerate(_MARK.split(marked))
+        )
 
     def encode(self, text: str, held: list[str]) -> list[int]:
         """Return the tokens of a rendered text, in which marks stand for what was held back."""
