@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import rich.console
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.text import Text
+from rich.text import Span, Text
 
 from rlenv.common.terminal import FORBIDDEN, visible
 
@@ -46,13 +47,9 @@ class Console(rich.console.Console):
 
 def _clean(text: Text) -> Text:
     """Spell out what a terminal would obey, before lines are broken; styles stay where they are."""
-    made = text.blank_copy()
-    cuts = sorted({at for found in FORBIDDEN.finditer(text.plain) for at in found.span()})
-    for piece in text.divide(cuts):
-        if FORBIDDEN.search(piece.plain):
-            styles = [span.style for span in piece.spans]
-            piece = Text(visible(piece.plain))
-            for style in styles:
-                piece.stylize(style)
-        made.append_text(piece)
+    pieces = [visible(character) for character in text.plain]
+    at = [0, *itertools.accumulate(map(len, pieces))]  # where each character now begins
+    made = text.blank_copy("".join(pieces))
+    last = len(pieces)
+    made.spans = [Span(at[min(s.start, last)], at[min(s.end, last)], s.style) for s in text.spans]
     return made
