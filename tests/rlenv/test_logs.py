@@ -63,7 +63,8 @@ def test_a_cut_line_longer_than_a_block_is_taken_away(path):
 
 
 @pytest.mark.parametrize(
-    "broken", [b'{"step": 2, "te', b"\xe6\xbc", b"\0\0\0", b"[1]", b"7", b"[" * 9**5]
+    "broken",
+    [b'{"step": 2, "te', b"\xe6\xbc", b'{"a": "\xe6\xbc"}', b"\0\0\0", b"[1]", b"7", b"[" * 9**5],
 )
 def test_a_broken_line_in_the_middle_is_named(path, caplog, broken):
     path.write_bytes(LINES[0] + broken + b"\n\n" + LINES[2])

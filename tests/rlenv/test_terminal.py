@@ -11,6 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.live import Live
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -87,6 +90,21 @@ def test_colours_of_our_own_stay_and_no_others_come():
     assert styled.count("\x1b") == plain.count("\x1b") == 2
     assert "\\x1b[2J" in styled
     assert "\\u202e" in styled
+
+
+class Foreign:
+    """What is drawn by somebody else's code."""
+
+    def __rich_console__(self, console, options):
+        yield Segment(f"{EVIL}\n")
+        yield f"{EVIL} {MARKUP}"
+
+
+def test_what_draws_itself_is_filtered_too():
+    shown = printed(Foreign(), Panel(Foreign(), title=EVIL), Rule(EVIL))
+    assert obeyed(shown) == set()
+    assert MARKUP in shown
+    assert shown.count("\\x1b[2J") == 6
 
 
 def test_styles_stay_with_their_text():
