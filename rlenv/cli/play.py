@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlenv.common.display import Display
 from rlenv.common.errors import main_guard
+from rlenv.common.terminal import say_json
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import styled
@@ -51,7 +51,7 @@ def _play(arguments: argparse.Namespace) -> None:
         )
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
-        print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+        say_json(episode)
 
 
 def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None) -> dict[str, Any]:
