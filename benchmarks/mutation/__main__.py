@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run it; 0 if enough faults were found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="faults by rule (0: all of them)")
-    parser.add_argument("--only", default="", help="a word that labels must hold")
+    parser.add_argument("--only", nargs="+", default=[""], help="labels that hold any of these")
     parser.add_argument("--list", action="store_true", help="show the faults and stop")
     parser.add_argument("--folder", type=Path, help="where the tests' watching is kept")
     parser.add_argument("--processes", type=int, default=2)
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"faults.yaml: {error}", file=sys.stderr)
         return 2
     chosen = [*plan.named, *plan.ruled[: options.count or None]]
-    chosen = [m for m in chosen if options.only in m.label]
+    chosen = [m for m in chosen if any(word in m.label for word in options.only)]
     tried = [m for m in chosen if m.label not in plan.equivalent]
     if options.list:
         for m in chosen:

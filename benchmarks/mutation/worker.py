@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
+
+from .plan import ROOT
 
 _SHARED_FIXTURE = "finished_run"  # takes long; it is made once, by the code as it is
 TIMED_OUT = -1
@@ -166,9 +169,11 @@ def put_in(path: Path, source: str) -> None:
     """Give the functions of a file the code that another text of it has.
 
     Args:
-        path: of a module that was imported.
+        path: of a module of the library.
         source: the other text, changed inside of functions alone.
     """
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    importlib.import_module(name)  # a test may be the first that wants it
     module = compile(source, str(path), "exec", dont_inherit=True)
     codes = {(code.co_qualname, code.co_firstlineno): code for code in _codes(module)}
     for found in gc.get_objects():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rlenv.cli.options import Parser
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import pip_install
+from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -129,7 +129,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
         source, config, limit=arguments.limit, samples=arguments.samples, seed=arguments.seed
     )
     if arguments.json:
-        print(json.dumps(vars(found), ensure_ascii=False, indent=1))  # noqa: T201
+        say_json(vars(found), indent=1)
     else:
         _show(found, Display())
 

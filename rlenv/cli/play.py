@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from rlenv.cli.options import Parser
 from rlenv.cli.values import at_least
 from rlenv.common.display import Display
 from rlenv.common.errors import RunFailed, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import styled
@@ -55,7 +55,7 @@ def _play(arguments: argparse.Namespace) -> None:
         )
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
-        print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+        say_json(episode)
     if episode["status"] == "grader_error":
         raise RunFailed(f"the reply could not be judged: {episode['detail']}")
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+import rich.console
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from rlenv.common.console import Console
 
 # metric -> label and format, in the order shown
 SHOWN = {
@@ -53,9 +54,13 @@ class Display:
     """
 
     def __init__(
-        self, console: Console | None = None, *, quiet: bool = False, wrap: bool = False
+        self,
+        console: rich.console.Console | None = None,
+        *,
+        quiet: bool = False,
+        wrap: bool = False,
     ) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=not wrap, quiet=quiet)
+        self.console = console or Console(soft_wrap=not wrap, quiet=quiet)
         self._live: Live | None = None
         self._stage = ""
         self._total = 1
@@ -65,7 +70,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(escape(text))
+        self.console.print(Text(text))
 
     def message(self, role: str, content: str, styled: Text | None = None) -> None:
         """Print what somebody said.
@@ -84,9 +89,9 @@ class Display:
         """Print a table without lines, the first column bold."""
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
         for name in header:
-            table.add_column(name, overflow="fold")
+            table.add_column(Text(name), overflow="fold")
         for row in rows:
-            table.add_row(Text(row[0], style="bold"), *map(escape, row[1:]))
+            table.add_row(Text(row[0], style="bold"), *map(Text, row[1:]))
         self.console.print(table)
 
     def begin(self, stage: str, total: int) -> None:
@@ -153,8 +158,11 @@ class Display:
                 word = episode["status"] if episode["status"] != "ok" or value else "wrong"
                 verdict = f"{word} {value:.1f}"
             self.console.print(
-                f"          [dim]{escape(question[-60:])}[/dim]  ->  {escape(reply[:80])}   "
-                f"[{'green' if value else 'red'}]{verdict}[/]"
+                Text.assemble(
+                    (f"          {question[-60:]}", "dim"),
+                    f"  ->  {reply[:80]}   ",
+                    (verdict, "green" if value else "red"),
+                )
             )
 
     def _rest(self, step: int) -> str:
@@ -178,8 +186,8 @@ class Display:
         bar = ProgressBar(total=self._total, completed=step, width=24)
         grid.add_row(
             Text(f"{self._stage:<9}", style="bold"),
-            f"step {step}/{self._total}",
+            Text(f"step {step}/{self._total}"),
             bar,
-            self._rest(step),
+            Text(self._rest(step)),
         )
         return grid

@@ -12,7 +12,7 @@ _lock = threading.Lock()
 _seen: Counter[tuple[str, str, str]] = Counter()
 
 
-def tell(log: logging.Logger, what: str, error: Exception) -> str:
+def tell(log: logging.Logger, what: str, error: BaseException) -> str:
     """Tell of a failure, the first time and then each time that their number has grown tenfold.
 
     An environment that is broken fails on every rollout, and each time in the same way.

@@ -7,9 +7,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-
-class Interrupted(KeyboardInterrupt):
-    """The run was stopped at a point from which it can go on."""
+from rlenv.common.time_limit import no_stop, stop_soon
 
 
 class StopSignal:
@@ -28,8 +26,10 @@ class StopSignal:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
+        no_stop()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt("stopped at once; the last saved state is kept")
         self.requested = True
+        stop_soon()  # what does not return would keep the run from ever looking

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from rlenv.common.time_limit import TimedOut, call_within
 from rlenv.conformance.suite import CheckSettings, Hanging
 from rlenv.core import registry
 from rlenv.core.env import SingleTurnEnv, TextEnv
@@ -21,7 +19,6 @@ from rlenv.core.task import Message, Task
 
 MOST_TURNS = 100  # of an episode that its environment does not end
 HANG = 60.0  # seconds; a step that takes longer is taken to hang
-_MAIN = threading.main_thread()
 
 Policy = Callable[[TextEnv, list[Message], int], str]
 
@@ -106,8 +103,7 @@ def go_on(env: TextEnv, policy: Policy, opening: str, info: Mapping[str, Any]) -
     messages = info["messages"]
     for turn in range(MOST_TURNS):
         reply = policy(env, messages, turn)
-        with _watch(reply):
-            observation, value, terminated, truncated, info = env.step(reply)
+        observation, value, terminated, truncated, info = _step(env, reply)
         messages = info["messages"]
         earned = info["reward"]
         episode.replies.append(reply)
@@ -120,23 +116,21 @@ def go_on(env: TextEnv, policy: Policy, opening: str, info: Mapping[str, Any]) -
     return episode
 
 
-@contextmanager
-def _watch(reply: str) -> Iterator[None]:
-    """Interrupt a step that hangs, where this thread and system have the signal for it."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not _MAIN:
-        yield
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise Hanging(f"step took more than {HANG:g} s on the reply {shown(reply, 30)}")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, HANG)
+def _step(env: TextEnv, reply: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+    """Play one reply; a step that hangs is ended, whatever limit of its own it has."""
+    if env.step_timeout is not None:
+        env.step_timeout = min(env.step_timeout, HANG)
     try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        result = call_within(HANG, env.step, reply)
+    except TimedOut:
+        raise Hanging(_hangs(reply)) from None
+    if env.timed_out:
+        raise Hanging(_hangs(reply))
+    return result
+
+
+def _hangs(reply: str) -> str:
+    return f"step took more than {HANG:g} s on the reply {shown(reply, 30)}"
 
 
 def gold(env: TextEnv, messages: list[Message], turn: int) -> str:

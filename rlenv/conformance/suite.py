@@ -142,7 +142,7 @@ def run(
     with _quiet():
         try:
             under_test.make().reset(seed=under_test.settings.seed)
-        except Exception as error:  # noqa: BLE001 the first check reports it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 the first check reports it
             begins = f"{type(error).__name__}: {error}"
         for number, (name, (function, needs)) in enumerate(CHECKS.items()):
             broken = [n for n in needs if outcomes[n].status == "fail"]
@@ -176,7 +176,7 @@ def _carry_out(name: str, function: str, under_test: EnvUnderTest) -> CheckOutco
             "judge in time linear in the reply's length, or refuse long replies; let what can "
             "hang run in a process that can be killed",
         )
-    except Exception as error:  # noqa: BLE001 the environment broke where it should not
+    except (Exception, SystemExit) as error:  # noqa: BLE001 it broke where it should not
         outcome = CheckOutcome(
             name,
             "fail",

@@ -9,6 +9,7 @@ of an episode come for free.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 
 from rlenv.common import failures
 from rlenv.common.errors import UserError, did_you_mean
+from rlenv.common.time_limit import TimedOut, call_within
 from rlenv.core.episode import EpisodeRNGs, StepResult, UnicodeText, done, turn
 from rlenv.core.reward import Reward, Rubric
 from rlenv.core.rows import Rows
@@ -51,6 +53,8 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         max_turns: after so many replies the episode is truncated; None for no limit.
         rubric: other weights for the class's components: a `Rubric`, or its arguments as a mapping.
             An episode then counts as solved when it earns the rubric's maximum.
+        step_timeout: seconds after which a `respond` or `score` that did not return is ended, which
+            counts as a failure of the grader; None for the class's own limit, 60 s by default.
         render_mode: `ansi` to render the transcript as text.
 
     Raises:
@@ -58,6 +62,8 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
 
     Attributes:
         rubric: the weights of the reward's components, or None.
+        step_timeout: the limit in seconds; None in a class whose graders have their own.
+        timed_out: whether a step was ended by it, so that the instance may be in any state.
         solved_at: the total reward from which an episode counts as solved (pass@k).
         reward_range: the lowest and the highest total reward of an episode.
         random: this episode's own `random.Random`, the same in all rollouts of a group.
@@ -73,6 +79,8 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
     metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium's own form)
     reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     solved_at: ClassVar[float] = 1.0
+    step_timeout: float | None = 60.0
+    timed_out: bool = False
     rubric: Rubric | None = None
     characters: str = ""
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
@@ -92,6 +100,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         columns: Mapping[str, str] | None = None,
         max_turns: int | None = None,
         rubric: Rubric | Mapping[str, Any] | None = None,
+        step_timeout: float | None = None,
         render_mode: str | None = None,
     ) -> None:
         if rubric is not None:
@@ -99,6 +108,10 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
             lowest, highest = self.rubric.minimum, self.rubric.maximum
             self.reward_range = (lowest, highest)  # type: ignore[misc]
             self.solved_at = highest  # type: ignore[misc]
+        if step_timeout is not None:
+            if not (isinstance(step_timeout, (int, float)) and 0 < step_timeout < math.inf):
+                raise UserError(f"step_timeout is a number of seconds, not {step_timeout!r}")
+            self.step_timeout = float(step_timeout)
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode is None or 'ansi', not {render_mode!r}")
         self.observation_space = UnicodeText()
@@ -200,6 +213,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         self._messages = [dict(message) for message in opening]
         self._turns = 0
         self._running = True
+        self.timed_out = False
         self.start(task)
         return task.question, self._info(None)
 
@@ -256,15 +270,21 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
     def _ask(self, task: Task, reply: str) -> StepResult:
         """Call the author's `respond`; a bug in there costs this episode, not the run."""
         try:
-            answer = self._respond_to(task, reply)
+            answer = call_within(self.step_timeout, self._respond_to, task, reply)
             if isinstance(answer, StepResult):
                 return answer
             if isinstance(answer, str):
                 return turn(answer)
             raise TypeError(f"respond must return a text, turn(...) or done(...), not {answer!r}")
-        except Exception as error:  # noqa: BLE001 becomes a grader_error, told once and counted
-            why = failures.tell(log, type(self).__name__, error)
-            return done(reward=Reward.failed(why))
+        except TimedOut:
+            self.timed_out = True
+            said = f"{type(self).__name__} did not answer a reply within {self.step_timeout:g} s"
+            log.warning("%s, on task %s", said, task.key)
+            return done(reward=Reward.failed(said))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 SystemExit too; told once and counted
+            return done(reward=Reward.failed(failures.tell(log, type(self).__name__, error)))
 
     def _respond_to(self, task: Task, reply: str) -> str | StepResult:
         """Answer a reply; an environment that is more than its author's `respond` does it here."""

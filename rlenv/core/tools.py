@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from rlenv import parsing
 from rlenv.common.errors import UserError
+from rlenv.common.time_limit import call_within
 from rlenv.core.env import TextEnv
 from rlenv.core.episode import StepResult, done, turn
 from rlenv.core.task import Message, Task
@@ -196,7 +197,8 @@ class ToolEnv(TextEnv):
         if not calls:
             return self.respond(task, reply)
         may = self.max_calls - self._called
-        results = [self._run(call) for call in calls[:may]]
+        # calls have a limit of their own
+        results = [call_within(None, self._run, call) for call in calls[:may]]
         self._called += len(results)
         if len(calls) > may:
             results.append(

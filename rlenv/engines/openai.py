@@ -7,12 +7,16 @@ llama.cpp's, ollama.
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,11 +25,14 @@ import httpx
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.core.task import Message
 from rlenv.engines.base import Sampling
-from rlenv.engines.chat import ChatModelSettings, ChatReply, is_http
+from rlenv.engines.bounded_http import Answer, BoundedClient, TooLarge, TooSlow
+from rlenv.engines.chat import ChatModelSettings, ChatReply, is_http, unspelled
 
 PREFIX = "openai:"
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
 _LONGEST_WAIT = 60.0  # seconds, unless the server asks for more
+_LONGEST_HOLD = 120.0  # seconds, whatever it asks for
+_SHORTEST_SECRET = 8  # characters; servers at home take keys such as EMPTY
 
 
 class RequestRefused(UserError):
@@ -41,8 +48,9 @@ def parse_endpoint(text: str) -> tuple[str, str]:
     Raises:
         UserError: it has another form.
     """
-    name, at, url = text.removeprefix(PREFIX).rpartition("@")
-    if not (at and name and is_http(url)):
+    found = re.fullmatch(r"(?s)(.+)@(https?://.+)", text.removeprefix(PREFIX))
+    name, url = found.groups() if found else ("", "")
+    if not is_http(url):
         raise UserError(
             f"{text!r} is not of the form openai:NAME@URL, such as "
             "openai:my-model@http://localhost:8000/v1"
@@ -107,7 +115,7 @@ class OpenAIChatModel:
         settings: ChatModelSettings,
         *,
         pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         if settings.url is None:
             raise ValueError("a model behind a server needs the url of the server")
@@ -115,12 +123,12 @@ class OpenAIChatModel:
         self.settings = settings
         self.max_concurrency = settings.max_concurrency
         self.pace = pace or Pace(settings.per_minute)
-        key = _key(self.url, settings.key_from)
-        self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=settings.timeout,
-            limits=httpx.Limits(max_connections=settings.max_concurrency),
-            transport=transport,
+        self._key = _key(self.url, settings.key_from)
+        self._http = BoundedClient(
+            {"Authorization": f"Bearer {self._key}"} if self._key else {},
+            settings.timeout,
+            settings.max_concurrency,
+            transport,
         )
         self._limit_name = "max_tokens"  # newer models of OpenAI want another one
         self._jitter = random.Random(0)
@@ -164,29 +172,30 @@ class OpenAIChatModel:
         for attempt in range(self.settings.tries):
             self.pace.wait()
             try:
-                response = self._http.post(
-                    f"{self.url}/chat/completions",
-                    json=self._body(messages, sampling, seed),
+                answer = self._http.post(
+                    f"{self.url}/chat/completions", self._body(messages, sampling, seed)
                 )
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
+            except TooLarge as error:
+                raise RequestRefused(f"{self._shown} sent {error}") from None
+            except (httpx.HTTPError, TooSlow) as error:
+                problem = self._hidden(f"{type(error).__name__}: {error}")
                 self._back_off(attempt, None)
                 continue
-            if response.status_code in _AGAIN:
-                problem = f"status {response.status_code}: {_said(response)}"
-                self._back_off(attempt, response)
+            if answer.status in _AGAIN:
+                problem = f"status {answer.status}: {self._said(answer)}"
+                self._back_off(attempt, answer)
                 continue
-            if response.status_code != 200:
-                if self._takes_other_limit(response):
+            if answer.status != 200:
+                if self._takes_other_limit(answer):
                     continue
-                self._refused(response)
-            return _read(response)
-        raise RunFailed(f"{self.url} failed {self.settings.tries} times in a row ({problem})")
+                self._refused(answer)
+            return self._read(answer)
+        raise RunFailed(f"{self._shown} failed {self.settings.tries} times in a row ({problem})")
 
     def _body(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.name,
-            "messages": list(messages),
+            "messages": unspelled(messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             self._limit_name: sampling.max_tokens,
@@ -195,90 +204,130 @@ class OpenAIChatModel:
         extra = {"top_k": sampling.top_k, "min_p": sampling.min_p, "stop": list(sampling.stop)}
         return {**body, **{name: value for name, value in extra.items() if value}}
 
-    def _back_off(self, attempt: int, response: httpx.Response | None) -> None:
+    def _back_off(self, attempt: int, answer: Answer | None) -> None:
         """Wait before the next attempt: longer each time, and at random, so that threads part.
 
         A server that says how long to wait speaks to all threads.
         """
-        asked = _retry_after(response)
+        asked = None if answer is None else _retry_after(answer)
         if asked is not None:
             self.pace.hold(asked)
         elif attempt + 1 < self.settings.tries:
             self.pace.pause(self._jitter.uniform(0.2, 1.0) * min(_LONGEST_WAIT, 2.0**attempt))
 
-    def _takes_other_limit(self, response: httpx.Response) -> bool:
-        if "max_completion_tokens" not in response.text or self._limit_name != "max_tokens":
+    def _takes_other_limit(self, answer: Answer) -> bool:
+        if "max_completion_tokens" not in answer.text or self._limit_name != "max_tokens":
             return False
         self._limit_name = "max_completion_tokens"
         return True
 
-    def _refused(self, response: httpx.Response) -> None:
+    def _refused(self, answer: Answer) -> None:
         hint = ""
-        if response.status_code in (401, 403):
+        if answer.status in (401, 403):
             hint = f"; put a key into the environment variable {self.settings.key_from}"
-        elif response.status_code == 404:
+        elif answer.status == 404:
             hint = "; is the name of the model right, and does the address end in /v1?"
         raise (UserError if hint else RequestRefused)(
-            f"{self.url} refused the request with status {response.status_code}: "
-            f"{_said(response)}{hint}"
+            f"{self._shown} refused the request with status {answer.status}: "
+            f"{self._said(answer)}{hint}"
+        )
+
+    @property
+    def _shown(self) -> str:
+        """The address without a name and password in it."""
+        parts = urlsplit(self.url)
+        return self._hidden(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+
+    def _hidden(self, text: str) -> str:
+        """Take the key out of what may be printed or kept, wherever it came from."""
+        if self._key is None or len(self._key) < _SHORTEST_SECRET:
+            return text
+        return text.replace(self._key, "[key]")
+
+    def _said(self, answer: Answer) -> str:
+        """Return what a server said of an error, shortened."""
+        text: Any = answer.text
+        try:
+            error = answer.json().get("error", text)
+            text = error.get("message", text) if isinstance(error, dict) else error
+        except (ValueError, AttributeError):
+            pass
+        return " ".join(self._hidden(str(text)).split())[:200] or "nothing"
+
+    def _read(self, answer: Answer) -> ChatReply:
+        """Read a completion.
+
+        Raises:
+            UserError: it is none.
+        """
+        try:
+            body = answer.json()
+            choice = body["choices"][0]
+            text = _text_of(choice["message"].get("content"))
+            usage = body.get("usage")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise UserError(
+                f"{self._shown} does not answer as a chat endpoint does: {self._said(answer)}"
+            ) from None
+        stopped = choice.get("finish_reason") != "length"
+        problem = "" if stopped else "cut off"
+        return ChatReply(
+            text=self._hidden(text),
+            problem=problem if text else "the reply holds no text",
+            stopped=stopped,
+            prompt_tokens=_count(usage, "prompt_tokens"),
+            tokens=_count(usage, "completion_tokens"),
         )
 
 
-def _read(response: httpx.Response) -> ChatReply:
-    """Read a completion.
+def _text_of(content: Any) -> str:
+    """Return the text of a message: a string, or a list of parts of which some are text.
 
     Raises:
-        UserError: it is none.
+        TypeError: it is something else.
     """
-    try:
-        body = response.json()
-        choice = body["choices"][0]
-        text = choice["message"].get("content") or ""
-        usage = body.get("usage") or {}
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise UserError(
-            f"{response.url} does not answer as a chat endpoint does: {_said(response)}"
-        ) from None
-    stopped = choice.get("finish_reason") != "length"
-    problem = "" if stopped else "cut off"
-    return ChatReply(
-        text=text,
-        problem=problem if text else "the reply holds no text",
-        stopped=stopped,
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        tokens=int(usage.get("completion_tokens") or 0),
-    )
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise TypeError("no text")
+    parts = [part.get("text", "") for part in content if part.get("type") in ("text", None)]
+    return "".join(parts)
+
+
+def _count(usage: Any, name: str) -> int:
+    """Return a number of tokens; 0, not known, where it is no such number."""
+    found = usage.get(name) if isinstance(usage, dict) else None
+    if isinstance(found, bool) or not isinstance(found, int):
+        return 0
+    return found if 0 <= found < 2**53 else 0
 
 
 def _key(url: str, variable: str) -> str | None:
     """Return the key from the environment; None where there is none.
 
     Raises:
-        UserError: the key would cross a network unencrypted.
+        UserError: the key would cross a network unencrypted, or is none.
     """
-    found = os.environ.get(variable) or None
+    found = (os.environ.get(variable) or "").strip() or None
+    if found and not (found.isascii() and found.isprintable()):
+        raise UserError(f"{variable} holds characters that no key has; set it again, or unset it")
     here = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
     if found and not here and not url.startswith("https"):
         raise UserError(f"{variable} would be sent to {url} unencrypted; use https, or unset it")
     return found
 
 
-def _retry_after(response: httpx.Response | None) -> float | None:
-    """Return the seconds that a server asks to wait; None where it does not say."""
-    if response is None:
-        return None
+def _retry_after(answer: Answer) -> float | None:
+    """Return the seconds that a server asks to wait, within reason; None where it does not say."""
+    asked = answer.headers.get("retry-after", "")
     try:
-        return max(0.0, float(response.headers.get("retry-after", "")))
-    except ValueError:  # absent, or a date
-        return None
-
-
-def _said(response: httpx.Response) -> str:
-    """Return what a server said of an error, shortened."""
-    text = response.text
-    try:
-        error = response.json().get("error", text)
-        text = error.get("message", text) if isinstance(error, dict) else error
-    except (ValueError, AttributeError):
-        pass
-    return " ".join(str(text).split())[:200] or "nothing"
+        seconds = float(asked)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(asked)
+            seconds = (until - datetime.now(until.tzinfo)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_HOLD)

@@ -66,6 +66,8 @@ class Mix(rlenv.TextEnv):
         >>> env = rlenv.make("rlenv/Mix-v0", members={"rlenv/Arithmetic-v0": 1.0})
     """
 
+    step_timeout = None  # its members have theirs
+
     def __init__(
         self,
         *,
@@ -141,6 +143,7 @@ class Mix(rlenv.TextEnv):
         """Play the member's turn; running out of its own turns ends the episode."""
         assert self._playing is not None
         text, _, terminated, truncated, info = self._playing.step(reply)
+        self.timed_out = self._playing.timed_out
         told = info["messages"][self._told + 1 :]  # after the reply
         self._told = len(info["messages"])
         reward = info["reward"]

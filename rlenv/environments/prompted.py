@@ -37,6 +37,8 @@ class Prompted(rlenv.SingleTurnEnv):
         rlenv.UserError: neither or both of rows and base, or a base of several turns.
     """
 
+    step_timeout = None  # models that judge many replies at once take as long as they need
+
     floor = float("inf")
 
     def __init__(
@@ -130,6 +132,7 @@ class Prompted(rlenv.SingleTurnEnv):
             return reward
         _, _, _, _, info = self.base.step(reply)
         verdict: rlenv.Reward = info["reward"]
+        self.timed_out = self.base.timed_out
         if not verdict.judged:
             return verdict
         components = {**reward.components, "rule": verdict.value}

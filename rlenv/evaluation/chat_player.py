@@ -45,10 +45,10 @@ class _Episode:
         try:
             _, info = self.env.reset(seed=env_seed(seed), options={"task": self.task})
             self.messages = info["messages"]
-        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+        except (Exception, SystemExit) as error:  # noqa: BLE001 a grader_error of this episode
             self.fail("reset", error)
 
-    def fail(self, what: str, error: Exception) -> None:
+    def fail(self, what: str, error: BaseException) -> None:
         why = failures.tell(log, f"{what} of {type(self.env).__name__}", error)
         self.reward = Reward.failed(f"{what}: {why}")
         self.over = self.failed = True
@@ -61,7 +61,7 @@ class _Episode:
     def announce(self, reply: ChatReply) -> None:
         try:
             announce(self.env, reply.text)
-        except Exception:  # noqa: BLE001 the step reports it
+        except (Exception, SystemExit):  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 
     def hear(self, reply: ChatReply) -> None:
@@ -71,7 +71,7 @@ class _Episode:
         try:
             _, _, terminated, truncated, info = self.env.step(reply.text)
             self.messages, earned = info["messages"], info["reward"]
-        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+        except (Exception, SystemExit) as error:  # noqa: BLE001 a grader_error of this episode
             self.fail("step", error)
             return
         self.reward = earned if self.reward is None else self.reward + earned
@@ -125,13 +125,13 @@ class ChatPlayer(Player):
                 episode.begin(of_group)
             groups.append(group)
         episodes = [episode for group in groups for episode in group]
-        self._finish([e for e in episodes if not e.over], sampling)
+        self._finish([e for e in episodes if not e.over], pool, sampling)
         for episode in episodes:
-            if episode.failed:
+            if episode.failed or episode.env.timed_out:
                 pool.discard(episode.env)
         return [[episode.played() for episode in group] for group in groups]
 
-    def _finish(self, episodes: Sequence[_Episode], sampling: Sampling) -> None:
+    def _finish(self, episodes: Sequence[_Episode], pool: EnvPool, sampling: Sampling) -> None:
         executor = ThreadPoolExecutor(max_workers=self.model.max_concurrency)
         waiting: dict[Future[ChatReply], _Episode] = {}
 
@@ -156,6 +156,7 @@ class ChatPlayer(Player):
                     episode.announce(reply)
                 for episode, reply in heard:
                     episode.hear(reply)
+                    pool.stepped(episode.env)
                     if not episode.over:
                         ask(episode)
         except RunFailed as error:

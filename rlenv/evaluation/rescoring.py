@@ -122,6 +122,7 @@ def _grade(
         replay.begin(seed)
     for replay in replays:
         reward = replay.end()
+        pool.stepped(replay.env)
         yield replace(
             replay.sample,
             answer=answer_of(replay.env, replay.task, replay.replies),

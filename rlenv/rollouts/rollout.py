@@ -23,6 +23,8 @@ from rlenv.models.chat_format import ChatFormat
 
 log = logging.getLogger(__name__)
 
+MOST_TIMEOUTS = 4  # steps in a row that ran into their limit, after which the run ends
+
 
 class EnvPool:
     """As many instances of one environment as episodes run at once; made when first needed.
@@ -35,12 +37,28 @@ class EnvPool:
         self._make = make
         self.stepping = 0.0
         self._envs: list[TextEnv] = []
+        self._ended = 0  # steps in a row that ran into the environment's limit
 
     def take(self, count: int) -> list[TextEnv]:
         """Return `count` different instances."""
         while len(self._envs) < count:
             self._envs.append(self._make())
         return self._envs[:count]
+
+    def stepped(self, env: TextEnv) -> None:
+        """Take note of whether a step came to an end by itself.
+
+        Raises:
+            RunFailed: none of the last ones did, so that the others won't either.
+        """
+        self._ended = self._ended + 1 if env.timed_out else 0
+        if self._ended >= MOST_TIMEOUTS:
+            name = type(env).__name__
+            raise RunFailed(
+                f"{name} did not answer a reply within {env.step_timeout:g} s, {self._ended} times "
+                f"in a row; mend what {name}.respond or score waits for, or give the environment "
+                "a larger step_timeout"
+            )
 
     def discard(self, env: TextEnv) -> None:
         """Never hand out an instance again: it failed, and may be in any state."""
@@ -108,7 +126,7 @@ def play(
         episodes = [episode for group in begun for episode in group]
         _finish(episodes, pool, engine, chat, sampling, max_length)
         for episode in episodes:
-            if episode.failed:
+            if episode.failed or episode.env.timed_out:
                 pool.discard(episode.env)
         groups += [
             Group(tasks[n], [episode.trajectory for episode in group])
@@ -196,7 +214,7 @@ class _Episode:
     over: bool = False
     failed: bool = False
 
-    def fail(self, what: str, error: Exception) -> None:
+    def fail(self, what: str, error: BaseException) -> None:
         """A failed environment is data: the episode leaves the batch and the others go on."""
         why = failures.tell(log, f"{what} of {type(self.env).__name__}", error)
         self.trajectory.reward = Reward.failed(f"{what}: {why}")
@@ -206,7 +224,7 @@ class _Episode:
         """Let the environment begin to judge; what goes wrong here goes wrong again in `step`."""
         try:
             announce(self.env, reply)
-        except Exception:  # noqa: BLE001 the step reports it
+        except (Exception, SystemExit):  # noqa: BLE001 the step reports it
             log.debug("announce of %s failed:\n%s", self.env, traceback.format_exc())
 
     def read(self, ids: Sequence[int], messages: list[Message]) -> None:
@@ -249,7 +267,7 @@ def _begin(
         try:
             opening, info = episode.env.reset(seed=env_seed(of_group), options={"task": task})
             messages = info["messages"]
-        except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+        except (Exception, SystemExit) as error:  # noqa: BLE001 a grader_error of this episode
             episode.fail("reset", error)
             continue
         if opening not in openings:
@@ -286,6 +304,7 @@ def _finish(
             began = time.monotonic()
             for n, (episode, _) in enumerate(turns):
                 _advance(episode, *said[n], chat)
+                pool.stepped(episode.env)
             pool.stepping += time.monotonic() - began
 
 
@@ -300,7 +319,7 @@ def _advance(episode: _Episode, completion: Completion, reply: str, chat: ChatFo
     try:
         _, value, terminated, truncated, info = episode.env.step(reply)
         t.messages, earned = info["messages"], info["reward"]
-    except Exception as error:  # noqa: BLE001 becomes a grader_error of this episode
+    except (Exception, SystemExit) as error:  # noqa: BLE001 a grader_error of this episode
         t.turn_rewards.append(0.0)
         episode.fail("step", error)
         return

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from rlenv.common.errors import UserError
+from rlenv.common.errors import Interrupted, UserError
 from rlenv.common.settings import Settings
-from rlenv.common.signals import Interrupted, StopSignal
+from rlenv.common.signals import StopSignal
 from rlenv.core import registry
 from rlenv.engines.settings import EngineSettings
 from rlenv.run.config import EnvSettings

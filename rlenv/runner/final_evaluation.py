@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.common.display import Display
+from rlenv.common.errors import Interrupted
 from rlenv.common.files import write_atomically
-from rlenv.common.signals import Interrupted, StopSignal
+from rlenv.common.signals import StopSignal
 from rlenv.evaluation.folder import (
     Evaluated,
     EvaluationFolder,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.common.display import Display, quieten_transformers
-from rlenv.common.errors import UserError
+from rlenv.common.errors import Interrupted, UserError
 from rlenv.common.plugins import short_name
 from rlenv.common.settings import parse
-from rlenv.common.signals import Interrupted, StopSignal
+from rlenv.common.signals import StopSignal
 from rlenv.core import registry
 from rlenv.core.rows import DATA_ROOT
 from rlenv.engines import factory

@@ -68,6 +68,18 @@ def test_the_clustered_error_is_that_of_millers_formula():
     assert (found.high - found.low) / (2 * 1.959964) == pytest.approx(error, rel=0.02)
 
 
+@pytest.mark.parametrize("rates", [[0.2, 0.3], [0.5, 0.9], [0.2, 0.3, 0.25]])
+def test_few_tasks_of_many_samples_count_for_as_many_as_have_their_clustered_error(rates):
+    """Wilson's interval solved for the share, where the standard error is that of the tasks."""
+    value, n = plain.fmean(rates), len(rates)
+    error = math.sqrt(plain.variance(rates) / n)
+    worth = value * (1 - value) / error**2
+    z = plain.NormalDist().inv_cdf(0.975)
+    found = statistics.share(rates, samples=10_000)
+    for bound in (found.low, found.high):  # it lies z standard errors away, by its own spread
+        assert abs(value - bound) == pytest.approx(z * math.sqrt(bound * (1 - bound) / worth))
+
+
 @pytest.mark.parametrize("tasks", [30, 200])
 @pytest.mark.parametrize(
     ("rates", "floor"),

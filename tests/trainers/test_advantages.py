@@ -223,6 +223,24 @@ def test_what_a_critic_sees_of_two_turns(unit):
     assert made.advantages[0, [0, 3]].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("unit", ["token", "turn"])
+def test_an_algorithm_with_a_critic_is_given_rewards_at_its_actions_alone(unit):
+    """One of somebody's own may add them up."""
+    batch = Batch.of([trajectory([1], [[2, 3], [4, 5]], [1.0, 2.0], said=[[9]])])
+    given = {}
+
+    def spy(earned, values, acted, gamma, gae_lambda):
+        given.update(earned=earned, acted=acted)
+        return torch.zeros_like(values)
+
+    batch = replace(batch, values=batch.mask)
+    critic = CriticSettings(unit=unit, whiten=False)
+    critic_advantages(batch, torch.tensor([[1.0, 2.0]]), None, spy, 1.0, critic)
+    assert given["acted"].sum() == (4 if unit == "token" else 2)
+    at = {"token": {2: 1.0, 5: 2.0}, "turn": {1: 1.0, 4: 2.0}}[unit]
+    assert given["earned"][0].tolist() == [at.get(column, 0.0) for column in range(6)]
+
+
 def test_length_costs_each_turn_what_eq_13_says():
     group = Group(
         two_turns().task,

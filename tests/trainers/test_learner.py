@@ -90,6 +90,17 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_cut(make, case):
         assert measured == pytest.approx(metrics, abs=1e-5, rel=1e-4)
 
 
+def test_how_far_the_policy_is_from_what_was_sampled_is_measured(make):
+    """The largest difference of one token, and the mean over the tokens that were sampled."""
+    learner = make()
+    batch = batch_for(learner)
+    gap = (learner.logprobs(batch) - batch.old_logprobs).abs()[batch.mask > 0]
+    _, metrics = gradient(learner, batch)
+    name = "sampling/sampling_logp_difference"
+    assert metrics[f"{name}/max"] == pytest.approx(float(gap.max()), rel=1e-4)
+    assert metrics[f"{name}/mean"] == pytest.approx(float(gap.mean()), rel=1e-4)
+
+
 def test_the_order_of_rows_and_padding_do_not_matter(make):
     learner = make(max_grad_norm=1e6)
     batch = batch_for(learner)

@@ -8,7 +8,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from rlenv.common.display import Display
-from rlenv.common.signals import Interrupted
+from rlenv.common.errors import Interrupted
 from rlenv.run import config
 from rlenv.run.run_folder import RunFolder
 from rlenv.run.stage import Context

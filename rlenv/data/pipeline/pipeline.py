@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from rlenv.common.display import Display
-from rlenv.common.errors import RunFailed, UserError
+from rlenv.common.errors import Interrupted, RunFailed, UserError
 from rlenv.common.files import lock, write_atomically
 from rlenv.common.plugins import import_files, imported_files
-from rlenv.common.signals import Interrupted, StopSignal
+from rlenv.common.signals import StopSignal
 from rlenv.data.pipeline import sources
 from rlenv.data.pipeline.settings import PipelineSettings, check_out, make_steps
 from rlenv.data.pipeline.sources import Chunk

@@ -59,7 +59,7 @@ def judge(env: TextEnv, task: Task, reply: str) -> Reward:
     try:
         env.reset(seed=int(task.key[:7], 16), options={"task": task})
         _, _, terminated, truncated, info = env.step(reply)
-    except Exception as error:  # noqa: BLE001 one reply is not judged; the others are
+    except (Exception, SystemExit) as error:  # noqa: BLE001 one reply is not judged; the others are
         return Reward.failed(failures.tell(log, type(env).__name__, error))
     if not (terminated or truncated):
         raise UserError(

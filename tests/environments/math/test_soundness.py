@@ -20,6 +20,11 @@ def judged(answer: str, gold: str) -> tuple[bool, str]:
 
 
 FALSE_REWARDS = [
+    (r"x_1' + 2", "x_1 + 2"),
+    ("P(1+r)^t", "P^t (1+r)^t"),
+    ("f(2)", "2f"),
+    ("P(2) + P(3)", "5"),
+    (r"\Delta q = -x", r"\Delta p = -x"),
     (r"\lfloor n/3\rfloor", r"\lfloor n/4\rfloor"),
     ("|ab|", "ab"),
     ("|x+y|", "|x|+|y|"),
@@ -121,6 +126,12 @@ MENDED = [
     (r"x=5 \tag{1}", "5"),
     ("v^2_0", "v_0^2"),
     (r"\omega^{\prime}", r"\omega'"),
+    (r"\omega_{L}^{\prime} c", r"c \omega_L'"),
+    (r"2 + x_1''", r"x''_1 + 2"),
+    (r"\Delta p \approx -x", "-x"),
+    ("P(1+r)^t", "(1+r)^t P"),
+    (r"A = P(1 + \frac{r}{12})^{12t}", r"A = (1 + r/12)^{12t} P"),
+    (r"\Delta p = -x", r"\Delta p = -x"),
     (r"\\frac{1}{2}", "0.5"),
 ]
 

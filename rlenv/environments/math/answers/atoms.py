@@ -184,10 +184,15 @@ class Atoms(TokenStream):
 
     def symbol(self, name: str) -> Node:
         """Read a letter with its index and primes; with brackets behind it, a function's value."""
-        while self.takes("'"):
-            name += "'"
-        if self.takes("_"):
-            name += "_" + self.index()
+        index: str | None = None
+        primes = ""
+        while self.sees("'") or (index is None and self.sees("_")):  # in either order
+            if self.takes("'"):
+                primes += "'"
+            else:
+                self.expect("_")
+                index = self.index()
+        name += primes + ("" if index is None else "_" + index)
         ahead = [self.peek(n).text for n in range(6)]
         if name in ("f", "g", "h") and ahead == ["^", "{", "-", "1", "}", "("]:
             self.at += 5

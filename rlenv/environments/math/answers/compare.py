@@ -42,6 +42,7 @@ from .nodes import (
     variables,
 )
 from .normalize import (
+    called_as_product,
     integration_constant,
     is_label,
     label,
@@ -239,6 +240,11 @@ class AnswerComparison(Relations, Members, Quantities):
             self.rule = "names"
             return False
         a, b = normalize(a), normalize(b)
+        used = [variables(node) for node in (a, b)]
+        products = [called_as_product(a, used[1]), called_as_product(b, used[0])]
+        if products != [a, b] and self._tried(*map(normalize, products)):
+            self.rule += ", brackets behind a letter read as a product"
+            return True
         if self._tried(a, b):
             return True
         rule, undecided = self.rule, self.undecided

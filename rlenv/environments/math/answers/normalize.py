@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from .limits import TooLarge
@@ -29,7 +30,7 @@ from .nodes import (
 
 
 def is_label(node: Node) -> bool:
-    """Whether this can be the name of a quantity: `x`, `a_3`, `f(x)`, `AB`, `|AB|`."""
+    """Whether this can be the name of a quantity: `x`, `a_3`, `f(x)`, `AB`, `|AB|`, `Δx`."""
     if isinstance(node, Symbol):
         return node.name not in ("infinity", "pi", "i", "e")
     if isinstance(node, Apply):
@@ -38,6 +39,8 @@ def is_label(node: Node) -> bool:
         if node.name == "abs":
             return is_label(node.arguments[0])
         if node.name == "*":  # AB is the name of a length, xy is a product
+            if node.arguments[0] == Symbol("Delta") and len(node.arguments) == 2:
+                return isinstance(node.arguments[1], Symbol)  # a change of something
             return all(
                 (is_label(a) and str(getattr(a, "name", "A"))[:1].isupper())
                 or (isinstance(a, Apply) and is_label(a))
@@ -50,6 +53,32 @@ def is_label(node: Node) -> bool:
     if isinstance(node, SetOperation):
         return isinstance(node.left, Symbol) and isinstance(node.right, Symbol)
     return False
+
+
+def called_as_product(node: Node, letters: frozenset[str]) -> Node:
+    """Read `P(1+r)^t` as a product where P is one of the letters, not as a function's value."""
+    if isinstance(node, Apply) and node.name == "^":
+        base, power = node.arguments
+        if isinstance(base, Apply) and _called(base, letters) is not None:
+            inner = called_as_product(base.arguments[0], letters)
+            raised = Apply("^", (inner, called_as_product(power, letters)))
+            return Apply("*", (Symbol(str(_called(base, letters))), raised))
+    if isinstance(node, Apply):
+        read = tuple(called_as_product(part, letters) for part in node.arguments)
+        name = _called(node, letters)
+        return replace(node, arguments=read) if name is None else Apply("*", (Symbol(name), *read))
+    if isinstance(node, Relation):
+        return replace(node, sides=tuple(called_as_product(s, letters) for s in node.sides))
+    if isinstance(node, (Row, Several)):
+        return replace(node, items=tuple(called_as_product(i, letters) for i in node.items))
+    return node
+
+
+def _called(node: Apply, letters: frozenset[str]) -> str | None:
+    """Return the letter that is called with one argument, if it is one of some."""
+    name = node.name.removeprefix("unknown:")
+    called = name != node.name and name[:1] not in "fgh" and len(node.arguments) == 1
+    return name if called and name in letters else None
 
 
 def _is_differential(node: Node) -> bool:
