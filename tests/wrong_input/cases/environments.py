@@ -52,6 +52,7 @@ _SCORES = {
     ),
     "a score that returns a text": ("return 'right'", "score must return .*'right'"),
     "a score that returns None": ("pass", "score must return .*None"),
+    "a score that leaves the program": ("raise SystemExit(3)", "SystemExit: 3 .*line 10"),
     "a score that is not a number": ("return float('nan')", "finite"),
     "a score without end": ("return float('inf')", "finite"),
     "a score out of its range": ("return 7.0", r"7.*range"),
