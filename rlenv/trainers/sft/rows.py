@@ -97,17 +97,18 @@ def open_source(source: DataSettings) -> tuple[Rows, str]:
     """Load the rows of a source and recognise their form.
 
     Raises:
-        UserError: they can't be read, or have the columns of no form.
+        UserError: they can't be read, have the columns of no form, or are too few.
     """
     rows = load_rows(source.path, part=source.part)
     if not len(rows):
         raise UserError(f"{source.path} has no rows")
+    form = source.form
+    if form is None:
+        columns = Counter(name for row in rows[:100] for name in row)
+        form = conversation_formats.recognise(columns, source.path)
     if len(rows) == 1:
         raise UserError(f"{source.path} has one row alone, which is too few to learn from")
-    if source.form is not None:
-        return rows, source.form
-    columns = Counter(name for row in rows[:100] for name in row)
-    return rows, conversation_formats.recognise(columns, source.path)
+    return rows, form
 
 
 def tokenize(
