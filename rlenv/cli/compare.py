@@ -74,6 +74,7 @@ def _answers_parser() -> argparse.ArgumentParser:
 
 def _compare_evaluations(arguments: argparse.Namespace) -> None:
     from rlenv.common.display import Display
+    from rlenv.common.verdicts import shorten
     from rlenv.evaluation.paired_test import compare_evaluations
 
     found = compare_evaluations(Path(arguments.a), Path(arguments.b))
@@ -90,7 +91,7 @@ def _compare_evaluations(arguments: argparse.Namespace) -> None:
         rows = [
             [
                 f"{pair.a:.2f} -> {pair.b:.2f}",
-                " ".join(pair.prompt.split())[-70:],
+                shorten(pair.prompt, 70),
                 pair.task_key[:8],
             ]
             for pair in pairs[: arguments.show]

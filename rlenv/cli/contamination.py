@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.verdicts import shorten
 from rlenv.data.contamination import NGRAM, Contamination, find_tasks, read_texts
 
 
@@ -60,9 +61,7 @@ def _report(arguments: argparse.Namespace) -> None:
         )
     for name, estimate in apart.items():
         display.say(f"pass@1 {name}: {estimate}")
-    rows = [
-        [f.kind, " ".join(f.prompt.split())[:60], f.source] for f in found.found[: arguments.show]
-    ]
+    rows = [[f.kind, shorten(f.prompt, 60), f.source] for f in found.found[: arguments.show]]
     if rows:
         display.table(["found as", "task", "in"], rows)
 

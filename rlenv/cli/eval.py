@@ -203,10 +203,10 @@ def show_result(result: Mapping[str, Any], display: Display) -> None:
         rows.append([name, f"{estimate['value']:.3f}   {interval}"])
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
     rows += [
-        ["truncated", f"{result['truncated']:.1%}"],
-        ["unparseable", f"{result['unparseable']:.1%}"],
+        ["cut off", f"{result['truncated']:.1%}"],
+        ["no answer found", f"{result['unparseable']:.1%}"],
         ["timed out", f"{result['timeout']:.1%}"],
-        ["grader errors", f"{result['grader_errors']:.1%}"],
+        ["not judged", f"{result['grader_errors']:.1%}"],
         ["tokens sampled", f"{result['tokens']:,} in {result['seconds']:.1f} s ({speed:,.0f}/s)"],
         ["task set", result["fingerprint"]],
         ["kept in", result["folder"]],

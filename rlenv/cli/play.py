@@ -10,6 +10,7 @@ from typing import Any
 
 from rlenv.common.display import Display
 from rlenv.common.errors import main_guard
+from rlenv.common.verdicts import scored
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import styled
@@ -83,7 +84,7 @@ def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None
         over = terminated or truncated
     _show(display, env, info["messages"], shown)
     if display is not None:
-        _verdict(display, total, truncated, gave_up)
+        _verdict(display, env, total, truncated, gave_up)
     return {
         "messages": info["messages"],
         "reward": total.value if total is not None and total.judged else None,
@@ -138,12 +139,14 @@ def _show(display: Display | None, env: TextEnv, messages: Sequence[Message], sh
     return len(messages)
 
 
-def _verdict(display: Display, total: Reward | None, truncated: bool, gave_up: bool) -> None:
+def _verdict(
+    display: Display, env: TextEnv, total: Reward | None, truncated: bool, gave_up: bool
+) -> None:
     if total is None:
         display.say("\nno reply, no reward")
         return
     ended = " (gave up)" if gave_up else " (out of turns)" if truncated else ""
-    value = f"{total.value:g}" if total.judged else "not judged"
-    display.say(f"\nreward {value}   {total.status}{ended}   {total.detail}")
+    word = total.verdict(env.solved_at, env.reward_range[0])
+    display.say(f"\nreward {scored(total.value, total.status, word)}{ended}   {total.detail}")
     if total.components:
         display.table(["component", "value"], [[k, f"{v:g}"] for k, v in total.components.items()])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlenv.common.errors import RunFailed, main_guard
+from rlenv.common.verdicts import shorten
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -88,15 +89,14 @@ def _probe(arguments: argparse.Namespace) -> None:
 
 
 def _show(found: Probe, display: Display, most: int) -> None:
-    display.say(f"\n{found.solved} of {found.samples} samples are solved, by the reward.")
+    display.say(f"\n{found.solved} of {found.samples} samples are right, by the reward.")
     rows = [["pass@1 by the reward", str(found.pass_at_1)]]
     rows += [["pass@1 without suspects", str(found.honest)]]
     rows += [[f"fail: {name}", str(estimate)] for name, estimate in found.failed.items()]
     display.table(["", "95% interval"], rows)
     display.say(f"\n{len(found.suspects)} suspects")
     suspects = [
-        [s.check, " ".join(s.prompt.split())[-40:], " ".join(s.reply.split())[-40:], s.why]
-        for s in found.suspects[:most]
+        [s.check, shorten(s.prompt, 40), shorten(s.reply, 40), s.why] for s in found.suspects[:most]
     ]
     if suspects:
         display.table(["check", "prompt", "reply", "why"], suspects)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.common.errors import main_guard
+from rlenv.common.verdicts import shorten
 
 if TYPE_CHECKING:
     from rlenv.evaluation.samples import Sample
@@ -32,6 +33,7 @@ def _rescore(arguments: argparse.Namespace) -> None:
     from rlenv.common.display import Display
     from rlenv.evaluation.folder import read_evaluation
     from rlenv.evaluation.rescoring import rescore
+    from rlenv.evaluation.samples import scored_sample
 
     source = Path(arguments.folder)
     out = Path(arguments.output or f"{source.resolve()}-rescored")
@@ -48,7 +50,13 @@ def _rescore(arguments: argparse.Namespace) -> None:
         f"{'unknown' if was is None else format(was, '.3f')}"
     )
     rows = [
-        [a.prompt[-40:], a.reply[-40:], _shown(a), _shown(b), b.detail[:60]]
+        [
+            shorten(a.prompt, 40),
+            shorten(a.reply, 40),
+            scored_sample(a, before),
+            scored_sample(b, result),
+            shorten(b.detail, 60),
+        ]
         for a, b in changed[: arguments.show]
     ]
     if rows:
@@ -57,7 +65,3 @@ def _rescore(arguments: argparse.Namespace) -> None:
 
 def _verdict(sample: Sample) -> tuple[Any, ...]:
     return (sample.status, sample.value if sample.judged else None, sample.components)
-
-
-def _shown(sample: Sample) -> str:
-    return f"{sample.status} {sample.value:.2f}" if sample.judged else "not judged"

@@ -90,7 +90,7 @@ def _show(arguments: argparse.Namespace) -> None:
         ["", ""],
         [
             ["episode", turns],
-            ["reward", f"{low:g} to {high:g}, solved from {shown['solved_at']:g}"],
+            ["reward", f"{low:g} to {high:g}, right from {shown['solved_at']:g}"],
             ["components", ", ".join(shown["components"]) or "none"],
             *(
                 [name, f"{part['tasks']:,}{' or more' if part['more'] else ''} different tasks"]

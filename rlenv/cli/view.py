@@ -20,6 +20,7 @@ from rich.text import Text
 
 from rlenv.common.errors import UserError, did_you_mean, main_guard
 from rlenv.common.files import read_lines
+from rlenv.common.verdicts import COLOURS, scored, verdict
 from rlenv.core import registry
 from rlenv.run import config
 
@@ -28,7 +29,7 @@ Episode = Mapping[str, Any]
 # what the card has a place of its own for; every other field of an episode is listed as it is
 _PLACED = {
     *("stage", "step", "env", "task_key", "prompt", "reply", "messages"),
-    *("reward", "components", "status", "detail", "truncated"),
+    *("reward", "components", "status", "verdict", "detail", "truncated"),
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 _HELP = "→ next   ← previous   g first   G last   q quit"
@@ -52,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", help="only this stage's")
     parser.add_argument("--step", metavar="N or N-M", help="only of this step, or of these")
     parser.add_argument("--env", metavar="TEXT", help="only of environments whose id contains this")
-    verdict = parser.add_mutually_exclusive_group()
-    verdict.add_argument("--right", action="store_true", help="only solved ones")
-    verdict.add_argument("--wrong", action="store_true", help="only judged ones that failed")
+    outcome = parser.add_mutually_exclusive_group()
+    outcome.add_argument("--right", action="store_true", help="only solved ones")
+    outcome.add_argument("--wrong", action="store_true", help="only judged ones that are not right")
     parser.add_argument("--json", action="store_true", help="print them as JSON, one a line")
     arguments = parser.parse_args(argv)
     return main_guard(lambda: _view(arguments))
@@ -177,10 +178,13 @@ def card(episodes: Sequence[Episode], number: int) -> RenderableType:
 
 def _figures(episode: Episode) -> Table:
     value = episode.get("reward")
-    status = [str(episode.get("status", "")), "truncated" if episode.get("truncated") else ""]
-    verdict = " ".join(["not judged" if value is None else f"{value:g}", *filter(None, status)])
+    status = str(episode.get("status", "ok"))
+    word = episode.get("verdict") or verdict(value, status)
+    cut = ", truncated" if episode.get("truncated") else ""
     table = Table.grid(padding=(0, 2))
-    table.add_row(Text("reward", "dim"), Text(verdict, "green" if value else "red"))
+    table.add_row(
+        Text("reward", "dim"), Text(scored(value, status, word) + cut, COLOURS.get(word, "dim"))
+    )
     if episode.get("detail"):
         table.add_row("", visible(str(episode["detail"])))
     for name, part in episode.get("components", {}).items():

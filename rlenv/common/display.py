@@ -13,6 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rlenv.common.verdicts import COLOURS, scored, shorten, verdict
+
 # metric -> label and format, in the order shown
 SHOWN = {
     "loss": ("loss", "{:.3f}"),
@@ -146,15 +148,12 @@ class Display:
         """Print some episodes as they are: question, reply, verdict."""
         for episode in episodes[:most]:
             reply = str(episode["reply"]).replace("\n", "\\n")
-            question = str(episode["prompt"]).replace("\n", " ")
-            value = episode["reward"]
-            verdict = "not judged"
-            if value is not None:
-                word = episode["status"] if episode["status"] != "ok" or value else "wrong"
-                verdict = f"{word} {value:.1f}"
+            value, status = episode["reward"], episode["status"]
+            word = episode.get("verdict") or verdict(value, status)
             self.console.print(
-                f"          [dim]{escape(question[-60:])}[/dim]  ->  {escape(reply[:80])}   "
-                f"[{'green' if value else 'red'}]{verdict}[/]"
+                f"          [dim]{escape(shorten(str(episode['prompt']), 60))}[/dim]  ->  "
+                f"{escape(shorten(reply, 80))}   "
+                f"[{COLOURS.get(word, 'dim')}]{scored(value, status, word)}[/]"
             )
 
     def _rest(self, step: int) -> str:

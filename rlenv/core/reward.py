@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from rlenv.common.verdicts import Verdict, verdict
+
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
 _STATUSES = get_args(Status)
 
@@ -60,6 +62,15 @@ class Reward:
     def judged(self) -> bool:
         """Whether this is a verdict at all, and so may be trained on and counted."""
         return self.status != "grader_error"
+
+    def verdict(self, solved_at: float = 1.0, lowest: float = 0.0) -> Verdict:
+        """Return the word for it: right, partly, wrong or not judged.
+
+        Args:
+            solved_at: the environment's.
+            lowest: the lower end of the environment's `reward_range`.
+        """
+        return verdict(self.value, self.status, solved_at=solved_at, lowest=lowest)
 
     def __add__(self, other: Reward) -> Reward:
         """Sum over turns: values and components add up, a failure of any turn stays a failure."""

@@ -22,7 +22,7 @@ def test_list(capsys):
 def test_show(capsys):
     assert main.main(["show", ENV]) == 0
     text = capsys.readouterr().out
-    for word in ("train", "validation", "test", "correct", "solved from 1", "gold: "):
+    for word in ("train", "validation", "test", "correct", "right from 1", "gold: "):
         assert word in text
     assert main.main(["show", ENV, "--json", "--option", "level=4"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -52,7 +52,7 @@ def test_play_in_a_pipe(monkeypatch, capsys):
     question = json.loads(play(monkeypatch, capsys, "", "--json"))["messages"][0]["content"]
     shown = play(monkeypatch, capsys, answer(question) + "\n")
     assert f"user: {question}" in shown
-    assert "reward 1 " in shown
+    assert "reward 1.00 right" in shown
     assert "correct" in shown
     episode = json.loads(play(monkeypatch, capsys, "0\n", "--json"))
     assert episode["reward"] == 0.0
