@@ -99,7 +99,7 @@ def adder(tmp_path_factory):
 
 def test_grpo_trains_and_says_what_came_of_it(adder, tmp_path):
     out = tmp_path / "trained"
-    said = run(EXAMPLES / "grpo.py", adder, "--steps", 2, "--tasks", 10, "--out", out)
+    said = run(EXAMPLES / "grpo.py", adder, "--steps", 2, "--tasks", 10, "--output", out)
     assert re.search(r"^before: 0\.\d\d \[", said, re.MULTILINE)
     assert re.search(r"^step   1  reward 0\.\d\d  \d+ \+ \d+ = \? -> ", said, re.MULTILINE)
     figures = json.loads((out / "results.json").read_text())

@@ -8,6 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlenv.cli.options import (
+    Parser,
+    add_compute,
+    add_env,
+    add_json,
+    add_sampling,
+    add_seed,
+    add_split,
+    compute_with,
+)
 from rlenv.common.display import Display
 from rlenv.common.errors import main_guard
 from rlenv.common.verdicts import scored
@@ -21,22 +31,26 @@ from rlenv.run.config import read_options
 Policy = Callable[[Sequence[Message]], str]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv play`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv play",
         description="Play an episode yourself, or watch a checkpoint play, and see the reward "
         "broken down. An empty line sends what you typed; Ctrl-D gives up.",
     )
-    parser.add_argument("env", help="an environment id, or file.py:Id")
-    parser.add_argument("--policy", metavar="CHECKPOINT", help="let this checkpoint play")
-    parser.add_argument("--split", default="train", help="(default: train)")
-    parser.add_argument("--seed", type=int, default=None, help="which task; random if left out")
-    parser.add_argument("--temperature", type=float, default=0.0, help="of --policy (default: 0)")
-    parser.add_argument("--max-tokens", type=int, default=256, help="of --policy's replies")
-    parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    parser.add_argument("--json", action="store_true", help="print the episode as JSON")
-    arguments = parser.parse_args(argv)
+    add_env(made)
+    made.add_argument("--policy", metavar="CHECKPOINT", help="let this checkpoint play")
+    add_split(made, "train")
+    add_seed(made, None, of="decides the task")
+    add_sampling(made, temperature=0.0, max_tokens=256, of="a reply of --policy")
+    add_compute(made)
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv play`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _play(arguments))
 
 
@@ -47,8 +61,13 @@ def _play(arguments: argparse.Namespace) -> None:
     if arguments.policy is None:
         policy: Policy = lambda _: ask(display)  # noqa: E731
     else:
+        compute_with(arguments.threads)
         policy = checkpoint_policy(
-            arguments.policy, arguments.temperature, arguments.max_tokens, arguments.seed or 0
+            arguments.policy,
+            arguments.temperature,
+            arguments.max_tokens,
+            arguments.seed or 0,
+            arguments.device,
         )
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
@@ -112,7 +131,9 @@ def ask(display: Display) -> str:
     return "\n".join(lines if fenced or not asks else lines[:-1])
 
 
-def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: int) -> Policy:
+def checkpoint_policy(
+    source: str, temperature: float, max_tokens: int, seed: int, device: str = "auto"
+) -> Policy:
     """Return a policy that replies with a checkpoint."""
     from rlenv.common.display import quieten_transformers
     from rlenv.engines.base import Request, Sampling
@@ -120,7 +141,7 @@ def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: in
     from rlenv.models.chat_format import ChatFormat
 
     quieten_transformers()
-    model, tokenizer = checkpoint.load(source)
+    model, tokenizer = checkpoint.load(source, device=device)
     chat = ChatFormat(tokenizer, source)
     engine = checkpoint.engine_for(model, chat)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlenv.cli.options import Parser, add_json, add_show
 from rlenv.common.errors import main_guard
 from rlenv.common.verdicts import shorten
 
@@ -14,17 +16,25 @@ if TYPE_CHECKING:
     from rlenv.evaluation.samples import Sample
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv rescore FOLDER`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv rescore",
         description="Grade the samples of an evaluation again, with the environment as it is now. "
         "The old result stays as it is.",
     )
-    parser.add_argument("folder", help="an evaluation's folder")
-    parser.add_argument("--output", help="where to keep the new one (default: FOLDER-rescored)")
-    parser.add_argument("--show", type=int, default=10, help="changed verdicts shown (default: 10)")
-    arguments = parser.parse_args(argv)
+    made.add_argument("folder", help="an evaluation's folder")
+    made.add_argument(
+        "--output", metavar="FOLDER", help="where to keep the new one (default: FOLDER-rescored)"
+    )
+    add_show(made, "changed verdicts")
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv rescore FOLDER`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _rescore(arguments))
 
 
@@ -39,7 +49,9 @@ def _rescore(arguments: argparse.Namespace) -> None:
     out = Path(arguments.output or f"{source.resolve()}-rescored")
     before, old = read_evaluation(source)
     result, evaluation = rescore(source, out)
-    display = Display()
+    display = Display(quiet=arguments.json)
+    if arguments.json:
+        print(json.dumps(result))  # noqa: T201
     show_result(result, display)
     changed = [
         (a, b) for a, b in zip(old, evaluation.kept, strict=True) if _verdict(a) != _verdict(b)

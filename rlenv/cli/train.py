@@ -11,12 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m rlenv.train",
         description="Carry out the stages of a run, in order, and evaluate its checkpoints on "
         "held-out tasks. The same command again goes on where it stopped.",

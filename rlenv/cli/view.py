@@ -18,6 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from rlenv.cli.options import Parser, add_json
 from rlenv.common.errors import UserError, did_you_mean, main_guard
 from rlenv.common.files import read_lines
 from rlenv.common.verdicts import COLOURS, scored, verdict
@@ -42,22 +43,27 @@ _MOVES = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv view RUN`; returns its exit code."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv view",
         description="Page through the episodes that a run has kept: prompt, reply, reward and its "
         f"components, advantages. On a terminal: {_HELP}. In a pipe all are printed.",
     )
-    parser.add_argument("run", help="a run's folder")
-    parser.add_argument("--stage", help="only this stage's")
-    parser.add_argument("--step", metavar="N or N-M", help="only of this step, or of these")
-    parser.add_argument("--env", metavar="TEXT", help="only of environments whose id contains this")
-    outcome = parser.add_mutually_exclusive_group()
+    made.add_argument("run", help="a run's folder")
+    made.add_argument("--stage", help="only this stage's")
+    made.add_argument("--step", metavar="N or N-M", help="only of this step, or of these")
+    made.add_argument("--env", metavar="TEXT", help="only of environments whose id contains this")
+    outcome = made.add_mutually_exclusive_group()
     outcome.add_argument("--right", action="store_true", help="only solved ones")
     outcome.add_argument("--wrong", action="store_true", help="only judged ones that are not right")
-    parser.add_argument("--json", action="store_true", help="print them as JSON, one a line")
-    arguments = parser.parse_args(argv)
+    add_json(made, ", one episode a line")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv view RUN`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _view(arguments))
 
 
