@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 from rlenv import parsing
@@ -18,6 +18,7 @@ from rlenv.core.tool_schema import NotDescribed, describe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "_rlenv_tool"
+_RUNS_CALLS = "_rlenv_runs_calls"  # on a `respond` that runs tool calls itself
 _ERROR = 300  # characters of an error that the policy gets to read
 
 
@@ -109,7 +110,8 @@ class ToolEnv(TextEnv):
     tools tell the policy in their own way, with others a system message does.
 
     An author writes `generate` and `score`, and gives functions as `tools` or marks methods with
-    `rlenv.tool`.
+    `rlenv.tool`. Where replies without a call don't end the episode, an author writes `respond`
+    instead of `score`: it gets those replies alone, calls are run before.
 
     Args:
         tools: functions with type hints and Google-style docstrings, besides the marked methods.
@@ -117,7 +119,8 @@ class ToolEnv(TextEnv):
         call_seconds: for which a call is waited for; None for no limit. A thread can't be killed:
             what must end belongs in the sandbox.
         result_chars: longer results are cut.
-        max_turns: by default `max_calls + 1`.
+        max_turns: by default `max_calls + 1`, which leaves one reply besides the calls; give more
+            where `respond` answers several.
         **kwargs: see `TextEnv`.
 
     Raises:
@@ -134,6 +137,19 @@ class ToolEnv(TextEnv):
         ...         '''
         ...         return self.task.metadata["accounts"][account]
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a `respond` that an author writes see no tool calls."""
+        super().__init_subclass__(**kwargs)
+        written = cls.respond  # it may come from another base class
+        if not getattr(written, _RUNS_CALLS, False):
+
+            @wraps(written)
+            def respond(self: ToolEnv, task: Task, reply: str) -> str | StepResult:
+                return self._run_calls(reply) or written(self, task, reply)
+
+            setattr(respond, _RUNS_CALLS, True)
+            cls.respond = respond  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -186,11 +202,17 @@ class ToolEnv(TextEnv):
         self._called = 0
         return super().reset(seed=seed, options=options)
 
-    def respond(self, task: Task, reply: str) -> StepResult:
-        """Run the calls of a reply, or judge it where it has none."""
+    def respond(self, task: Task, reply: str) -> str | StepResult:
+        """Answer a reply: run its calls, or judge it where it has none."""
+        return self._run_calls(reply) or done(reward=self.score(task, reply))
+
+    setattr(respond, _RUNS_CALLS, True)
+
+    def _run_calls(self, reply: str) -> StepResult | None:
+        """Run the calls of a reply and return their results; None where it has none."""
         calls = parsing.tool_calls(reply)
         if not calls:
-            return done(reward=self.score(task, reply))
+            return None
         may = self.max_calls - self._called
         # calls have a limit of their own
         results = [call_within(None, self._run, call) for call in calls[:may]]
