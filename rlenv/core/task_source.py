@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from rlenv.common.errors import UserError
 from rlenv.core.rows import Rows, column, load_rows
 from rlenv.core.task import GeneratedTasks, RowTasks, Task, TaskSet, check_split
 
@@ -40,6 +41,11 @@ class TaskSource:
         self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
         self.split = check_split(split)
         if tasks is not None:
+            if not isinstance(tasks, TaskSet):
+                raise UserError(
+                    f"tasks is a task set, such as rlenv.RowTasks, not a {type(tasks).__name__}; "
+                    "give rows=..., or one task to reset: options={'task': task}"
+                )
             self.tasks = tasks
 
     @cached_property

@@ -202,6 +202,11 @@ class ToolEnv(TextEnv):
         self._called = 0
         return super().reset(seed=seed, options=options)
 
+    def announce(self, reply: str) -> None:
+        """Begin to judge an answer by components that are async or a judge model's."""
+        if type(self).respond is ToolEnv.respond and not parsing.tool_calls(reply):
+            self._judge_ahead(reply)
+
     def respond(self, task: Task, reply: str) -> str | StepResult:
         """Answer a reply: run its calls, or judge it where it has none."""
         return self._run_calls(reply) or done(reward=self.score(task, reply))

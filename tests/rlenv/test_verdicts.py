@@ -87,7 +87,7 @@ class Halfway(rlenv.SingleTurnEnv):
 
 def test_a_run_shows_its_episodes_in_words():
     task = rlenv.Task("Once upon a time " * 20 + "what is 1 + 1?")
-    env = Halfway(tasks=[task])
+    env = Halfway()
     said = [{"role": "assistant", "content": "2"}]
     rewards = [rlenv.Reward(2.0), rlenv.Reward(1.0), rlenv.Reward(0.0), rlenv.Reward.failed("x")]
     kept = [Trajectory(task, [], [], [], reward=r, messages=said).record(env) for r in rewards]
