@@ -118,7 +118,7 @@ def test_evaluate_compares_two_checkpoints(adder):
 
 def test_the_environment_plays_and_passes_its_checks():
     said = run(EXAMPLES / "environment.py")
-    assert re.fullmatch(r"Spell (\w+) backwards\.  ->  (\w+)   reward 1, ok\n", said)
+    assert re.fullmatch(r"Spell (\w+) backwards\.  ->  (\w+)   reward 1, right\n", said)
     ref = f"{EXAMPLES}/environment.py:demo/Reverse-v0"
     said = run("-m", "rlenv", "check", ref, "--draws", 5000, "--tasks", 20)
     assert "FAIL" not in said

@@ -26,6 +26,8 @@ from rlenv.core.env import TextEnv
 from rlenv.core.protocols import styled
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, check_split
+from rlenv.core.tools import ToolEnv
+from rlenv.parsing import write_tool_call
 from rlenv.run.config import read_options
 
 Policy = Callable[[Sequence[Message]], str]
@@ -69,9 +71,37 @@ def _play(arguments: argparse.Namespace) -> None:
             arguments.seed or 0,
             arguments.device,
         )
+    if arguments.policy is None and not arguments.json:
+        display.say(how_to_reply(env, typed=sys.stdin.isatty()))
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
         print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+
+
+def how_to_reply(env: TextEnv, *, typed: bool) -> str:
+    """Return how a person replies in an environment: how to send, and which tools there are.
+
+    Args:
+        env: the environment.
+        typed: at a terminal, not through a pipe.
+    """
+    lines = [
+        "Each line is a reply, and so is a block from ``` to ```; where they end, you give up."
+    ]
+    if typed:
+        lines = [
+            "Type a reply. An empty line sends it, and so does the ``` that closes a code block; "
+            "Ctrl-D gives up."
+        ]
+    if isinstance(env, ToolEnv):
+        lines.append("Tools that you may call before you answer:")
+        for name, tool in env.tools.items():
+            about = tool.schema["function"]
+            given = about["parameters"]["properties"]
+            takes = ", ".join(f"{one}: {kind.get('type', 'any')}" for one, kind in given.items())
+            call = write_tool_call(name, dict.fromkeys(given, "...")).replace("\n", "")
+            lines += [f"  {name}({takes})   {about['description'].splitlines()[0]}", f"    {call}"]
+    return "\n".join([*lines, ""])
 
 
 def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Display:
             content: the text.
             styled: how it looks where there are colours.
         """
-        if styled is None or self.console.color_system is None:
+        if styled is None or self.console.color_system is None or self.console.no_color:
             self.say(f"{role}: {content}")
         else:
             self.console.print(Text.assemble(f"{role}: ", styled))
