@@ -43,8 +43,9 @@ def disjoint(under_test: EnvUnderTest) -> str:
                 if key in keys[split]:
                     continue
                 keys[split][key] = None
-                # one prompt may hide several tasks, but then the answers differ
-                content = repr(task.prompt if single else (task.prompt, task.answer))
+                # one prompt may hide several tasks, but then the answers differ, or the worlds
+                hidden = (task.answer, sorted(task.metadata.items()))
+                content = repr(task.prompt if single else (task.prompt, hidden))
                 contents[split][hash(content)] = task.question
     different = sum(map(len, keys.values()))
     for first, second in (("train", "test"), ("train", "validation"), ("validation", "test")):
