@@ -58,8 +58,15 @@ class TaskSource:
         return self.make_tasks(self.split)
 
     def generate(self, rng: Random) -> Task:
-        """Make a task. All randomness comes from rng."""
-        raise NotImplementedError(f"{type(self).__name__} needs generate(rng) or a task set")
+        """Make a task. All randomness comes from rng.
+
+        Raises:
+            UserError: there is neither a method of the author's nor rows.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no tasks: write generate(rng), or give rows=FILE "
+            "(--option rows=FILE on the command line)"
+        )
 
     def options(self) -> Mapping[str, Any]:
         """Return the settings that change which tasks there are, for their fingerprint."""
