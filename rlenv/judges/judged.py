@@ -10,6 +10,7 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.common.settings import parse
+from rlenv.common.time_limit import call_within
 from rlenv.core.task import Message
 from rlenv.engines.chat import ChatModelSettings
 from rlenv.engines.openai import PREFIX, parse_endpoint
@@ -91,7 +92,8 @@ class Judged:
         Raises:
             NoVerdict: the judge gave none that could be read.
         """
-        grade = self.grader.grade(_asked(env, task), reply)
+        # a whole batch is graded here, and the model has limits of its own
+        grade = call_within(None, self.grader.grade, _asked(env, task), reply)
         if grade.share is None:
             raise NoVerdict(f"the judge gave no verdict: {grade.problem}")
         return grade.share

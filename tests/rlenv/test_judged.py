@@ -4,6 +4,7 @@ import http.server
 import json
 import pickle
 import threading
+import time
 
 import pytest
 
@@ -29,6 +30,8 @@ def endpoint():
                 asked.append((body["model"], reply, question))
                 now[0] += 1
                 most[0] = max(most[0], now[0])
+            if reply.startswith("slow"):
+                time.sleep(1.5)
             if reply.startswith("together"):
                 together.wait()  # passes where eight are asked at once
             grade = "hm" if "mumble" in reply else "<verdict>5</verdict>"
@@ -128,6 +131,11 @@ def test_a_batch_is_graded_at_once(endpoint):
     found = [env.step(reply)[4]["reward"] for env, reply in zip(envs, replies, strict=True)]
     assert [r.components["polite"] for r in found] == [0.0] * 8
     assert most[0] == len(asked) == 8
+
+
+def test_a_batch_takes_as_long_as_it_takes(endpoint):
+    """The limit on a step is for what hangs; the judge's model has limits of its own."""
+    assert play(support(endpoint[0])(step_timeout=0.5), "slow, please").components["polite"] == 1.0
 
 
 def test_other_weights_keep_the_judge(endpoint):
