@@ -235,3 +235,16 @@ def test_the_answer_after_tools_is_judged_ahead():
     assert COUNT.calls == 1  # before the step
     assert env.step("abcd")[1] == 0.04
     assert COUNT.calls == 1
+
+
+def test_replies_that_trl_generated_are_judged_side_by_side():
+    pytest.importorskip("trl")
+    from rlenv.integrations.trl.episodes import judge
+
+    task = rlenv.Task("1234?", answer=1234)
+    replies = ["1", "break", "leave", *["12"] * 29]
+    began = time.monotonic()
+    found = judge([Slow() for _ in replies], [task] * 32, replies)
+    assert time.monotonic() - began < 32 * SECONDS / 4
+    assert [r.status for r in found[:4]] == ["ok", "grader_error", "grader_error", "ok"]
+    assert [r.value for r in found[3:]] == [0.02] * 29
