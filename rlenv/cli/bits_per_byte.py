@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rlenv.cli.options import Parser, add_compute, add_json, compute_with
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.data.byte_ngrams import LONGEST
 from rlenv.evaluation.bits_per_byte import baselines, model_bits, read_texts
 from rlenv.models.checkpoint_folder import local_checkpoint
@@ -59,7 +59,7 @@ def _bits(arguments: argparse.Namespace) -> None:
     size = sum(len(text.encode()) for text in texts)
     if arguments.json:
         figures = {"bytes": size, "documents": len(texts), "bits_per_byte": found}
-        print(json.dumps(figures, ensure_ascii=False))  # noqa: T201
+        say_json(figures)
         return
     display = Display()
     display.say(f"{arguments.text}: {len(texts):,} documents, {size:,} bytes\n")

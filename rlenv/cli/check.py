@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlenv.cli.options import Parser, add_env, add_json, add_seed
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.conformance import CheckOutcome
@@ -48,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    import json
     from dataclasses import asdict
 
-    from rich.console import Console
+    from rich.text import Text
 
+    from rlenv.common.console import Console
     from rlenv.conformance import CheckSettings, run
     from rlenv.core import registry
     from rlenv.run.config import read_options
@@ -79,20 +80,20 @@ def _check(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
         seed=arguments.seed,
     )
-    console = Console(highlight=False, soft_wrap=False, stderr=arguments.json)
+    console = Console(soft_wrap=False, stderr=arguments.json)
     with console.status("") as status:
         outcomes = run(
             arguments.env,
             options,
             settings,
             skip=arguments.skip,
-            progress=lambda name: status.update(f"checking {name} ..."),
+            progress=lambda name: status.update(Text(f"checking {name} ...")),
         )
     failed = sum(outcome.status == "fail" for outcome in outcomes)
     if arguments.json:
         checks = [asdict(outcome) for outcome in outcomes]
         whole = {"env": arguments.env, "options": options, "failed": failed, "checks": checks}
-        print(json.dumps(whole))  # noqa: T201
+        say_json(whole, ensure_ascii=True)
     else:
         _show(console, arguments.env, outcomes, failed)
     return 1 if failed else 0
@@ -110,8 +111,7 @@ def _show(console: Any, env: str, outcomes: Sequence[CheckOutcome], failed: int)
     table.add_column(overflow="fold")
     for outcome in outcomes:
         word, style = looks[outcome.status]
-        # replies may hold what no terminal can encode
-        detail = Text(outcome.detail.encode("utf-8", "backslashreplace").decode())
+        detail = Text(outcome.detail)
         if outcome.fix:
             detail.append(f"\nfix: {outcome.fix}", style="cyan")
         table.add_row(Text(f"  {outcome.check}"), Text(word, style=style), detail)

@@ -23,6 +23,7 @@ from rlenv.cli.options import (
     compute_with,
 )
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.evaluation.side_by_side import SideBySide
@@ -92,7 +93,7 @@ def _compare_evaluations(arguments: argparse.Namespace) -> None:
 
     found = compare_evaluations(Path(arguments.a), Path(arguments.b))
     if arguments.json:
-        print(json.dumps({**asdict(found), "sentence": found.sentence()}))  # noqa: T201
+        say_json({**asdict(found), "sentence": found.sentence()}, ensure_ascii=True)
         return
     display = Display()
     display.say(f"A {arguments.a}   pass@1 {found.a:.3f}\nB {arguments.b}   pass@1 {found.b:.3f}\n")
@@ -138,7 +139,7 @@ def _compare_answers(arguments: argparse.Namespace) -> None:
     if write is not None:
         write(made)
     if arguments.json:
-        print(json.dumps(made.plain(), ensure_ascii=False))  # noqa: T201
+        say_json(made.plain())
     else:
         Display(wrap=True).table(made.columns(), made.rows())
 

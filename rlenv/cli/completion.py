@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from rlenv.cli.options import Parser, of_commands
 from rlenv.common.errors import main_guard
+from rlenv.common.terminal import say
 from rlenv.core import registry
 from rlenv.core.task import SPLITS
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
 
     def write() -> None:
-        print(script(arguments.shell), end="")  # noqa: T201
+        say(script(arguments.shell).removesuffix("\n"))
 
     return main_guard(write)
 

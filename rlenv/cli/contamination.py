@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rlenv.cli.options import Parser, add_env, add_json, add_show, add_split
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.common.verdicts import shorten
 from rlenv.data.contamination import NGRAM, Contamination, find_tasks, read_texts
 
@@ -52,7 +52,7 @@ def _report(arguments: argparse.Namespace) -> None:
     found = find_tasks(env, tasks, read_texts(map(Path, arguments.texts)), arguments.ngram)
     apart = _apart(Path(arguments.evaluation), found) if arguments.evaluation else {}
     if arguments.json:
-        print(json.dumps({**asdict(found), "share": found.share, "pass_at_1": apart}))  # noqa: T201
+        say_json({**asdict(found), "share": found.share, "pass_at_1": apart}, ensure_ascii=True)
         return
     display = Display()
     display.say(

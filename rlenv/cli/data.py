@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlenv.cli.options import Parser, add_json, add_seed, add_show
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import pip_install
+from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -125,7 +125,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
         source, config, limit=arguments.limit, samples=arguments.show, seed=arguments.seed
     )
     if arguments.json:
-        print(json.dumps(vars(found), ensure_ascii=False, indent=1))  # noqa: T201
+        say_json(vars(found), indent=1)
     else:
         _show(found, Display())
 

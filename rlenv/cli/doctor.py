@@ -20,6 +20,7 @@ import rlenv
 from rlenv.cli.options import Parser, add_json
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import EXTRAS, installed, pip_install
+from rlenv.common.terminal import say, say_json
 from rlenv.common.version import DISTRIBUTION, __version__
 
 Section = dict[str, Any]
@@ -69,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> None:
     found = examine()
-    print(json.dumps(found, indent=1) if arguments.json else as_text(found))  # noqa: T201
+    if arguments.json:
+        say_json(found, indent=1)
+    else:
+        say(as_text(found))
 
 
 def examine() -> dict[str, Section]:

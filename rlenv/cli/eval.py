@@ -6,7 +6,6 @@ python -m rlenv.eval runs/quickstart/grpo rlenv/Arithmetic-v0 --split test
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlenv.cli.options import Parser, add_compute, add_env_options, add_json
 from rlenv.common.errors import RunFailed, UserError, main_guard
+from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -126,7 +126,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     for plan, folder in zip(plans, folders(plans, records, arguments.output), strict=True):
         result = evaluate_plan(plan, model, folder, display, batch=arguments.batch, limits=limits)
         if arguments.json:
-            print(json.dumps(result))  # noqa: T201
+            say_json(result, ensure_ascii=True)
         show_result(result, display)
         if result["invalid"]:
             invalid.append(f"{result['env']}: {result['invalid']}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from collections.abc import Sequence
 
 from rlenv.cli.options import Parser, add_json
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.core import registry
 
 
@@ -32,7 +32,7 @@ def _list(arguments: argparse.Namespace) -> None:
     ids = [i for i in registry.registered() if arguments.filter.lower() in i.lower()]
     rows = [{"id": i, "what": first_line(registry.spec(i))} for i in ids]
     if arguments.json:
-        print(json.dumps(rows, ensure_ascii=False))  # noqa: T201
+        say_json(rows)
         return
     if not rows:
         raise UserError(f"no environment's id contains {arguments.filter!r}; see rlenv list")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rlenv.common.errors import did_you_mean, main_guard
+from rlenv.common.terminal import complain, say
 from rlenv.common.version import __version__
 
 # command -> the module that carries it out, and what it does
@@ -56,22 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
-        print(_GREETING)  # noqa: T201
+        say(_GREETING)
         return 0
     if words[0] in ("-h", "--help"):
-        print("usage: rlenv COMMAND ...\n")  # noqa: T201
+        say("usage: rlenv COMMAND ...\n")
         for name, (_, what) in COMMANDS.items():
-            print(f"  {name:<14} {what}")  # noqa: T201
-        print("\nrlenv COMMAND --help says more. rlenv --version names the version.")  # noqa: T201
+            say(f"  {name:<14} {what}")
+        say("\nrlenv COMMAND --help says more. rlenv --version names the version.")
         return 0
     if words[0] in ("-V", "--version"):
-        print(f"rlenv {__version__}")  # noqa: T201
+        say(f"rlenv {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        print(  # noqa: T201
+        complain(
             f"error: there is no command {words[0]!r}; there are {', '.join(COMMANDS)}."
-            f"{did_you_mean(words[0], COMMANDS)}",
-            file=sys.stderr,
+            f"{did_you_mean(words[0], COMMANDS)}"
         )
         return 2
     module = COMMANDS[words[0]][0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from rlenv.cli.options import Parser, add_compute, add_json, compute_with
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.evaluation.next_token import Prediction, predict
 
 
@@ -61,18 +61,19 @@ def _next(arguments: argparse.Namespace) -> None:
         raise UserError(f"the text has {len(ids)} tokens, but the model reads at most {room}")
     found = predict(model, tokenizer, ids, top=arguments.top)
     if arguments.json:
-        print(json.dumps({"text": text, **asdict(found)}, ensure_ascii=False))  # noqa: T201
+        say_json({"text": text, **asdict(found)})
     else:
         _show(found)
 
 
 def _show(found: Prediction) -> None:
-    from rich.console import Console
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from rlenv.common.console import Console
+
+    console = Console()
     console.print(Text("|".join(_visible(token) for token in found.tokens), style="bold"))
     table = Table.grid(padding=(0, 2))
     most = found.next[0].probability

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from rlenv.cli.options import (
 )
 from rlenv.common.display import Display
 from rlenv.common.errors import main_guard
+from rlenv.common.terminal import say_json
 from rlenv.common.verdicts import scored
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
@@ -75,7 +75,7 @@ def _play(arguments: argparse.Namespace) -> None:
         display.say(how_to_reply(env, typed=sys.stdin.isatty()))
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
-        print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+        say_json(episode)
 
 
 def how_to_reply(env: TextEnv, *, typed: bool) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from rlenv.cli.options import (
     add_split,
 )
 from rlenv.common.errors import RunFailed, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.common.verdicts import shorten
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _probe(arguments: argparse.Namespace) -> None:
     _, samples = read_evaluation(Path(result["folder"]))
     found = probe(env, env.tasks.distinct(plan.tasks), samples, stricter=stricter, seed=plan.seed)
     if arguments.json:
-        print(json.dumps({**asdict(found), "folder": result["folder"]}))  # noqa: T201
+        say_json({**asdict(found), "folder": result["folder"]}, ensure_ascii=True)
     _show(found, display, arguments.show)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rlenv.cli.options import Parser, add_compute, add_json, add_sampling, add_seed
 from rlenv.common.errors import main_guard
+from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
@@ -61,7 +61,7 @@ def _redteam(arguments: argparse.Namespace) -> None:
     result = evaluate_plan(plan, model, folder, display)
     found = report(read_evaluation(Path(result["folder"]))[1])
     if arguments.json:
-        print(json.dumps({**asdict(found), "folder": result["folder"]}))  # noqa: T201
+        say_json({**asdict(found), "folder": result["folder"]}, ensure_ascii=True)
     _show(found, display)
     display.say(f"\nThe replies are in {result['folder']}/samples.parquet; read some.")
 

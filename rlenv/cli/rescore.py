@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenv.cli.options import Parser, add_json, add_show
 from rlenv.common.errors import main_guard
+from rlenv.common.terminal import say_json
 from rlenv.common.verdicts import shorten
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _rescore(arguments: argparse.Namespace) -> None:
     result, evaluation = rescore(source, out)
     display = Display(quiet=arguments.json)
     if arguments.json:
-        print(json.dumps(result))  # noqa: T201
+        say_json(result)
     show_result(result, display)
     changed = [
         (a, b) for a, b in zip(old, evaluation.kept, strict=True) if _verdict(a) != _verdict(b)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from rlenv.cli.options import Parser, add_env, add_json
 from rlenv.common.errors import UserError, main_guard
+from rlenv.common.terminal import say_json
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.core.task import SPLITS
@@ -85,7 +85,7 @@ def _show(arguments: argparse.Namespace) -> None:
         registry.spec(arguments.env), read_options(arguments.option), max(1, arguments.tasks)
     )
     if arguments.json:
-        print(json.dumps(shown, ensure_ascii=False, default=str))  # noqa: T201
+        say_json(shown, default=str)
         return
     display = Display()
     display.say(f"{shown['id']}\n\n{shown['what']}\n")

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from rlenv.cli.options import Parser, add_json
+from rlenv.common.console import Console
 from rlenv.common.errors import UserError, did_you_mean, main_guard
 from rlenv.common.files import read_lines
+from rlenv.common.terminal import say_json, visible
 from rlenv.common.verdicts import COLOURS, scored, verdict
 from rlenv.core import registry
 from rlenv.run import config
@@ -32,7 +34,6 @@ _PLACED = {
     *("stage", "step", "env", "task_key", "prompt", "reply", "messages"),
     *("reward", "components", "status", "verdict", "detail", "truncated"),
 }
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 _HELP = "→ next   ← previous   g first   G last   q quit"
 _MOVES = {
     **dict.fromkeys(("\x1b[C", "\x1bOC", "n", " ", "\n", "\r"), "next"),
@@ -95,9 +96,9 @@ def _view(arguments: argparse.Namespace) -> None:
         raise UserError(f"none of the {len(kept)} episodes that {run} has kept is like that")
     if arguments.json:
         for episode in episodes:
-            print(json.dumps(episode, ensure_ascii=False))  # noqa: T201
+            say_json(episode)
         return
-    console = Console(highlight=False)
+    console = Console()
     if console.is_terminal and sys.stdin.isatty():
         page(console, episodes)
     else:
@@ -211,11 +212,6 @@ def _figure(value: Any) -> Text:
     if numbers and len(numbers) == len(value):
         return Text(", ".join(f"{n:.4g}" for n in numbers))
     return Text(visible(value if isinstance(value, str) else json.dumps(value)))
-
-
-def visible(text: str) -> str:
-    """Spell out control characters: what a policy says must not drive the terminal."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def page(console: Console, episodes: Sequence[Episode]) -> None:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+import rich.console
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rlenv.common.console import Console
 from rlenv.common.verdicts import COLOURS, scored, shorten, verdict
 
 # metric -> label and format, in the order shown
@@ -55,9 +55,13 @@ class Display:
     """
 
     def __init__(
-        self, console: Console | None = None, *, quiet: bool = False, wrap: bool = False
+        self,
+        console: rich.console.Console | None = None,
+        *,
+        quiet: bool = False,
+        wrap: bool = False,
     ) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=not wrap, quiet=quiet)
+        self.console = console or Console(soft_wrap=not wrap, quiet=quiet)
         self._live: Live | None = None
         self._stage = ""
         self._total = 1
@@ -67,7 +71,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(escape(text))
+        self.console.print(Text(text))
 
     def message(self, role: str, content: str, styled: Text | None = None) -> None:
         """Print what somebody said.
@@ -86,9 +90,9 @@ class Display:
         """Print a table without lines, the first column bold."""
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
         for name in header:
-            table.add_column(name, overflow="fold")
+            table.add_column(Text(name), overflow="fold")
         for row in rows:
-            table.add_row(Text(row[0], style="bold"), *map(escape, row[1:]))
+            table.add_row(Text(row[0], style="bold"), *map(Text, row[1:]))
         self.console.print(table)
 
     def begin(self, stage: str, total: int) -> None:
@@ -151,9 +155,11 @@ class Display:
             value, status = episode["reward"], episode["status"]
             word = episode.get("verdict") or verdict(value, status)
             self.console.print(
-                f"          [dim]{escape(shorten(str(episode['prompt']), 60))}[/dim]  ->  "
-                f"{escape(shorten(reply, 80))}   "
-                f"[{COLOURS.get(word, 'dim')}]{scored(value, status, word)}[/]"
+                Text.assemble(
+                    (f"          {shorten(str(episode['prompt']), 60)}", "dim"),
+                    f"  ->  {shorten(reply, 80)}   ",
+                    (scored(value, status, word), COLOURS.get(word, "dim")),
+                )
             )
 
     def _rest(self, step: int) -> str:
@@ -177,8 +183,8 @@ class Display:
         bar = ProgressBar(total=self._total, completed=step, width=24)
         grid.add_row(
             Text(f"{self._stage:<9}", style="bold"),
-            f"step {step}/{self._total}",
+            Text(f"step {step}/{self._total}"),
             bar,
-            self._rest(step),
+            Text(self._rest(step)),
         )
         return grid

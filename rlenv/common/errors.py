@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from rlenv.common.terminal import complain, guard
+
 
 class UserError(Exception):
     """A mistake the user can mend; the text says how.
@@ -50,15 +52,16 @@ def main_guard(command: Callable[[], int | None]) -> int:
     """
     from rlenv.common.extras import explained  # its error is a UserError, so it stands on this
 
+    guard()
     try:
         with explained("this command"):
             return command() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt as stop:
         message = str(stop) or "stopped"
-        print(f"\n{message}", file=sys.stderr)  # noqa: T201
+        complain(f"\n{message}")
         return 130
     except BrokenPipeError:
         # the reader of our output (head, less) went away: leave quietly, as other tools do
@@ -70,9 +73,8 @@ def main_guard(command: Callable[[], int | None]) -> int:
         if not full:
             raise
         name = getattr(error, "filename", None)
-        print(  # noqa: T201
+        complain(
             f"error: the disk is full{f' ({name})' if name else ''}; free some space and run the "
-            "command again, it goes on from its last checkpoint",
-            file=sys.stderr,
+            "command again, it goes on from its last checkpoint"
         )
         return 1

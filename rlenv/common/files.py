@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from rlenv.common.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 1 << 16
 
 
 def lock(path: Path, setting: str) -> IO[str]:
@@ -40,16 +45,72 @@ def lock(path: Path, setting: str) -> IO[str]:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what the lines of a log hold; a line cut short by a crash is passed over.
+    """Yield what the lines of a log hold.
+
+    A line that a crash or a full disk cut short, be it within a character, does not keep the rest
+    from being read: it is left out, and a warning says which one it was.
 
     Args:
         path: a `.jsonl` file; one that is not there has no lines.
     """
+    if not path.exists():
+        return
+    with path.open("rb") as file:  # a file of bytes ends its lines at line feeds alone
+        for number, line in enumerate(file, 1):
+            record = _record(line)
+            if record is not None:
+                yield record
+            elif not line.endswith(b"\n"):
+                log.warning("the last line of %s was cut short and is left out", path)
+            elif line.strip():
+                log.warning("line %d of %s is no JSON object and is left out", number, path)
+
+
+def open_log(path: Path) -> IO[str]:
+    """Open a log to append lines to, see `json_line`.
+
+    What a line that was cut short has left at its end is taken away, or the next line would be
+    lost, too.
+    """
     if path.exists():
-        # only a line feed ends a line: JSON may hold other characters that break lines
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            with contextlib.suppress(json.JSONDecodeError):
-                yield json.loads(line)
+        with path.open("r+b") as file:
+            end = _last_line(file)
+            file.seek(end)
+            rest = file.read()
+            if rest and _record(rest) is None:
+                log.warning("the last line of %s was cut short and is taken away", path)
+                file.truncate(end)
+            elif rest:
+                file.write(b"\n")
+    return path.open("a", encoding="utf-8")
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """Return a line of a log; half of a surrogate pair, which UTF-8 lacks, stands as its escape."""
+    text = json.dumps(record, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode() + "\n"
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Return the object that a line holds; None where it holds none."""
+    try:
+        found = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _last_line(file: IO[bytes]) -> int:
+    """Return where the part of a file after its last line feed begins."""
+    place = file.seek(0, os.SEEK_END)
+    while place:
+        first = max(0, place - _BLOCK)
+        file.seek(first)
+        found = file.read(place - first).rfind(b"\n")
+        if found >= 0:
+            return first + found + 1
+        place = first
+    return 0
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -145,23 +145,22 @@ def column(row: Mapping[str, Any], name: str) -> Any:
 
 def _jsonl(path: Path) -> Rows:
     rows = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{path}, line {number} is no JSON: {error}") from None
-                if not isinstance(row, dict):
-                    raise UserError(f"{path}, line {number} is no JSON object")
-                rows.append(row)
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise UserError(f"{path}, line {number} is no JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise UserError(f"{path}, line {number} is no JSON object")
+            rows.append(row)
     return rows
 
 
 def _json(path: Path) -> Rows:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path} must hold a list of objects")

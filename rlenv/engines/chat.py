@@ -6,6 +6,7 @@ not: its tokens are learned from, see `rlenv.engines.base`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -19,6 +20,11 @@ from rlenv.core.task import Message
 from rlenv.engines.base import Sampling
 
 KEY = "OPENAI_API_KEY"
+# the special tokens and turn marks of well-known models; a server does not say which ones it has
+_SPELLED = re.compile(
+    r"<\|[^|<>\s]{1,64}\|>|<｜[^｜<>]{1,64}｜>|</?s>|\[/?INST\]|<</?SYS>>"
+    r"|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
+)
 
 
 class ChatModelSettings(Settings):
@@ -111,3 +117,15 @@ def is_http(url: str) -> bool:
     """Whether a text is the address of a server."""
     parts = urlsplit(url)
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def unspelled(messages: Sequence[Message]) -> list[Message]:
+    """Return messages for a server, in which a space takes apart what a special token looks like.
+
+    Many servers render messages with the model's chat template and tokenize the whole, so that a
+    tool's result which spells `<|im_end|>` would end its turn.
+    """
+    return [
+        {**m, "content": _SPELLED.sub(lambda s: f"{s[0][0]} {s[0][1:]}", str(m["content"]))}
+        for m in messages
+    ]

@@ -26,7 +26,7 @@ from rlenv.common.errors import RunFailed, UserError
 from rlenv.core.task import Message
 from rlenv.engines.base import Sampling
 from rlenv.engines.bounded_http import Answer, BoundedClient, TooLarge, TooSlow
-from rlenv.engines.chat import ChatModelSettings, ChatReply, is_http
+from rlenv.engines.chat import ChatModelSettings, ChatReply, is_http, unspelled
 
 PREFIX = "openai:"
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
@@ -195,7 +195,7 @@ class OpenAIChatModel:
     def _body(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.name,
-            "messages": list(messages),
+            "messages": unspelled(messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             self._limit_name: sampling.max_tokens,

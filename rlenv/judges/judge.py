@@ -56,6 +56,7 @@ two which one is better by what counts. Then end with <verdict>A</verdict> or \
 <verdict>B</verdict>, or with <verdict>tie</verdict> if neither is."""
 
 _MARKS = re.compile(r"<(?=/?\s*(?:verdict|reply))", re.IGNORECASE)
+_TURNS = re.compile(r"\n((?:system|user|assistant|tool):)")  # how `_shown` opens a message
 _VERDICT = re.compile(r"<verdict>\s*(.*?)\s*</verdict>", re.IGNORECASE | re.DOTALL)
 
 
@@ -202,7 +203,8 @@ def _agreed(straight: str, swapped: str) -> Choice | None:
 
 
 def _shown(messages: Sequence[Message]) -> str:
-    return "\n".join(f"{m['role']}: {_quoted(str(m['content']))}" for m in messages)
+    told = (_TURNS.sub(r"\n \1", _quoted(str(m["content"]))) for m in messages)
+    return "\n".join(f"{m['role']}: {text}" for m, text in zip(messages, told, strict=True))
 
 
 def _quoted(text: str) -> str:

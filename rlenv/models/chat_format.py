@@ -8,11 +8,9 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.core.task import Message
-from rlenv.models.chat_template import REPLY, ChatTemplate
+from rlenv.models.chat_template import ChatTemplate
 
 log = logging.getLogger(__name__)
-
-_REMEMBERED = 50_000
 
 
 def with_system(messages: Sequence[Message], system: str | None) -> list[Message]:
@@ -31,6 +29,9 @@ def with_system(messages: Sequence[Message], system: str | None) -> list[Message
 
 class ChatFormat:
     """A tokenizer's chat template, as the pieces that a rollout needs.
+
+    Text stays text: no message, reply or tool can spell a special token or open a turn, see
+    `rlenv.models.plain_text`.
 
     A conversation's tokens only ever grow. Where the template would change what was said before,
     such as take the thinking out of earlier replies, the conversation goes on from the tokens as
@@ -64,14 +65,13 @@ class ChatFormat:
         self.source = source
         self.system = system
         self.template = ChatTemplate(tokenizer, source)
-        self._encoded: dict[str, list[int]] = {}  # prompts come again and again
         self._warned = False
         ends = (self.template.end_of_turn, int(tokenizer.eos_token_id))
         self.stop_ids = list(dict.fromkeys(end for end in ends if end is not None))
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the token ids up to where the policy begins to reply."""
-        return self._encode(self.template.render(with_system(messages, self.system)))
+        return self.template.prompt(with_system(messages, self.system))
 
     def after_reply(
         self, before: Sequence[Message], new: Sequence[Message], *, ended: bool = True
@@ -84,8 +84,7 @@ class ChatFormat:
             ended: the reply's last token is the one that ends a turn; otherwise one is put here.
         """
         self._warn()
-        text = self.template.render([*before, {"role": "assistant", "content": REPLY}, *new])
-        ids = self._encode(text.rpartition(REPLY)[2])
+        ids = self.template.after_reply(before, new)
         return ids[1:] if ended and ids and ids[0] in self.stop_ids else ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -155,9 +154,4 @@ class ChatFormat:
             )
 
     def _encode(self, text: str) -> list[int]:
-        ids = self._encoded.get(text)
-        if ids is None:
-            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            if len(self._encoded) < _REMEMBERED:
-                self._encoded[text] = ids
-        return list(ids)
+        return self.template.text_ids(text)

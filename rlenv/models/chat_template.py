@@ -17,8 +17,8 @@ from typing import Any
 
 from rlenv.common.errors import UserError
 from rlenv.core.task import Message
+from rlenv.models.plain_text import REPLY, SpecialTokens, each_text, take_apart, turn_marks
 
-REPLY = "\u2063reply\u2063"  # stands for a reply while the text around it is rendered
 _PROBE = "probe"
 _TOOL = {
     "type": "function",
@@ -38,6 +38,13 @@ _HOW_TO_CALL = (
     'To call one, reply with <tool_call>{{"name": NAME, "arguments": {{...}}}}</tool_call>. '
     "Its result comes in the next message."
 )
+# conversations whose rendering shows what stands between messages, as far as a template takes them
+_TALKS = (
+    ("user", "assistant", "user", "assistant"),
+    ("system", "user", "assistant", "user"),
+    ("user", "assistant", "tool", "tool", "assistant", "user"),
+)
+_RESULT_TAGS = re.compile(r"</?tool_response>")
 
 
 class ChatTemplate:
@@ -51,36 +58,79 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any, source: str) -> None:
         self.tokenizer = tokenizer
         self.source = source
-        added = tokenizer.added_tokens_decoder.items()
-        self.special_ids = {*tokenizer.all_special_ids, *(i for i, t in added if t.special)}
-        texts = filter(None, tokenizer.convert_ids_to_tokens(sorted(self.special_ids)))
-        self._special = re.compile("|".join(map(re.escape, texts)) or r"\Z.")
+        self._special = SpecialTokens(tokenizer)
+        self.special_ids = self._special.ids
 
-    def render(self, messages: Sequence[Message], *, ask: bool = True) -> str:
-        """Return a conversation as text.
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return a conversation's tokens, up to where the policy begins to reply.
 
-        A message's text can't forge a turn: special tokens spelled out in it are taken apart.
+        A message's text can't forge a turn: special tokens that it spells are read as the
+        characters they are made of, and words that mark turns are taken apart.
 
         Args:
             messages: the conversation. The first may hold `tools`, their schemas as JSON.
-            ask: end where the policy begins to reply.
 
         Raises:
             UserError: the template refuses the conversation.
         """
-        offered = str(messages[0].get("tools", "[]"))
-        tools = json.loads(offered)
-        plain = [self._plain(message) for message in messages]
+        held: list[str] = []
+        return self._special.encode(self._render(messages, held), held)
+
+    def after_reply(self, before: Sequence[Message], new: Sequence[Message]) -> list[int]:
+        """Return the tokens between a reply's text and where the next reply begins.
+
+        Args:
+            before: the messages up to the reply.
+            new: those after it.
+
+        Raises:
+            UserError: the template refuses the conversation.
+        """
+        held: list[str] = []
+        text = self._render([*before, _assistant(""), *new], held, reply=len(before))
+        return self._special.encode(text.rpartition(REPLY)[2], held)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Return the tokens of what somebody says, as they stand within a conversation."""
+        return self._special.encode_text(take_apart(self._marks, text))
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        held: list[str],
+        *,
+        ask: bool = True,
+        reply: int | None = None,
+    ) -> str:
+        """Return a conversation as text, with marks for what is held back.
+
+        Args:
+            messages: the conversation.
+            held: what the marks stand for is appended here.
+            ask: end where the policy begins to reply.
+            reply: the number of the message in whose place `REPLY` stands.
+        """
+
+        def plain(text: str) -> str:
+            return self._special.hold(take_apart(self._marks, text), held)
+
+        tools = each_text(json.loads(str(messages[0].get("tools", "[]"))), plain)
+        said = [
+            {n: v if n == "role" else each_text(v, plain) for n, v in m.items() if n != "tools"}
+            for m in messages
+        ]
+        if reply is not None:
+            said[reply]["content"] = REPLY
         if tools and not self.knows_tools:
-            plain, tools = _instructed(plain, how_to_call(offered)), []
+            said, tools = _instructed(said, _offer(tools)), []
         if not self.knows_tool_messages:
-            plain = _results_of_user(plain)
+            said = _results_of_user(said)
         if not self.knows_system:
-            plain = _without_system(plain)
+            said = _without_system(said)
         import jinja2
 
         try:
-            return self._apply(plain, ask=ask, tools=tools or None)
+            return self._apply(said, ask=ask, tools=tools or None)
         except jinja2.TemplateError as error:
             roles = ", ".join(str(message["role"]) for message in messages)
             raise UserError(
@@ -110,12 +160,12 @@ class ChatTemplate:
         Of such a template, the rendering of a longer conversation does not begin with that of a
         shorter one (it is not prefix-preserving).
         """
-        opening = self.render([_user("?")])
+        opening = self._render([_user("?")], [])
         return tuple(
             what
             for what, reply in _REPLIES.items()
             if not all(
-                self.render([_user("?"), _assistant(reply), then]).startswith(opening + reply)
+                self._render([_user("?"), _assistant(reply), then], []).startswith(opening + reply)
                 for then in (_user("?"), {"role": "tool", "content": "?"})
             )
         )
@@ -123,13 +173,30 @@ class ChatTemplate:
     @cached_property
     def end_of_turn(self) -> int | None:
         """The token that it puts after a reply; None where that is no special token."""
-        after = self.render([_user("?"), _assistant(REPLY)], ask=False).rpartition(REPLY)[2]
+        said = [_user("?"), _assistant("")]
+        after = self._render(said, [], ask=False, reply=1).rpartition(REPLY)[2]
         ids = self.tokenizer(after, add_special_tokens=False)["input_ids"]
         return ids[0] if ids and ids[0] in self.special_ids else None
 
     def spells_special(self, text: str) -> bool:
-        """Return whether a text spells a special token, which it would be taken for."""
-        return self._special.search(text) is not None
+        """Return whether a text spells a special token."""
+        return self._special.pattern.search(text) is not None
+
+    @cached_property
+    def _marks(self) -> re.Pattern[str]:
+        """Finds the words by which it marks turns, see `turn_marks`."""
+        import jinja2
+
+        between: list[str] = []
+        for roles in _TALKS:
+            said = [{"role": role, "content": f"{_PROBE}{n}."} for n, role in enumerate(roles)]
+            try:
+                text = self._apply(said, ask=False)
+            except jinja2.TemplateError:
+                continue
+            parts = re.split(f"{_PROBE}\\d+\\.", text)
+            between += parts[1:] if len(parts) == len(roles) + 1 else []
+        return turn_marks(between, self._special.pattern)
 
     def _apply(self, messages: Sequence[Message], *, ask: bool, tools: Any = None) -> str:
         text: str = self.tokenizer.apply_chat_template(
@@ -145,14 +212,6 @@ class ChatTemplate:
         except jinja2.TemplateError:
             return False
 
-    def _plain(self, message: Message) -> Message:
-        rest = {key: value for key, value in message.items() if key != "tools"}
-        if isinstance(rest["content"], str):
-            rest["content"] = self._special.sub(
-                lambda token: f"{token[0][0]} {token[0][1:]}", rest["content"]
-            )
-        return rest
-
 
 def how_to_call(tools: str) -> str:
     """Return what a policy is told of its tools where the chat template knows none.
@@ -160,7 +219,11 @@ def how_to_call(tools: str) -> str:
     Args:
         tools: their schemas as JSON.
     """
-    schemas = [json.dumps(tool, ensure_ascii=False) for tool in json.loads(tools)]
+    return _offer(json.loads(tools))
+
+
+def _offer(tools: Sequence[Any]) -> str:
+    schemas = [json.dumps(tool, ensure_ascii=False) for tool in tools]
     return _HOW_TO_CALL.format(tools="\n".join(schemas))
 
 
@@ -211,7 +274,8 @@ def _results_of_user(messages: list[Message]) -> list[Message]:
         if message["role"] != "tool":
             told.append(message)
         else:
-            result = f"<tool_response>\n{message['content']}\n</tool_response>"
+            content = take_apart(_RESULT_TAGS, str(message["content"]))
+            result = f"<tool_response>\n{content}\n</tool_response>"
             if reporting:
                 result = f"{told.pop()['content']}\n{result}"
             told.append(_user(result))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rlenv.common.errors import UserError
-from rlenv.common.files import lock, read_lines, write_atomically
+from rlenv.common.files import json_line, lock, open_log, read_lines, write_atomically
 from rlenv.common.settings import differences
 from rlenv.run import config
 
@@ -105,8 +105,8 @@ class RunFolder:
     def log(self, name: str, record: Mapping[str, Any]) -> None:
         """Append a line to `<name>.jsonl`; a number that is not finite becomes null."""
         if name not in self._logs:
-            self._logs[name] = (self.path / f"{name}.jsonl").open("a", encoding="utf-8")
-        self._logs[name].write(json.dumps(_plain(record), ensure_ascii=False) + "\n")
+            self._logs[name] = open_log(self.path / f"{name}.jsonl")
+        self._logs[name].write(json_line(_plain(record)))
         self._logs[name].flush()
 
     def read_log(self, name: str) -> Iterator[dict[str, Any]]:
@@ -120,7 +120,7 @@ class RunFolder:
         path = self.path / f"{name}.jsonl"
         if path.exists():
             kept = [r for r in self.read_log(name) if r.get("stage") != stage or r["step"] <= step]
-            write_atomically(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept))
+            write_atomically(path, "".join(map(json_line, kept)))
 
 
 def _plain(value: Any) -> Any:

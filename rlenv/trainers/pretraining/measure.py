@@ -11,6 +11,7 @@ import torch
 
 from rlenv.engines import factory
 from rlenv.engines.base import Request, Sampling, mix
+from rlenv.models import checkpoint
 from rlenv.trainers.pretraining.documents import Documents
 from rlenv.trainers.pretraining.forward import row_loss
 from rlenv.trainers.pretraining.objectives import Objective, Owners, Tokens
@@ -141,10 +142,7 @@ def continuations(
     """
     engine = factory.make(model, stop_ids=[tokenizer.eos_token_id], tokenizer=tokenizer)
     requests = [
-        Request(
-            [tokenizer.bos_token_id, *tokenizer.encode(prompt, add_special_tokens=False)],
-            seed=mix(seed, number),
-        )
+        Request(checkpoint.begin(tokenizer, prompt), seed=mix(seed, number))
         for number, prompt in enumerate(prompts)
     ]
     done = engine.generate(requests, Sampling(temperature=_TEMPERATURE, max_tokens=tokens))

@@ -199,7 +199,7 @@ def from_texts(
     """Cut texts into rows that are learned whole, as in pretraining.
 
     Args:
-        texts: documents.
+        texts: documents; they can't spell a special token.
         tokenizer: its begin token, if it has one, opens each document.
         length: the most tokens of a row.
         tokens: how many to take, in whole rows, from random places; all if there are fewer.
@@ -210,7 +210,10 @@ def from_texts(
     """
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     pieces: list[list[int]] = []
-    for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]:
+    encoded = tokenizer(
+        list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False
+    )
+    for ids in encoded["input_ids"]:
         document = [*begin, *ids]
         pieces += [document[n : n + length] for n in range(0, len(document), length)]
     pieces = [piece for piece in pieces if len(piece) > 1]
