@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
-        say(_GREETING)
-        return 0
+        return main_guard(lambda: say(_GREETING))
     if words[0] in ("-h", "--help"):
         say("usage: rlenv COMMAND ...\n")
         for name, (_, what) in COMMANDS.items():
