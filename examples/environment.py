@@ -44,7 +44,7 @@ def main():
     reply = env.demonstrate(env.task, env.task.prompt)
     _, reward, terminated, _, info = env.step(reply)
     assert terminated
-    print(f"{question}  ->  {reply}   reward {reward:g}, {info['reward'].status}")
+    print(f"{question}  ->  {reply}   reward {reward:g}, {info['reward'].verdict()}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """GRPO, whole: a policy plays, its replies are compared with each other, and the better ones become
 likelier (Shao et al. 2024, "DeepSeekMath", section 4.1).
 
-    python examples/grpo.py runs/quickstart/sft --out runs/grpo-by-hand
+    python examples/grpo.py runs/quickstart/sft --output runs/grpo-by-hand
 
 It begins with the checkpoint that the quickstart leaves after fine-tuning, which solves about a
 third of held-out sums, and ends where the quickstart's own `grpo` stage does. That stage is this
@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tasks", type=int, default=500, help="held-out ones (default: 500)")
-    parser.add_argument("--out", type=Path, help="folder for the checkpoint and its figures")
+    parser.add_argument("--output", type=Path, help="folder for the checkpoint and its figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # the fastest for a model this small
 
@@ -118,10 +118,10 @@ def main():
     after = rlenv.evaluate(policy, test, tasks=arguments.tasks, samples=4, max_tokens=MAX_TOKENS)
     gain = 100 * (after.summary.pass_at_1.value - before.summary.pass_at_1.value)
     print(f"after:  {after.summary.pass_at_1} of held-out sums, {gain:+.0f} points")
-    if arguments.out is not None:
-        policy.save(arguments.out)
+    if arguments.output is not None:
+        policy.save(arguments.output)
         figures = {"before": before.row(), "after": after.row()}
-        (arguments.out / "results.json").write_text(json.dumps(figures, indent=1))
+        (arguments.output / "results.json").write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

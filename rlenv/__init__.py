@@ -30,6 +30,7 @@ _PUBLIC = {
     "register": "rlenv.core.registry",
     "registered": "rlenv.core.registry",
     "spec": "rlenv.core.registry",
+    "Judged": "rlenv.judges.judged",
     "Reward": "rlenv.core.reward",
     "Rubric": "rlenv.core.reward",
     "GeneratedTasks": "rlenv.core.task",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:  # what environments may not import, this file may not either:
     from rlenv.engines.base import Request as Request
     from rlenv.engines.base import Sampling as Sampling
     from rlenv.evaluation.of_policy import evaluate as evaluate
+    from rlenv.judges.judged import Judged as Judged
     from rlenv.rollouts.rollout import rollout as rollout
     from rlenv.run.stage import Stage as Stage
 

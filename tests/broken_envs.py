@@ -196,6 +196,40 @@ class Single(Sum):
 # gold reply
 
 
+# task identity
+
+
+@rlenv.register("broken/Worlds-v0")
+class Worlds(Sum):
+    """What surrounds its questions stands in the metadata alone: most worlds are one task."""
+
+    def generate(self, rng):
+        a, b = rng.randint(10, 40), rng.randint(10, 40)
+        rooms = [rng.choice(("hall", "cellar", "attic")) for _ in range(6)]
+        return rlenv.Task(f"What is {a} + {b}?", answer=a + b, metadata={"rooms": rooms})
+
+
+@rlenv.register("sound/NamedWorlds-v0")
+class NamedWorlds(Worlds):
+    """The same, and it says that the numbers alone make a task."""
+
+    def generate(self, rng):
+        task = super().generate(rng)
+        return rlenv.Task(task.prompt, task.answer, task.metadata, identity=[task.question])
+
+
+# held-out tasks
+
+
+@rlenv.register("broken/Dozen-v0")
+class Dozen(Sum):
+    """It has 120 tasks, of which a dozen are held out for testing."""
+
+    def generate(self, rng):
+        n = rng.randrange(120)
+        return rlenv.Task(f"What comes after {n + 1000}?", answer=n + 1001)
+
+
 @rlenv.register("broken/Apples-v0")
 class Apples(Sum):
     """Its own expert is not understood."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rlenv.conformance import CheckSettings, run
 from tests.conftest import ROOT
 
 BLOCK = re.compile(r"^```(python|bash)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -41,3 +42,22 @@ def test_the_page_runs(page, tmp_path):
             run(sys.executable, "-c", session)
         else:
             run("bash", "-euo", "pipefail", "-c", code)
+
+
+def readme_environments():
+    """The environments that the README shows, as files."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.finditer(r"^@rlenv.register.*?(?=^PY$|^```$)", readme, BLOCK.flags)
+    blocks = [f"import rlenv\n\n{one[0]}" for one in found]
+    return {re.search(r'"demo/(\w+)-v0"', code)[1]: code for code in blocks}
+
+
+@pytest.mark.parametrize("name", ["Reverse", "HigherLower"])
+def test_the_environments_of_the_readme_pass_its_check(name, tmp_path):
+    found = readme_environments()
+    assert list(found) == ["Reverse", "HigherLower"]
+    path = tmp_path / f"{name.lower()}_of_the_readme.py"
+    path.write_text(found[name])
+    settings = CheckSettings(tasks=15, draws=5000, seconds=20, processes=1)
+    outcomes = run(f"{path}:demo/{name}-v0", settings=settings, skip=["speed"])
+    assert [outcome for outcome in outcomes if outcome.status == "fail"] == []

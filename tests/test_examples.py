@@ -99,7 +99,7 @@ def adder(tmp_path_factory):
 
 def test_grpo_trains_and_says_what_came_of_it(adder, tmp_path):
     out = tmp_path / "trained"
-    said = run(EXAMPLES / "grpo.py", adder, "--steps", 2, "--tasks", 10, "--out", out)
+    said = run(EXAMPLES / "grpo.py", adder, "--steps", 2, "--tasks", 10, "--output", out)
     assert re.search(r"^before: 0\.\d\d \[", said, re.MULTILINE)
     assert re.search(r"^step   1  reward 0\.\d\d  \d+ \+ \d+ = \? -> ", said, re.MULTILINE)
     figures = json.loads((out / "results.json").read_text())
@@ -118,7 +118,7 @@ def test_evaluate_compares_two_checkpoints(adder):
 
 def test_the_environment_plays_and_passes_its_checks():
     said = run(EXAMPLES / "environment.py")
-    assert re.fullmatch(r"Spell (\w+) backwards\.  ->  (\w+)   reward 1, ok\n", said)
+    assert re.fullmatch(r"Spell (\w+) backwards\.  ->  (\w+)   reward 1, right\n", said)
     ref = f"{EXAMPLES}/environment.py:demo/Reverse-v0"
     said = run("-m", "rlenv", "check", ref, "--draws", 5000, "--tasks", 20)
     assert "FAIL" not in said

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_compute, add_json, compute_with
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.data.byte_ngrams import LONGEST
@@ -14,24 +14,29 @@ from rlenv.evaluation.bits_per_byte import baselines, model_bits, read_texts
 from rlenv.models.checkpoint_folder import local_checkpoint
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv bits`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv bits",
         description="Measure how many bits checkpoints take for a byte of text that they were not "
         "trained on, beside n-grams and gzip where the training text is given.",
     )
-    parser.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", help="folders or hub ids")
-    parser.add_argument("--text", required=True, metavar="FILE", help="held-out text; see --train")
-    parser.add_argument(
+    made.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", help="folders or hub ids")
+    made.add_argument("--text", required=True, metavar="FILE", help="held-out text; see --train")
+    made.add_argument(
         "--train",
         metavar="FILE",
         help="what the checkpoints were trained on: a text file, or rows with a column `text`",
     )
-    parser.add_argument("--orders", default="1,5", help="of the n-grams (default: 1,5)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    parser.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
-    arguments = parser.parse_args(argv)
+    made.add_argument("--orders", default="1,5", help="of the n-grams (default: 1,5)")
+    add_compute(made)
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv bits`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _bits(arguments))
 
 
@@ -49,6 +54,7 @@ def _bits(arguments: argparse.Namespace) -> None:
     from rlenv.models import checkpoint
 
     quieten_transformers()
+    compute_with(arguments.threads)
     for source in arguments.checkpoints:
         model, tokenizer = checkpoint.load(source, device=arguments.device)
         found[source] = model_bits(model, tokenizer, texts)

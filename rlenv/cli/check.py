@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_env, add_json, add_seed
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from rlenv.conformance import CheckOutcome
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the command line's parser."""
     made = Parser(
         prog="rlenv check",
         description="Check an environment: determinism, splits, gold and worthless replies, known "
         "gaming attempts, isolation, speed. Exits with 1 if a check fails.",
     )
-    made.add_argument("env", help="an environment id, or file.py:Id")
+    add_env(made)
     made.add_argument("--tasks", type=int, default=200, help="tasks to play (default: 200)")
     made.add_argument(
         "--draws", type=int, default=1_000_000, help="tasks drawn to compare splits (default: 10^6)"
@@ -35,18 +35,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--seconds", type=float, default=60.0, help="time box of a single check (default: 60)"
     )
-    made.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    add_seed(made, of="of what is drawn")
     made.add_argument(
         "--skip", action="append", default=[], metavar="CHECK", help="leave out; may be repeated"
     )
-    made.add_argument("--json", action="store_true", help="print the result as JSON alone")
-    made.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="an option of the environment, such as level=2; may be repeated",
-    )
+    add_json(made)
     return made
 
 

@@ -14,13 +14,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import (
+    Parser,
+    add_compute,
+    add_json,
+    add_sampling,
+    add_seed,
+    add_show,
+    compute_with,
+)
 from rlenv.cli.values import at_least
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 
 if TYPE_CHECKING:
     from rlenv.evaluation.side_by_side import SideBySide
+
+
+def parsers() -> list[Parser]:
+    """Return both of the command line's parsers."""
+    return [_answers_parser(), _evaluations_parser()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +64,7 @@ def _refuse(word: str) -> None:
     )
 
 
-def _evaluations_parser() -> argparse.ArgumentParser:
+def _evaluations_parser() -> Parser:
     parser = Parser(
         prog="rlenv compare",
         description="Compare two evaluations on the same tasks: a paired test, and the tasks that "
@@ -59,12 +72,12 @@ def _evaluations_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("a", help="an evaluation's folder")
     parser.add_argument("b", help="another one's")
-    parser.add_argument("--show", type=int, default=10, help="flipped tasks shown (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print as JSON, all flipped tasks")
+    add_show(parser, "flipped tasks")
+    add_json(parser, ", with all flipped tasks")
     return parser
 
 
-def _answers_parser() -> argparse.ArgumentParser:
+def _answers_parser() -> Parser:
     parser = Parser(
         prog="rlenv compare",
         description="Let several checkpoints answer the same prompts, and show their answers side "
@@ -83,17 +96,17 @@ def _answers_parser() -> argparse.ArgumentParser:
         help="a text file with a prompt a line, or conversations (JSON, JSONL, CSV, Parquet)",
     )
     parser.add_argument("--limit", type=int, default=12, help="take so many prompts (default: 12)")
-    parser.add_argument("--max-tokens", type=int, default=64, help="of an answer (default: 64)")
-    parser.add_argument("--temperature", type=float, default=0.0, help="(default: 0, greedy)")
-    parser.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    add_sampling(parser, temperature=0.0, max_tokens=64, of="an answer")
+    add_seed(parser, of="of the sampling")
+    add_compute(parser)
     parser.add_argument("--output", metavar="FILE", help="write a .md, .html or .json file too")
-    parser.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
+    add_json(parser)
     return parser
 
 
 def _compare_evaluations(arguments: argparse.Namespace) -> None:
     from rlenv.common.display import Display
+    from rlenv.common.verdicts import shorten
     from rlenv.evaluation.paired_test import compare_evaluations
 
     found = compare_evaluations(Path(arguments.a), Path(arguments.b))
@@ -110,7 +123,7 @@ def _compare_evaluations(arguments: argparse.Namespace) -> None:
         rows = [
             [
                 f"{pair.a:.2f} -> {pair.b:.2f}",
-                " ".join(pair.prompt.split())[-70:],
+                shorten(pair.prompt, 70),
                 pair.task_key[:8],
             ]
             for pair in pairs[: arguments.show]
@@ -135,6 +148,7 @@ def _compare_answers(arguments: argparse.Namespace) -> None:
     write = None if arguments.output is None else _writer(Path(arguments.output))
     prompts, references = read_prompts(Path(arguments.prompts), arguments.limit)
     quieten_transformers()
+    compute_with(arguments.threads)
     sampling = Sampling(temperature=arguments.temperature, max_tokens=arguments.max_tokens)
     made = SideBySide(prompts, references)
     for name, source in named.items():

@@ -7,31 +7,36 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_env, add_json, add_show, add_split
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
+from rlenv.common.verdicts import shorten
 from rlenv.data.contamination import NGRAM, Contamination, find_tasks, read_texts
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv contamination ENV TEXT...`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv contamination",
         description="Which held-out tasks of an environment occur in training text: whole "
         "questions, and 13 words in a row.",
     )
-    parser.add_argument("env", help="an environment id, or file.py:Id")
-    parser.add_argument("texts", nargs="+", help="files or folders of training text")
-    parser.add_argument("--split", default="test", help="(default: test)")
-    parser.add_argument("--tasks", type=int, default=5000, help="at most (default: 5000)")
-    parser.add_argument("--ngram", type=int, default=NGRAM, help=f"words (default: {NGRAM})")
-    parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    parser.add_argument(
+    add_env(made)
+    made.add_argument("texts", nargs="+", help="files or folders of training text")
+    add_split(made, "test")
+    made.add_argument("--tasks", type=int, default=5000, help="at most (default: 5000)")
+    made.add_argument("--ngram", type=int, default=NGRAM, help=f"words (default: {NGRAM})")
+    made.add_argument(
         "--evaluation", help="an evaluation's folder: pass@1 with and without the tasks found"
     )
-    parser.add_argument("--show", type=int, default=10, help="tasks shown (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print as JSON, all tasks found")
-    arguments = parser.parse_args(argv)
+    add_show(made, "tasks")
+    add_json(made, ", with all tasks found")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv contamination ENV TEXT...`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _report(arguments))
 
 
@@ -61,9 +66,7 @@ def _report(arguments: argparse.Namespace) -> None:
         )
     for name, estimate in apart.items():
         display.say(f"pass@1 {name}: {estimate}")
-    rows = [
-        [f.kind, " ".join(f.prompt.split())[:60], f.source] for f in found.found[: arguments.show]
-    ]
+    rows = [[f.kind, shorten(f.prompt, 60), f.source] for f in found.found[: arguments.show]]
     if rows:
         display.table(["found as", "task", "in"], rows)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_json, add_seed, add_show
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import pip_install
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rlenv.data.pipeline.inspection import Inspection
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the command line's parser."""
     made = Parser(prog="rlenv data", description="Clean training text, and look into it.")
     commands = made.add_subparsers(dest="command", required=True, metavar="run|inspect")
@@ -41,14 +41,15 @@ def parser() -> argparse.ArgumentParser:
         help="show samples, lengths, languages, duplicates, and what each rule would drop",
         description="Show what a corpus holds, and what each rule alone would drop of it.",
     )
+    made.renamed = {"--text": "--column", "--samples": "--show"}
     inspect.add_argument("path", help="a file, a folder, or the id of a data set")
     inspect.add_argument("--config", help="take the steps and their settings from this YAML file")
-    inspect.add_argument("--text", default="text", metavar="COLUMN", help="the column of the text")
+    inspect.add_argument("--column", default="text", help="the column of the text (default: text)")
     inspect.add_argument("--cut", type=int, metavar="N", help="cut texts into so many characters")
     inspect.add_argument("--limit", type=int, default=10_000, help="look at so many documents")
-    inspect.add_argument("--samples", type=int, default=3, help="show so many documents")
-    inspect.add_argument("--seed", type=int, default=0, help="decides which are shown")
-    inspect.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
+    add_show(inspect, "documents", 3)
+    add_seed(inspect, of="decides which are shown")
+    add_json(inspect)
     return made
 
 
@@ -122,11 +123,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
     from rlenv.data.pipeline.inspection import inspect
     from rlenv.data.pipeline.sources import InputSettings
 
-    named = {"path": arguments.path, "text": arguments.text, "cut": arguments.cut}
+    named = {"path": arguments.path, "text": arguments.column, "cut": arguments.cut}
     source = parse(InputSettings, named, "rlenv data inspect", "")
     config = None if arguments.config is None else settings.read(Path(arguments.config))
     found = inspect(
-        source, config, limit=arguments.limit, samples=arguments.samples, seed=arguments.seed
+        source, config, limit=arguments.limit, samples=arguments.show, seed=arguments.seed
     )
     if arguments.json:
         say_json(vars(found), indent=1)

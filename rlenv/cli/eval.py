@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_compute, add_env_options, add_json
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import check_folder
 from rlenv.common.terminal import say_json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rlenv.evaluation.plan import EvaluationPlan
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the command line's parser."""
     made = Parser(
         prog="python -m rlenv.eval",
@@ -53,21 +53,14 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--seed", type=int, help="of the sampling (default: 0)")
     plan.add_argument("--max-grader-errors", type=float, metavar="SHARE", help="(default: 0.02)")
     plan.add_argument("--no-greedy", action="store_true", help="no reply at temperature 0")
-    plan.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="an option of the environments, such as level=2; may be repeated",
-    )
+    add_env_options(plan)
     how = made.add_argument_group("how to run")
     how.add_argument("--batch", type=int, help="episodes at once (default: what suits the model)")
-    how.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    how.add_argument("--threads", type=int, help="CPU threads for torch")
+    add_compute(how)
     how.add_argument("--max-minutes", type=float, help="stop after so much time; goes on later")
     _add_serving(made.add_argument_group("an endpoint"))
     out = made.add_argument_group("what is left")
-    out.add_argument("--json", action="store_true", help="print results as JSON, one a line")
+    add_json(out, ", one result a line")
     out.add_argument(
         "--output",
         metavar="FOLDER",
@@ -209,10 +202,10 @@ def show_result(result: Mapping[str, Any], display: Display) -> None:
         rows.append([name, f"{estimate['value']:.3f}   {interval}"])
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
     rows += [
-        ["truncated", f"{result['truncated']:.1%}"],
-        ["unparseable", f"{result['unparseable']:.1%}"],
+        ["cut off", f"{result['truncated']:.1%}"],
+        ["no answer found", f"{result['unparseable']:.1%}"],
         ["timed out", f"{result['timeout']:.1%}"],
-        ["grader errors", f"{result['grader_errors']:.1%}"],
+        ["not judged", f"{result['grader_errors']:.1%}"],
         ["tokens sampled", f"{result['tokens']:,} in {result['seconds']:.1f} s ({speed:,.0f}/s)"],
         ["task set", result["fingerprint"]],
         ["kept in", result["folder"]],

@@ -28,19 +28,28 @@ FILES = {
 _WORDS = 800
 
 
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
+        prog="rlenv init",
+        description="Write a package with an environment to start from.",
+        renamed={"--into": "--output"},
+    )
+    made.add_argument("name", help="of the package, such as my-env; also the new folder's name")
+    made.add_argument(
+        "--output", default=".", metavar="FOLDER", help="where its folder is made (default: here)"
+    )
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv init`; returns its exit code."""
-    parser = Parser(
-        prog="rlenv init", description="Write a package with an environment to start from."
-    )
-    parser.add_argument("name", help="of the package, such as my-env; also the new folder's name")
-    parser.add_argument("--into", default=".", help="where the folder is made (default: here)")
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _init(arguments))
 
 
 def _init(arguments: argparse.Namespace) -> None:
-    folder = create(arguments.name, Path(arguments.into))
+    folder = create(arguments.name, Path(arguments.output))
     from rlenv.common.display import Display
 
     Display().say(

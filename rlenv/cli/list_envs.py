@@ -6,18 +6,23 @@ import argparse
 import inspect
 from collections.abc import Sequence
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_json
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.core import registry
 
 
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(prog="rlenv list", description="List the environments.")
+    made.add_argument("filter", nargs="?", default="", help="only ids that contain this")
+    add_json(made)
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rlenv list`; returns its exit code."""
-    parser = Parser(prog="rlenv list", description="List the environments.")
-    parser.add_argument("filter", nargs="?", default="", help="only ids that contain this")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _list(arguments))
 
 

@@ -34,7 +34,19 @@ COMMANDS = {
     "check": ("rlenv.cli.check", "check whether an environment can be trusted"),
     "init": ("rlenv.cli.init", "write a package with an environment to start from"),
     "play": ("rlenv.cli.play", "play an episode, or watch a checkpoint play one"),
+    "doctor": ("rlenv.cli.doctor", "say what this machine can do, for a bug report"),
+    "completion": ("rlenv.cli.completion", "print a script that lets a shell complete commands"),
 }
+
+_GREETING = """rlenv trains language models against rewards that can be checked. Five things to do:
+
+  watch a policy learn     rlenv train configs/quickstart.yaml
+  evaluate a checkpoint    rlenv eval runs/quickstart/grpo rlenv/Arithmetic-v0
+  play an environment      rlenv play rlenv/Wordle-v0
+  write one of your own    rlenv init my-env, and rlenv check says whether it can be trusted
+  ask for help             rlenv doctor says what this machine can do
+
+rlenv --help lists all commands."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `rlenv`; those of the process if left out.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
+    if not words:
+        return main_guard(lambda: say(_GREETING))
+    if words[0] in ("-h", "--help"):
         say("usage: rlenv COMMAND ...\n")
         for name, (_, what) in COMMANDS.items():
             say(f"  {name:<14} {what}")

@@ -6,29 +6,32 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_compute, add_json, compute_with
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.evaluation.next_token import Prediction, predict
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv next`; returns its exit code."""
-    parser = Parser(
-        prog="rlenv next", description="Show which tokens a checkpoint thinks come next."
-    )
-    parser.add_argument("text", help="what comes before; \\n is a line break")
-    parser.add_argument("--model", required=True, metavar="CHECKPOINT", help="a folder or a hub id")
-    parser.add_argument("--top", type=int, default=10, help="show so many tokens (default: 10)")
-    parser.add_argument(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(prog="rlenv next", description="Show which tokens a checkpoint thinks come next.")
+    made.add_argument("text", help="what comes before; \\n is a line break")
+    made.add_argument("--model", required=True, metavar="CHECKPOINT", help="a folder or a hub id")
+    made.add_argument("--top", type=int, default=10, help="show so many tokens (default: 10)")
+    made.add_argument(
         "--chat", action="store_true", help="the text is a question; show how a reply begins"
     )
-    parser.add_argument(
+    made.add_argument(
         "--no-begin", action="store_true", help="put no begin-of-text token before the text"
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    parser.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
-    arguments = parser.parse_args(argv)
+    add_compute(made)
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv next`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _next(arguments))
 
 
@@ -43,6 +46,7 @@ def _next(arguments: argparse.Namespace) -> None:
     from rlenv.models.chat_format import ChatFormat
 
     quieten_transformers()
+    compute_with(arguments.threads)
     model, tokenizer = checkpoint.load(arguments.model, device=arguments.device)
     text = arguments.text.replace("\\n", "\n")
     if arguments.chat:

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_json
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the command line's parser."""
     made = Parser(
         prog="rlenv plan",
@@ -33,9 +33,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--length", type=int, default=256, help="tokens a row")
     made.add_argument("--rows", type=int, default=16, help="rows in a forward pass")
     made.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
-    made.add_argument("--threads", type=int, default=1, help="threads to compute with")
-    made.add_argument("--device", default="auto", help="torch device")
-    made.add_argument("--json", action="store_true", help="print JSON, which suits a pipe")
+    made.add_argument("--threads", type=int, default=1, help="CPU threads for torch (default: 1)")
+    made.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    add_json(made)
     return made
 
 

@@ -7,37 +7,53 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import (
+    Parser,
+    add_compute,
+    add_env,
+    add_json,
+    add_sampling,
+    add_seed,
+    add_split,
+    compute_with,
+)
 from rlenv.cli.values import at_least
 from rlenv.common.display import Display
 from rlenv.common.errors import RunFailed, main_guard
 from rlenv.common.terminal import say_json
+from rlenv.common.verdicts import scored
 from rlenv.core import registry
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import styled
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, check_split
+from rlenv.core.tools import ToolEnv
+from rlenv.parsing import write_tool_call
 from rlenv.run.config import read_options
 
 Policy = Callable[[Sequence[Message]], str]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv play`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv play",
         description="Play an episode yourself, or watch a checkpoint play, and see the reward "
         "broken down. An empty line sends what you typed; Ctrl-D gives up.",
     )
-    parser.add_argument("env", help="an environment id, or file.py:Id")
-    parser.add_argument("--policy", metavar="CHECKPOINT", help="let this checkpoint play")
-    parser.add_argument("--split", default="train", help="(default: train)")
-    parser.add_argument("--seed", type=int, default=None, help="which task; random if left out")
-    parser.add_argument("--temperature", type=float, default=0.0, help="of --policy (default: 0)")
-    parser.add_argument("--max-tokens", type=int, default=256, help="of --policy's replies")
-    parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    parser.add_argument("--json", action="store_true", help="print the episode as JSON")
-    arguments = parser.parse_args(argv)
+    add_env(made)
+    made.add_argument("--policy", metavar="CHECKPOINT", help="let this checkpoint play")
+    add_split(made, "train")
+    add_seed(made, None, of="decides the task")
+    add_sampling(made, temperature=0.0, max_tokens=256, of="a reply of --policy")
+    add_compute(made)
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv play`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _play(arguments))
 
 
@@ -50,14 +66,47 @@ def _play(arguments: argparse.Namespace) -> None:
     if arguments.policy is None:
         policy: Policy = lambda _: ask(display)  # noqa: E731
     else:
+        compute_with(arguments.threads)
         policy = checkpoint_policy(
-            arguments.policy, arguments.temperature, arguments.max_tokens, arguments.seed or 0
+            arguments.policy,
+            arguments.temperature,
+            arguments.max_tokens,
+            arguments.seed or 0,
+            arguments.device,
         )
+    if arguments.policy is None and not arguments.json:
+        display.say(how_to_reply(env, typed=sys.stdin.isatty()))
     episode = play(env, policy, arguments.seed, None if arguments.json else display)
     if arguments.json:
         say_json(episode)
     if episode["status"] == "grader_error":
         raise RunFailed(f"the reply could not be judged: {episode['detail']}")
+
+
+def how_to_reply(env: TextEnv, *, typed: bool) -> str:
+    """Return how a person replies in an environment: how to send, and which tools there are.
+
+    Args:
+        env: the environment.
+        typed: at a terminal, not through a pipe.
+    """
+    lines = [
+        "Each line is a reply, and so is a block from ``` to ```; where they end, you give up."
+    ]
+    if typed:
+        lines = [
+            "Type a reply. An empty line sends it, and so does the ``` that closes a code block; "
+            "Ctrl-D gives up."
+        ]
+    if isinstance(env, ToolEnv):
+        lines.append("Tools that you may call before you answer:")
+        for name, tool in env.tools.items():
+            about = tool.schema["function"]
+            given = about["parameters"]["properties"]
+            takes = ", ".join(f"{one}: {kind.get('type', 'any')}" for one, kind in given.items())
+            call = write_tool_call(name, dict.fromkeys(given, "...")).replace("\n", "")
+            lines += [f"  {name}({takes})   {about['description'].splitlines()[0]}", f"    {call}"]
+    return "\n".join([*lines, ""])
 
 
 def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None) -> dict[str, Any]:
@@ -89,7 +138,7 @@ def play(env: TextEnv, policy: Policy, seed: int | None, display: Display | None
         over = terminated or truncated
     _show(display, env, info["messages"], shown)
     if display is not None:
-        _verdict(display, total, truncated, gave_up)
+        _verdict(display, env, total, truncated, gave_up)
     return {
         "messages": info["messages"],
         "reward": total.value if total is not None and total.judged else None,
@@ -117,7 +166,9 @@ def ask(display: Display) -> str:
     return "\n".join(lines if fenced or not asks else lines[:-1])
 
 
-def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: int) -> Policy:
+def checkpoint_policy(
+    source: str, temperature: float, max_tokens: int, seed: int, device: str = "auto"
+) -> Policy:
     """Return a policy that replies with a checkpoint."""
     from rlenv.common.display import quieten_transformers
     from rlenv.engines.base import Request, Sampling
@@ -125,7 +176,7 @@ def checkpoint_policy(source: str, temperature: float, max_tokens: int, seed: in
     from rlenv.models.chat_format import ChatFormat
 
     quieten_transformers()
-    model, tokenizer = checkpoint.load(source)
+    model, tokenizer = checkpoint.load(source, device=device)
     chat = ChatFormat(tokenizer, source)
     engine = checkpoint.engine_for(model, chat)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
@@ -144,12 +195,14 @@ def _show(display: Display | None, env: TextEnv, messages: Sequence[Message], sh
     return len(messages)
 
 
-def _verdict(display: Display, total: Reward | None, truncated: bool, gave_up: bool) -> None:
+def _verdict(
+    display: Display, env: TextEnv, total: Reward | None, truncated: bool, gave_up: bool
+) -> None:
     if total is None:
         display.say("\nno reply, no reward")
         return
     ended = " (gave up)" if gave_up else " (out of turns)" if truncated else ""
-    value = f"{total.value:g}" if total.judged else "not judged"
-    display.say(f"\nreward {value}   {total.status}{ended}   {total.detail}")
+    word = total.verdict(env.solved_at, env.reward_range[0])
+    display.say(f"\nreward {scored(total.value, total.status, word)}{ended}   {total.detail}")
     if total.components:
         display.table(["component", "value"], [[k, f"{v:g}"] for k, v in total.components.items()])

@@ -8,45 +8,57 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import (
+    Parser,
+    add_compute,
+    add_env,
+    add_json,
+    add_sampling,
+    add_seed,
+    add_show,
+    add_split,
+)
 from rlenv.cli.values import at_least
 from rlenv.common.errors import RunFailed, main_guard
 from rlenv.common.terminal import say_json
+from rlenv.common.verdicts import shorten
 
 if TYPE_CHECKING:
     from rlenv.common.display import Display
     from rlenv.evaluation.probing import Probe
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv probe MODEL ENV`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv probe",
         description="Evaluate a model, then judge what it solved again in ways that the reward "
         "does not use, and list what scores well for the wrong reason.",
     )
-    parser.add_argument("model", help="as for rlenv eval")
-    parser.add_argument("env", help="an environment id, or file.py:Id")
-    parser.add_argument("--split", default="test", help="(default: test)")
-    parser.add_argument("--tasks", type=int, default=200, help="(default: 200)")
-    parser.add_argument("--samples", type=int, default=2, help="a task (default: 2)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="(default: 1.0)")
-    parser.add_argument("--max-tokens", type=int, default=256, help="(default: 256)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    parser.add_argument(
+    made.add_argument("model", help="as for rlenv eval")
+    add_env(made)
+    add_split(made, "test")
+    made.add_argument("--tasks", type=int, default=200, help="(default: 200)")
+    made.add_argument("--samples", type=int, default=2, help="a task (default: 2)")
+    add_sampling(made, temperature=1.0, max_tokens=256)
+    add_seed(made, of="of tasks and sampling")
+    made.add_argument(
         "--stricter",
         action="append",
         default=[],
         metavar="key=value",
         help="an option that makes the verifier stricter, such as a rubric; may be repeated",
     )
-    parser.add_argument("--output", metavar="FOLDER", help="where the evaluation is kept")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--show", type=int, default=10, help="samples shown (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print as JSON, with all samples found")
-    arguments = parser.parse_args(argv)
+    made.add_argument("--output", metavar="FOLDER", help="where the evaluation is kept")
+    add_compute(made)
+    add_show(made, "suspects")
+    add_json(made, ", with all suspects")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv probe MODEL ENV`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _probe(arguments))
 
 
@@ -92,15 +104,14 @@ def _probe(arguments: argparse.Namespace) -> None:
 
 
 def _show(found: Probe, display: Display, most: int) -> None:
-    display.say(f"\n{found.solved} of {found.samples} samples are solved, by the reward.")
+    display.say(f"\n{found.solved} of {found.samples} samples are right, by the reward.")
     rows = [["pass@1 by the reward", str(found.pass_at_1)]]
     rows += [["pass@1 without suspects", str(found.honest)]]
     rows += [[f"fail: {name}", str(estimate)] for name, estimate in found.failed.items()]
     display.table(["", "95% interval"], rows)
     display.say(f"\n{len(found.suspects)} suspects")
     suspects = [
-        [s.check, " ".join(s.prompt.split())[-40:], " ".join(s.reply.split())[-40:], s.why]
-        for s in found.suspects[:most]
+        [s.check, shorten(s.prompt, 40), shorten(s.reply, 40), s.why] for s in found.suspects[:most]
     ]
     if suspects:
         display.table(["check", "prompt", "reply", "why"], suspects)

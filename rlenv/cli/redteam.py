@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_compute, add_json, add_sampling, add_seed
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 from rlenv.common.terminal import say_json
@@ -18,24 +18,27 @@ if TYPE_CHECKING:
     from rlenv.environments.redteam.report import RedTeamReport
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv redteam MODEL`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv redteam",
         description="Does a model refuse harmful requests, plainly asked and under attack, and "
         "answer harmless ones that look alike?",
     )
-    parser.add_argument("model", help="as for rlenv eval")
-    parser.add_argument("--samples", type=int, default=1, help="of a request (default: 1)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="(default: 1.0)")
-    parser.add_argument("--max-tokens", type=int, default=128, help="of a reply (default: 128)")
-    parser.add_argument("--system", help="a system message for every conversation")
-    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument("--output", metavar="FOLDER", help="where the samples are kept")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    arguments = parser.parse_args(argv)
+    made.add_argument("model", help="as for rlenv eval")
+    made.add_argument("--samples", type=int, default=1, help="of a request (default: 1)")
+    add_sampling(made, temperature=1.0, max_tokens=128)
+    made.add_argument("--system", help="a system message for every conversation")
+    add_seed(made, of="of the sampling")
+    made.add_argument("--output", metavar="FOLDER", help="where the samples are kept")
+    add_compute(made)
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv redteam MODEL`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _redteam(arguments))
 
 

@@ -10,15 +10,20 @@ from rlenv.cli.options import Parser
 from rlenv.common.errors import main_guard
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv report FOLDER...`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv report",
         description="Write an HTML report of one evaluation, or of several on the same tasks.",
     )
-    parser.add_argument("folder", nargs="+", help="folders of evaluations")
-    parser.add_argument("--output", help="the file (default: report.html in the first folder)")
-    arguments = parser.parse_args(argv)
+    made.add_argument("folder", nargs="+", help="folders of evaluations")
+    made.add_argument("--output", metavar="FILE", help="(default: report.html in the first folder)")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv report FOLDER...`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _report(arguments))
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_env, add_json
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.core import registry
@@ -18,16 +18,20 @@ from rlenv.run.config import read_options
 _COUNTED = 2000  # of an endless task set, look for so many different tasks
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv show ENV`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv show", description="Show an environment: its tasks, sizes and reward."
     )
-    parser.add_argument("env", help="an id, or file.py:Id")
-    parser.add_argument("--tasks", type=int, default=2, help="tasks shown of each split")
-    parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    arguments = parser.parse_args(argv)
+    add_env(made)
+    made.add_argument("--tasks", type=int, default=2, help="tasks shown of each split")
+    add_json(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv show ENV`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _show(arguments))
 
 
@@ -91,7 +95,7 @@ def _show(arguments: argparse.Namespace) -> None:
         ["", ""],
         [
             ["episode", turns],
-            ["reward", f"{low:g} to {high:g}, solved from {shown['solved_at']:g}"],
+            ["reward", f"{low:g} to {high:g}, right from {shown['solved_at']:g}"],
             ["components", ", ".join(shown["components"]) or "none"],
             *(
                 [name, f"{part['tasks']:,}{' or more' if part['more'] else ''} different tasks"]

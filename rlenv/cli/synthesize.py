@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import (
+    Parser,
+    add_compute,
+    add_env_options,
+    add_sampling,
+    add_seed,
+    compute_with,
+)
 from rlenv.cli.values import at_least
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import check_writable, write_atomically
@@ -27,35 +34,37 @@ from rlenv.run.config import read_options
 Row = dict[str, Any]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv synthesize`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv synthesize",
         description="Let a teacher answer, and write its conversations as JSON Lines that the sft "
         "stage reads. An environment's tasks are verified: only replies that solve them are kept.",
     )
-    parser.add_argument(
+    made.add_argument(
         "teacher", help="a checkpoint folder or hub id; for --prompts also openai:NAME@URL"
     )
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--env", help="an environment id, or file.py:Id; its train split is played")
     source.add_argument(
         "--prompts", metavar="FILE", help="see `rlenv compare`; nothing is verified"
     )
-    parser.add_argument("--output", required=True, metavar="FILE", help="a .jsonl file")
-    parser.add_argument("--tasks", type=int, default=1000, help="or prompts (default: 1000)")
-    parser.add_argument("--samples", type=int, default=4, help="replies to each (default: 4)")
-    parser.add_argument(
-        "--keep", type=int, default=1, help="most right ones of a task (default: 1)"
-    )
-    parser.add_argument("--temperature", type=float, default=1.0, help="(default: 1)")
-    parser.add_argument("--max-tokens", type=int, default=256, help="of a reply (default: 256)")
-    parser.add_argument("--seed", type=int, default=0, help="of tasks and sampling (default: 0)")
-    parser.add_argument("--option", action="append", default=[], metavar="key=value")
-    parser.add_argument("--engine", default="auto", help="(default: auto)")
-    parser.add_argument("--url", default=EngineSettings().url, help="of the vLLM server")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    arguments = parser.parse_args(argv)
+    made.add_argument("--output", required=True, metavar="FILE", help="a .jsonl file")
+    made.add_argument("--tasks", type=int, default=1000, help="or prompts (default: 1000)")
+    made.add_argument("--samples", type=int, default=4, help="replies to each (default: 4)")
+    made.add_argument("--keep", type=int, default=1, help="most right ones of a task (default: 1)")
+    add_sampling(made, temperature=1.0, max_tokens=256)
+    add_seed(made, of="of tasks and sampling")
+    add_env_options(made)
+    made.add_argument("--engine", default="auto", help="(default: auto)")
+    made.add_argument("--url", default=EngineSettings().url, help="of the vLLM server")
+    add_compute(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv synthesize`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _synthesize(arguments))
 
 
@@ -88,6 +97,7 @@ def _synthesize(arguments: argparse.Namespace) -> None:
     if not served:
         local_checkpoint(arguments.teacher, needs_chat=True)
     quieten_transformers()
+    compute_with(arguments.threads)
     if arguments.env is None:
         teacher = _teacher(arguments, engine_settings)
         rows = list(from_prompts(prompts, teacher, arguments.samples, arguments.seed))

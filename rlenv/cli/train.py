@@ -15,7 +15,7 @@ from rlenv.cli.options import Parser
 from rlenv.common.errors import UserError, main_guard
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the command line's parser."""
     made = Parser(
         prog="python -m rlenv.train",

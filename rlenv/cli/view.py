@@ -18,11 +18,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import Parser, add_json
 from rlenv.common.console import Console
 from rlenv.common.errors import UserError, did_you_mean, main_guard
 from rlenv.common.files import read_lines
 from rlenv.common.terminal import say_json, visible
+from rlenv.common.verdicts import COLOURS, scored, verdict
 from rlenv.core import registry
 from rlenv.run import config
 
@@ -31,7 +32,7 @@ Episode = Mapping[str, Any]
 # what the card has a place of its own for; every other field of an episode is listed as it is
 _PLACED = {
     *("stage", "step", "env", "task_key", "prompt", "reply", "messages"),
-    *("reward", "components", "status", "detail", "truncated"),
+    *("reward", "components", "status", "verdict", "detail", "truncated"),
 }
 _HELP = "→ next   ← previous   g first   G last   q quit"
 _MOVES = {
@@ -43,22 +44,27 @@ _MOVES = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `rlenv view RUN`; returns its exit code."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return the command line's parser."""
+    made = Parser(
         prog="rlenv view",
         description="Page through the episodes that a run has kept: prompt, reply, reward and its "
         f"components, advantages. On a terminal: {_HELP}. In a pipe all are printed.",
     )
-    parser.add_argument("run", help="a run's folder")
-    parser.add_argument("--stage", help="only this stage's")
-    parser.add_argument("--step", metavar="N or N-M", help="only of this step, or of these")
-    parser.add_argument("--env", metavar="TEXT", help="only of environments whose id contains this")
-    verdict = parser.add_mutually_exclusive_group()
-    verdict.add_argument("--right", action="store_true", help="only solved ones")
-    verdict.add_argument("--wrong", action="store_true", help="only judged ones that failed")
-    parser.add_argument("--json", action="store_true", help="print them as JSON, one a line")
-    arguments = parser.parse_args(argv)
+    made.add_argument("run", help="a run's folder")
+    made.add_argument("--stage", help="only this stage's")
+    made.add_argument("--step", metavar="N or N-M", help="only of this step, or of these")
+    made.add_argument("--env", metavar="TEXT", help="only of environments whose id contains this")
+    outcome = made.add_mutually_exclusive_group()
+    outcome.add_argument("--right", action="store_true", help="only solved ones")
+    outcome.add_argument("--wrong", action="store_true", help="only judged ones that are not right")
+    add_json(made, ", one episode a line")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `rlenv view RUN`; returns its exit code."""
+    arguments = parser().parse_args(argv)
     return main_guard(lambda: _view(arguments))
 
 
@@ -179,10 +185,13 @@ def card(episodes: Sequence[Episode], number: int) -> RenderableType:
 
 def _figures(episode: Episode) -> Table:
     value = episode.get("reward")
-    status = [str(episode.get("status", "")), "truncated" if episode.get("truncated") else ""]
-    verdict = " ".join(["not judged" if value is None else f"{value:g}", *filter(None, status)])
+    status = str(episode.get("status", "ok"))
+    word = episode.get("verdict") or verdict(value, status)
+    cut = ", truncated" if episode.get("truncated") else ""
     table = Table.grid(padding=(0, 2))
-    table.add_row(Text("reward", "dim"), Text(verdict, "green" if value else "red"))
+    table.add_row(
+        Text("reward", "dim"), Text(scored(value, status, word) + cut, COLOURS.get(word, "dim"))
+    )
     if episode.get("detail"):
         table.add_row("", visible(str(episode["detail"])))
     for name, part in episode.get("components", {}).items():

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlenv.common.console import Console
+from rlenv.common.verdicts import COLOURS, scored, shorten, verdict
 
 # metric -> label and format, in the order shown
 SHOWN = {
@@ -80,7 +81,7 @@ class Display:
             content: the text.
             styled: how it looks where there are colours.
         """
-        if styled is None or self.console.color_system is None:
+        if styled is None or self.console.color_system is None or self.console.no_color:
             self.say(f"{role}: {content}")
         else:
             self.console.print(Text.assemble(f"{role}: ", styled))
@@ -151,17 +152,13 @@ class Display:
         """Print some episodes as they are: question, reply, verdict."""
         for episode in episodes[:most]:
             reply = str(episode["reply"]).replace("\n", "\\n")
-            question = str(episode["prompt"]).replace("\n", " ")
-            value = episode["reward"]
-            verdict = "not judged"
-            if value is not None:
-                word = episode["status"] if episode["status"] != "ok" or value else "wrong"
-                verdict = f"{word} {value:.1f}"
+            value, status = episode["reward"], episode["status"]
+            word = episode.get("verdict") or verdict(value, status)
             self.console.print(
                 Text.assemble(
-                    (f"          {question[-60:]}", "dim"),
-                    f"  ->  {reply[:80]}   ",
-                    (verdict, "green" if value else "red"),
+                    (f"          {shorten(str(episode['prompt']), 60)}", "dim"),
+                    f"  ->  {shorten(reply, 80)}   ",
+                    (scored(value, status, word), COLOURS.get(word, "dim")),
                 )
             )
 

@@ -28,6 +28,8 @@ CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "groups": ("determinism:groups", ("determinism",)),
     "own randomness": ("determinism:own_randomness", ("determinism",)),
     "split disjointness": ("splits:disjoint", ()),
+    "task identity": ("splits:worlds_are_tasks", ()),
+    "held-out tasks": ("splits:enough_held_out", ("split disjointness",)),
     "gold reply": ("replies:gold_earns_the_maximum", ()),
     "worthless replies": ("replies:worthless", ()),
     "reward range": ("replies:in_range", ()),

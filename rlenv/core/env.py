@@ -23,7 +23,7 @@ from rlenv.common import failures
 from rlenv.common.errors import UserError, did_you_mean
 from rlenv.common.time_limit import TimedOut, call_within
 from rlenv.core.episode import EpisodeRNGs, StepResult, UnicodeText, done, turn
-from rlenv.core.reward import Reward, Rubric
+from rlenv.core.reward import Reward, Rubric, forget
 from rlenv.core.rows import Rows
 from rlenv.core.task import Message, Task, TaskSet
 from rlenv.core.task_source import TaskSource
@@ -214,6 +214,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         self._turns = 0
         self._running = True
         self.timed_out = False
+        forget(self)
         self.start(task)
         return task.question, self._info(None)
 
@@ -265,7 +266,13 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
                     f"{type(self).__name__} measures {', '.join(known.weights)}, not {name!r}."
                     f"{did_you_mean(name, known.weights)}"
                 )
-        return made
+        return made.reweighed(known)
+
+    def _judge_ahead(self, reply: str) -> None:
+        """Begin what takes time to judge the reply that will be scored next."""
+        # an author's own score may ask for other things than the rubric, or in another order
+        if self.task is not None and self.rubric and type(self).score is TextEnv.score:
+            self.rubric.announce(self, self.task, reply)
 
     def _ask(self, task: Task, reply: str) -> StepResult:
         """Call the author's `respond`; a bug in there costs this episode, not the run."""
@@ -327,6 +334,11 @@ class SingleTurnEnv(TextEnv):
     Args:
         **kwargs: see `TextEnv`.
     """
+
+    def announce(self, reply: str) -> None:
+        """Begin to judge the reply by components that are async or a judge model's."""
+        if type(self).respond is SingleTurnEnv.respond:
+            self._judge_ahead(reply)
 
     def respond(self, task: Task, reply: str) -> StepResult:
         """Score the reply and end the episode."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
-import threading
-from collections.abc import Awaitable, Iterable, Mapping
+import os
+import weakref
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+from rlenv.common.verdicts import Verdict, verdict
+from rlenv.core import background
 
 Status = Literal["ok", "unparseable", "timeout", "grader_error"]
 _STATUSES = get_args(Status)
@@ -61,6 +64,15 @@ class Reward:
         """Whether this is a verdict at all, and so may be trained on and counted."""
         return self.status != "grader_error"
 
+    def verdict(self, solved_at: float = 1.0, lowest: float = 0.0) -> Verdict:
+        """Return the word for it: right, partly, wrong or not judged.
+
+        Args:
+            solved_at: the environment's.
+            lowest: the lower end of the environment's `reward_range`.
+        """
+        return verdict(self.value, self.status, solved_at=solved_at, lowest=lowest)
+
     def __add__(self, other: Reward) -> Reward:
         """Sum over turns: values and components add up, a failure of any turn stays a failure."""
         if not (self.judged and other.judged):
@@ -81,6 +93,25 @@ def component_means(rewards: Iterable[Reward]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """A component that measures itself, such as `rlenv.Judged`, in place of a weight.
+
+    Attributes:
+        weight: of the component.
+    """
+
+    weight: float
+
+    def expect(self, env: Any, task: Any, reply: str) -> None:
+        """Be told of a reply that will be measured, so that many can be measured at once."""
+        ...
+
+    def measure(self, env: Any, task: Any, reply: str) -> float:
+        """Return what a reply is worth, from 0 to 1; raise where there is no verdict."""
+        ...
+
+
 class Rubric:
     """Named components with weights, combined into one `Reward`.
 
@@ -90,36 +121,87 @@ class Rubric:
 
     Args:
         gate: the name of a component that must be above 0 for the others to count.
-        **weights: component name to weight.
+        max_concurrency: async components under way at once, over all episodes of a batch.
+        **weights: component name to weight, or to what measures itself, such as `rlenv.Judged`.
 
     Raises:
-        ValueError: no components, or a gate that is not one of them.
+        ValueError: no components, a gate that is not one of them, or a limit below 1.
     """
 
-    def __init__(self, *, gate: str | None = None, **weights: float) -> None:
+    def __init__(
+        self, *, gate: str | None = None, max_concurrency: int = 64, **weights: float | Measured
+    ) -> None:
         if not weights:
             raise ValueError("a rubric needs at least one component, as in Rubric(correct=1.0)")
         if gate is not None and gate not in weights:
             raise ValueError(f"the gate {gate!r} is not one of the components {sorted(weights)}")
-        self.weights = {name: float(weight) for name, weight in weights.items()}
+        if max_concurrency < 1:
+            raise ValueError(f"max_concurrency is at least 1, not {max_concurrency}")
+        self.measured = {n: w for n, w in weights.items() if isinstance(w, Measured)}
+        self.weights = {
+            name: float(weight.weight if isinstance(weight, Measured) else weight)
+            for name, weight in weights.items()
+        }
         self.gate = gate
+        self.max_concurrency = max_concurrency
+
+    def announce(self, judges: object, *arguments: Any) -> None:
+        """Begin to measure what takes time: async components, and those of a judge model.
+
+        The next `judge` with the same arguments takes their results; what it returns is the same
+        as without.
+
+        Args:
+            judges: as for `judge`.
+            *arguments: as for `judge`.
+        """
+        forget(judges)
+        for component in self.measured.values():
+            component.expect(judges, *arguments)
+        slow = [
+            name
+            for name in self.weights
+            if name not in self.measured and inspect.iscoroutinefunction(getattr(judges, name))
+        ]
+        if slow:
+            work = [getattr(judges, name)(*arguments) for name in slow]
+            started = background.start(work, self, self.max_concurrency)
+            _announced[judges] = _Announced(arguments, dict(zip(slow, started, strict=True)))
 
     def judge(self, judges: object, *arguments: Any) -> Reward:
         """Measure every component and combine them.
 
         Args:
-            judges: has a method for each component, plain or async; async ones run at the same
-                time.
+            judges: has a method for each component that does not measure itself, plain or async;
+                async ones run at the same time, on an event loop in the background.
             *arguments: passed to each method, such as the task and the reply.
 
         Raises:
             AttributeError: a component has no method.
         """
-        values = {name: getattr(judges, name)(*arguments) for name in self.weights}
+        ahead = _announced.pop(judges, None) if _announced else None
+        begun = ahead.started if ahead is not None and ahead.arguments == arguments else {}
+        if ahead is not None and not begun:
+            background.cancel(list(ahead.started.values()))
+        values: dict[str, Any] = {}
+        for name in self.weights:
+            if name in self.measured:
+                values[name] = self.measured[name].measure(judges, *arguments)
+            elif name not in begun:
+                values[name] = getattr(judges, name)(*arguments)
         waiting = {name: value for name, value in values.items() if inspect.isawaitable(value)}
         if waiting:
-            values.update(zip(waiting, _settle(list(waiting.values())), strict=True))
-        return self({name: float(value) for name, value in values.items()})
+            found = background.run(list(waiting.values()), self, self.max_concurrency)
+            values.update(zip(waiting, found, strict=True))
+        if begun:
+            values.update(zip(begun, background.results(list(begun.values())), strict=True))
+        return self({name: float(values[name]) for name in self.weights})
+
+    def reweighed(self, known: Rubric) -> Rubric:
+        """Return this rubric with what measures itself taken from another one's components."""
+        for name in self.weights.keys() & known.measured.keys() - self.measured.keys():
+            self.measured[name] = known.measured[name]
+        return self
 
     @property
     def maximum(self) -> float:
@@ -162,28 +244,23 @@ class Rubric:
         return f"Rubric({', '.join([*parts, f'gate={self.gate!r}'] if self.gate else parts)})"
 
 
-def _settle(waiting: list[Awaitable[Any]]) -> list[Any]:
-    """Wait for all of them, from plain code and from code inside an event loop alike."""
+@dataclass(frozen=True)
+class _Announced:
+    """Components that are being measured ahead, and of what."""
 
-    async def gather() -> list[Any]:
-        return list(await asyncio.gather(*waiting))
+    arguments: tuple[Any, ...]
+    started: dict[str, background.Outcome]
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(gather())
-    outcome: list[Any] = []
-    failure: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            outcome.extend(asyncio.run(gather()))
-        except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
-            failure.append(error)
+# by the environment that was told; kept outside of it, so that it can still be pickled
+_announced: weakref.WeakKeyDictionary[object, _Announced] = weakref.WeakKeyDictionary()
 
-    thread = threading.Thread(target=run)  # a loop can't be entered twice in one thread
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_announced.clear)  # nothing goes on in a child process
+
+
+def forget(judges: object) -> None:
+    """End what is measured ahead for an environment that is played anew."""
+    ahead = _announced.pop(judges, None) if _announced else None
+    if ahead is not None:
+        background.cancel(list(ahead.started.values()))

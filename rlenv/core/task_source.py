@@ -43,6 +43,11 @@ class TaskSource:
         self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
         self.split = check_split(split)
         if tasks is not None:
+            if not isinstance(tasks, TaskSet):
+                raise UserError(
+                    f"tasks is a task set, such as rlenv.RowTasks, not a {type(tasks).__name__}; "
+                    "give rows=..., or one task to reset: options={'task': task}"
+                )
             self.tasks = tasks
 
     @cached_property
@@ -55,8 +60,15 @@ class TaskSource:
         return self.make_tasks(self.split)
 
     def generate(self, rng: Random) -> Task:
-        """Make a task. All randomness comes from rng."""
-        raise NotImplementedError(f"{type(self).__name__} needs generate(rng) or a task set")
+        """Make a task. All randomness comes from rng.
+
+        Raises:
+            UserError: there is neither a method of the author's nor rows.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no tasks: write generate(rng), or give rows=FILE "
+            "(--option rows=FILE on the command line)"
+        )
 
     def options(self) -> Mapping[str, Any]:
         """Return the settings that change which tasks there are, for their fingerprint."""

@@ -102,7 +102,6 @@ class ToolEnv(TextEnv):
 
     A reply with tool calls (`rlenv.parsing.tool_calls` says what counts) gets their results as
     messages of the role `tool`; the first reply without one is the answer, which `score` judges.
-    An author who writes `respond` is handed the replies without a tool call there.
     Errors go back to the policy as text. What the policy itself writes as a tool's result or a
     user's message is a part of its reply and nothing else.
 
@@ -110,7 +109,8 @@ class ToolEnv(TextEnv):
     tools tell the policy in their own way, with others a system message does.
 
     An author writes `generate` and `score`, and gives functions as `tools` or marks methods with
-    `rlenv.tool`.
+    `rlenv.tool`. Where replies without a call don't end the episode, an author writes `respond`
+    instead of `score`: it gets those replies alone, calls are run before.
 
     Args:
         tools: functions with type hints and Google-style docstrings, besides the marked methods.
@@ -118,7 +118,8 @@ class ToolEnv(TextEnv):
         call_seconds: for which a call is waited for; None for no limit. A thread can't be killed:
             what must end belongs in the sandbox.
         result_chars: longer results are cut.
-        max_turns: by default `max_calls + 1`.
+        max_turns: by default `max_calls + 1`, which leaves one reply besides the calls; give more
+            where `respond` answers several.
         **kwargs: see `TextEnv`.
 
     Raises:
@@ -187,15 +188,24 @@ class ToolEnv(TextEnv):
         self._called = 0
         return super().reset(seed=seed, options=options)
 
+    def announce(self, reply: str) -> None:
+        """Begin to judge an answer by components that are async or a judge model's."""
+        if type(self).respond is ToolEnv.respond and not parsing.tool_calls(reply):
+            self._judge_ahead(reply)
+
     def respond(self, task: Task, reply: str) -> str | StepResult:
         """Answer a reply without tool calls; by default judge it, which ends the episode."""
         return done(reward=self.score(task, reply))
 
     def _respond_to(self, task: Task, reply: str) -> str | StepResult:
         """Run the calls of a reply; one without goes to `respond`."""
+        return self._run_calls(reply) or self.respond(task, reply)
+
+    def _run_calls(self, reply: str) -> StepResult | None:
+        """Run the calls of a reply and return their results; None where it has none."""
         calls = parsing.tool_calls(reply)
         if not calls:
-            return self.respond(task, reply)
+            return None
         may = self.max_calls - self._called
         # calls have a limit of their own
         results = [call_within(None, self._run, call) for call in calls[:may]]

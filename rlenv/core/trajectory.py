@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlenv.core.reward import Reward
 from rlenv.core.task import Message, Task
+
+if TYPE_CHECKING:
+    from rlenv.core.env import TextEnv
 
 
 @dataclass
@@ -51,10 +54,11 @@ class Trajectory:
         """How many tokens the policy sampled."""
         return sum(self.loss_mask)
 
-    def record(self, advantages: Sequence[float] | None = None) -> dict[str, Any]:
+    def record(self, env: TextEnv, advantages: Sequence[float] | None = None) -> dict[str, Any]:
         """Return the episode as plain values, as `episodes.jsonl` keeps it.
 
         Args:
+            env: one like the one that was played, which says from which reward on it is solved.
             advantages: the mean advantage of each turn's tokens; None if it was not trained on.
         """
         reward = self.reward
@@ -68,6 +72,7 @@ class Trajectory:
             "turn_rewards": list(self.turn_rewards),
             "advantages": None if advantages is None else list(advantages),
             "status": reward.status,
+            "verdict": reward.verdict(env.solved_at, env.reward_range[0]),
             "detail": reward.detail,
             "truncated": self.truncated,
             "tokens": self.sampled_tokens,

@@ -8,50 +8,11 @@ from typing import Any
 
 import rlenv
 from rlenv.common.settings import parse
-from rlenv.core.task import Message
 from rlenv.engines.chat import ChatModelSettings
 from rlenv.environments.prompted import Prompted
-from rlenv.judges.judge import Grade, Judge
+from rlenv.judges.batched import BatchedGrader
+from rlenv.judges.judge import Judge
 from rlenv.models.chat_models import load_chat_model
-
-_REMEMBERED = 20_000  # grades
-_Item = tuple[tuple[tuple[str, str], ...], str]  # a conversation, as roles and contents; a reply
-
-
-class BatchedGrader:
-    """Grades many replies at once: those that were announced wait until one is asked for.
-
-    Args:
-        judge: who grades.
-        rubric: what a good reply is.
-        scale: the lowest and the highest grade.
-    """
-
-    def __init__(self, judge: Judge, rubric: str, scale: tuple[int, int]) -> None:
-        self.judge, self.rubric, self.scale = judge, rubric, scale
-        self._known: dict[_Item, Grade] = {}
-        self._waiting: dict[_Item, None] = {}
-
-    def expect(self, messages: Sequence[Message], reply: str) -> None:
-        """Grade this reply together with the next one that is asked for."""
-        item = _item(messages, reply)
-        if item not in self._known:
-            self._waiting[item] = None
-
-    def grade(self, messages: Sequence[Message], reply: str) -> Grade:
-        """Return a grade. One that failed is asked for again the next time."""
-        item = _item(messages, reply)
-        if item in self._known:
-            return self._known[item]
-        batch = list(dict.fromkeys([item, *self._waiting]))
-        self._waiting.clear()
-        asked = [([{"role": r, "content": c} for r, c in said], text) for said, text in batch]
-        grades = self.judge.grade(asked, self.rubric, self.scale)
-        while len(self._known) + len(batch) > _REMEMBERED and self._known:
-            self._known.pop(next(iter(self._known)))  # the oldest
-        found = dict(zip(batch, grades, strict=True))
-        self._known.update({one: grade for one, grade in found.items() if not grade.problem})
-        return found[item]
 
 
 class JudgeEnv(Prompted):
@@ -122,7 +83,3 @@ def _grader(
     settings: ChatModelSettings, rubric: str, scale: tuple[int, int], tries: int
 ) -> BatchedGrader:
     return BatchedGrader(Judge(load_chat_model(settings), tries=tries), rubric, scale)
-
-
-def _item(messages: Sequence[Message], reply: str) -> _Item:
-    return tuple((str(m["role"]), str(m["content"])) for m in messages), reply

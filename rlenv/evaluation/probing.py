@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rlenv.common.errors import UserError
+from rlenv.common.verdicts import shorten
 from rlenv.core.env import TextEnv
 from rlenv.core.protocols import answer_in, audit
 from rlenv.core.reward import Reward
@@ -199,7 +200,7 @@ class _Elsewhere:
                 solved.append(other.question)
         if not others:
             return None
-        return f"also solves {' '.join(solved[0].split())[-60:]!r}" if solved else ""
+        return f"also solves {shorten(solved[0], 60)!r}" if solved else ""
 
     def _fits(self, other: Task, sample: Sample) -> bool:
         """Whether the other task's own answer says the same: 3 + 4 - 1 and 4 + 3 - 1, say."""

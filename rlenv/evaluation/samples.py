@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from rlenv.common.verdicts import Verdict, scored, verdict
 from rlenv.core.task import Message
 
 
@@ -62,6 +63,24 @@ class Sample:
     def judged(self) -> bool:
         """Whether the grader could judge it."""
         return self.status != "grader_error"
+
+
+def verdict_of(sample: Sample, result: Mapping[str, Any]) -> Verdict:
+    """Return the word for a sample: right, partly, wrong or not judged.
+
+    Args:
+        sample: one of an evaluation.
+        result: the evaluation's, which has the environment's `reward_range`.
+    """
+    if sample.solved:
+        return "right"
+    lowest = result.get("reward_range", (0.0,))[0]
+    return verdict(sample.value, sample.status, solved_at=math.inf, lowest=lowest)
+
+
+def scored_sample(sample: Sample, result: Mapping[str, Any]) -> str:
+    """Return a sample's reward as people read it; the arguments are those of `verdict_of`."""
+    return scored(sample.value, sample.status, verdict_of(sample, result))
 
 
 _NAMES = [each.name for each in fields(Sample)]

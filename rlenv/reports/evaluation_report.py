@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,14 @@ from rlenv.evaluation import breakdown
 from rlenv.evaluation.breakdown import Bin
 from rlenv.evaluation.folder import read_evaluation
 from rlenv.evaluation.paired_test import check_comparable, compare_samples
-from rlenv.evaluation.samples import Sample
+from rlenv.evaluation.samples import Sample, scored_sample, verdict_of
 from rlenv.reports.charts import COLOURS, chart
 from rlenv.reports.pages import chart_grid, escape, number, page, plain, section, table, text
 
 _EACH = 6  # samples shown of each kind
 
-_KINDS: dict[str, Callable[[Sample], bool]] = {
-    "solved": lambda s: s.solved,
-    "wrong": lambda s: s.judged and not s.solved and s.status == "ok" and not s.truncated,
-    "cut off": lambda s: s.judged and not s.solved and s.truncated,
-    "unreadable": lambda s: s.status == "unparseable" and not s.truncated,
-    "timed out": lambda s: s.status == "timeout" and not s.truncated,
-    "not judged": lambda s: not s.judged,
-}
+_KINDS = ("right", "partly", "wrong", "cut off", "no answer found", "timed out", "not judged")
+_REASONS = {"unparseable": "no answer found", "timeout": "timed out"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ def _figures(evaluated: Sequence[Evaluated]) -> str:
         rows.append([name, *cells])
     for key, name in (
         ("truncated", "cut off"),
-        ("unparseable", "unreadable"),
+        ("unparseable", "no answer found"),
         ("timeout", "timed out"),
         ("grader_errors", "not judged"),
     ):
@@ -233,8 +227,8 @@ def _finish(axes: Any, evaluated: Sequence[Evaluated]) -> None:
 
 def _samples(one: Evaluated) -> str:
     shown = []
-    for kind, has in _KINDS.items():
-        of_kind = [s for s in one.samples if not s.greedy and has(s)]
+    for kind in _KINDS:
+        of_kind = [s for s in one.samples if not s.greedy and _kind(s, one.result) == kind]
         if not of_kind:
             continue
         step = max(1, len(of_kind) // _EACH)  # from all over the task set
@@ -242,7 +236,7 @@ def _samples(one: Evaluated) -> str:
             [
                 text(s.prompt),
                 text(s.reply, s.solved),
-                number(f"{s.status} {_value(s)}"),
+                number(scored_sample(s, one.result)),
                 plain(s.detail),
             ]
             for s in of_kind[::step][:_EACH]
@@ -252,8 +246,12 @@ def _samples(one: Evaluated) -> str:
     return section(f"Samples of {one.label}", *shown)
 
 
-def _value(sample: Sample) -> str:
-    return f"{sample.value:.2f}" if sample.judged else ""
+def _kind(sample: Sample, result: Mapping[str, Any]) -> str:
+    """Return under which heading a sample is shown."""
+    word = verdict_of(sample, result)
+    if word in ("right", "not judged"):
+        return word
+    return "cut off" if sample.truncated else _REASONS.get(sample.status, word)
 
 
 def _settings(one: Evaluated) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.common.files import write_atomically
+from rlenv.common.verdicts import scored, verdict
 from rlenv.core import registry
 from rlenv.evaluation.folder import greedy_replies, read_evaluation
 from rlenv.reports.charts import line_chart
@@ -125,7 +126,7 @@ def _results_table(results: Sequence[Mapping[str, Any]]) -> str:
         f"{first['tasks']} tasks of the {first['split']} split, {first['samples']} samples each "
         f"beside one greedy reply; task set {first['fingerprint']}."
     )
-    made = table([*header, "cut off", "unreadable", "not judged"], rows)
+    made = table([*header, "cut off", "no answer found", "not judged"], rows)
     return f'{made}<p class="sub">{escape(note)}</p>'
 
 
@@ -146,10 +147,11 @@ def _episodes(folder: RunFolder) -> str:
         [
             number(f"{e['stage']} {e['step']}"),
             text(e["prompt"]),
-            text(e["reply"], bool(e["reward"])),
-            number(f"{e['status']} {'' if e['reward'] is None else format(e['reward'], '.2f')}"),
+            text(e["reply"], word == "right"),
+            number(scored(e["reward"], e["status"], word)),
         ]
         for e in folder.read_log("episodes")
+        for word in [e.get("verdict") or verdict(e["reward"], e["status"])]
     ]
     made = table(["step", "prompt", "reply", "verdict"], rows) if rows else ""
     return section("Episodes sampled in training", made)

@@ -7,7 +7,7 @@ from rlenv.common.errors import UserError
 from rlenv.engines.chat import ChatReply
 from rlenv.environments import judge as judge_module
 
-ROWS = [{"prompt": f"Greet person {n}.", "answer": "please, hello"} for n in range(60)]
+ROWS = [{"prompt": f"Greet person {n}.", "answer": "please, hello"} for n in range(600)]
 
 
 class Stub:

@@ -110,7 +110,7 @@ def test_registering_a_data_set_of_ones_own(demo, tmp_path, monkeypatch):
     question, _ = splits["test"].reset(seed=0)
     assert "What is" in question
     assert splits["test"].step("\\boxed{-1}")[1] == 0.1
-    outcomes = run(demo, settings=FEW, skip=SLOW)
+    outcomes = run(demo, settings=FEW, skip=[*SLOW, "held-out tasks"])
     assert not [o for o in outcomes if o.status == "fail"]
 
 

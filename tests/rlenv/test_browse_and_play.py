@@ -1,9 +1,15 @@
 import io
 import json
+import re
 
 import pytest
+from rich.console import Console
 
+import rlenv
 from rlenv.cli import main
+from rlenv.common.display import Display
+from rlenv.core import registry
+from rlenv.core.protocols import styled
 from tests.conftest import DIGITS
 
 ENV = "rlenv/Arithmetic-v0"
@@ -22,7 +28,7 @@ def test_list(capsys):
 def test_show(capsys):
     assert main.main(["show", ENV]) == 0
     text = capsys.readouterr().out
-    for word in ("train", "validation", "test", "correct", "solved from 1", "gold: "):
+    for word in ("train", "validation", "test", "correct", "right from 1", "gold: "):
         assert word in text
     assert main.main(["show", ENV, "--json", "--option", "level=4"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -52,11 +58,78 @@ def test_play_in_a_pipe(monkeypatch, capsys):
     question = json.loads(play(monkeypatch, capsys, "", "--json"))["messages"][0]["content"]
     shown = play(monkeypatch, capsys, answer(question) + "\n")
     assert f"user: {question}" in shown
-    assert "reward 1 " in shown
+    assert "reward 1.00 right" in shown
     assert "correct" in shown
     episode = json.loads(play(monkeypatch, capsys, "0\n", "--json"))
     assert episode["reward"] == 0.0
     assert episode["components"] == {"correct": 0.0}
+
+
+BOOK = """
+import rlenv
+
+@rlenv.register("demo/Book-v0")
+class Book(rlenv.ToolEnv):
+    def generate(self, rng):
+        return rlenv.Task("How old is Ada?", answer=rng.randint(1, 99))
+
+    @rlenv.tool
+    def look_up(self, name: str) -> int:
+        \"\"\"Look up an age.
+
+        Args:
+            name: a first name.
+        \"\"\"
+        return self.task.answer
+
+    def score(self, task, reply):
+        return reply == str(task.answer)
+"""
+
+
+def test_who_plays_is_told_of_tools_and_how_to_send(tmp_path, monkeypatch, capsys):
+    """What the screen says of a call can be sent as it stands, but for the dots."""
+    (tmp_path / "book.py").write_text(BOOK)
+    words = ["play", f"{tmp_path}/book.py:demo/Book-v0", "--seed", "3"]
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main.main(words) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Each line is a reply")
+    assert "look_up(name: string)   Look up an age." in shown
+    (call,) = [line.strip() for line in shown.splitlines() if "<tool_call>" in line]
+    monkeypatch.setattr("sys.stdin", io.StringIO(call.replace("...", "Ada") + "\n"))
+    assert main.main(words) == 0
+    told = re.search(r"^tool: (\d+)$", capsys.readouterr().out, re.MULTILINE)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{call}\n{told[1]}\n"))
+    assert main.main(words) == 0
+    assert "reward 1.00 right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("console", "coloured"),
+    [({}, True), ({"no_color": True}, False)],
+)
+def test_wordle_can_be_played_without_colours(console, coloured):
+    screen = io.StringIO()
+    display = Display(
+        Console(
+            file=screen,
+            force_terminal=True,
+            width=100,
+            highlight=False,
+            color_system="truecolor",
+            **console,
+        )
+    )
+    env = registry.make("rlenv/Wordle-v0")
+    env.reset(options={"task": rlenv.Task("?", answer="crane")})
+    messages = env.step("caper")[4]["messages"]
+    display.message("user", messages[-1]["content"], styled(env, messages[-1]))
+    said = screen.getvalue()
+    assert ("\x1b[" in said) == coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said).upper()
+    marks = re.findall(r"\b([A-Z]) ?([GYX])\b", plain.partition("GUESSES")[0])
+    assert marks == [("C", "G"), ("A", "Y"), ("P", "X"), ("E", "Y"), ("R", "Y")]
 
 
 def test_giving_up(monkeypatch, capsys):
@@ -88,7 +161,7 @@ def test_bad_input(words, says, capsys):
 
 
 def test_help(capsys):
-    assert main.main([]) == 0
+    assert main.main(["--help"]) == 0
     text = capsys.readouterr().out
     for command in main.COMMANDS:
         assert command in text

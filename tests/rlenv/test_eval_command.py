@@ -46,7 +46,7 @@ def test_evaluates_a_checkpoint(finished_run, capsys, tmp_path):
     )
     printed = capsys.readouterr().out
     assert code == 0
-    for word in ("pass@1", "pass^2", "95% interval", "truncated", "grader errors", "test split"):
+    for word in ("pass@1", "pass^2", "95% interval", "cut off", "not judged", "test split"):
         assert word in printed
     result = json.loads((output / "result.json").read_text())
     rows = load_rows(output / "samples.parquet")  # any reader of Parquet does

@@ -24,7 +24,7 @@ def run(*command, cwd, **more):
 
 
 def test_its_tests_pass_at_once_and_a_policy_trains_on_it(tmp_path, capsys):
-    assert main.main(["init", "my-env", "--into", str(tmp_path)]) == 0
+    assert main.main(["init", "my-env", "--output", str(tmp_path)]) == 0
     assert "python -m rlenv.train train.yaml" in capsys.readouterr().out
     folder = tmp_path / "my-env"
     tested = run("-m", "pytest", "-q", cwd=folder)
@@ -69,12 +69,12 @@ def test_a_broken_package_does_not_take_the_others_along(tmp_path):
 
 @pytest.mark.parametrize("name", ["1st", "a b", "../up", "class", ""])
 def test_names_that_cannot_be_a_packages(name, tmp_path, capsys):
-    assert main.main(["init", name, "--into", str(tmp_path)]) == 2
+    assert main.main(["init", name, "--output", str(tmp_path)]) == 2
     assert "can't be a package's name" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 def test_an_existing_folder_is_left_alone(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
-    assert main.main(["init", "mine", "--into", str(tmp_path)]) == 2
+    assert main.main(["init", "mine", "--output", str(tmp_path)]) == 2
     assert "exists already" in capsys.readouterr().err

@@ -273,3 +273,78 @@ def test_llamas_word_for_arguments():
     assert read.arguments == {"a": 1}
     both = '<tool_call>{"name": "add", "parameters": {}, "arguments": {}}</tool_call>'
     assert parsing.tool_calls(both)[0].problems == ("conflicting",)
+
+
+class Dungeon(rlenv.ToolEnv):
+    """Look around with a tool, and walk with words."""
+
+    def generate(self, rng):
+        return rlenv.Task("You are in a cave.", answer=rng.choice(["north", "south"]))
+
+    def start(self, task):
+        self.heard = []
+
+    @rlenv.tool
+    def look(self) -> str:
+        """Look around."""
+        return f"There is light in the {self.task.answer}."
+
+    def respond(self, task, reply):
+        self.heard.append(reply)
+        if reply == task.answer:
+            return rlenv.done("You are out.", reward=1.0)
+        return "You bump into a wall."
+
+
+class LouderDungeon(Dungeon):
+    """Inherits the tool, and adds to the answer."""
+
+    def respond(self, task, reply):
+        answer = super().respond(task, reply)
+        return answer.upper() if isinstance(answer, str) else answer
+
+
+class Walks(rlenv.TextEnv):
+    """Has a respond of its own, and knows nothing of tools."""
+
+    respond = Dungeon.__dict__["respond"].__wrapped__
+
+
+class MixedDungeon(Walks, rlenv.ToolEnv):
+    """Its respond comes from a class that stands before ToolEnv."""
+
+    start, look, generate = Dungeon.start, Dungeon.look, Dungeon.generate
+
+
+@pytest.mark.parametrize(
+    ("kind", "wall"),
+    [
+        (Dungeon, "You bump into a wall."),
+        (LouderDungeon, "YOU BUMP INTO A WALL."),
+        (MixedDungeon, "You bump into a wall."),
+    ],
+)
+def test_calls_are_run_and_other_replies_go_to_respond(kind, wall):
+    env = kind(max_turns=10, max_calls=2)
+    env.reset(seed=0, options={"task": rlenv.Task("You are in a cave.", answer="north")})
+    said, _, over, _, info = env.step(call("look"))
+    assert said == "There is light in the north."
+    assert info["messages"][-1]["role"] == "tool"
+    assert not over
+    said, _, over, _, info = env.step("up")
+    assert said == wall
+    assert info["messages"][-1]["role"] == "user"
+    assert not over
+    env.step(call("look"))
+    assert "only 2 calls are allowed" in env.step(call("look"))[0]
+    _, reward, over, _, _ = env.step("north")
+    assert over
+    assert reward == 1.0
+    assert env.heard == ["up", "north"]  # no call reached it
+
+
+def test_a_tool_env_with_respond_plays_on_a_copy():
+    env = pickle.loads(pickle.dumps(LouderDungeon(max_turns=3)))
+    env.reset(seed=1)
+    assert env.step(call("look"))[0].startswith("There is light")
+    assert env.step("up")[0] == "YOU BUMP INTO A WALL."

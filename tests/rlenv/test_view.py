@@ -79,7 +79,9 @@ def test_everything_is_shown_in_a_pipe(run, capsys):
         "2 of 4",
         "0.75",
         "correct",
-        "not judged grader_error",
+        "not judged, truncated",
+        "1.00 right",
+        "0.00 wrong",
     ):
         assert said in shown
     assert "the judge left" in shown

@@ -256,7 +256,7 @@ class Wordle(rlenv.TextEnv):
         return " ".join(words)
 
     def styled(self, message: Message) -> Text | None:
-        """Return marks as coloured tiles."""
+        """Return marks as coloured tiles, which hold the marks too: not everybody sees colours."""
         first, _, rest = str(message["content"]).partition("\n")
         if (
             message["role"] != "user"
@@ -266,7 +266,7 @@ class Wordle(rlenv.TextEnv):
             return None
         tiles = Text()
         for letter, mark in zip(*self._history[-1], strict=True):
-            tiles.append(f" {letter.upper()} ", _COLOURS.get(mark, _GREY_TILE)).append(" ")
+            tiles.append(f" {letter.upper()} {mark} ", _COLOURS.get(mark, _GREY_TILE)).append(" ")
         return tiles.append(f" {rest}")
 
 

@@ -158,7 +158,7 @@ class TRLAdapter:
             split, tasks = self._read(prompts)
             envs = self._pool(split).take(len(tasks))
             said = [str(completion[-1]["content"]) for completion in completions]
-            rewards = [judge(*row) for row in zip(envs, tasks, said, strict=True)]
+            rewards = judge(envs, tasks, said)
         if log_metric is not None:
             log_means(rewards, log_metric)
         return [r.value if r.judged else None for r in rewards]

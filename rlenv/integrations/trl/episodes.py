@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rlenv.common import failures
 from rlenv.common.errors import UserError
 from rlenv.core.env import TextEnv
+from rlenv.core.protocols import announce
 from rlenv.core.reward import Reward, component_means
 from rlenv.core.task import Task
 from rlenv.core.trajectory import Trajectory
@@ -54,20 +57,40 @@ def check_alike(episodes: Sequence[Trajectory]) -> None:
                 )
 
 
-def judge(env: TextEnv, task: Task, reply: str) -> Reward:
-    """Return what a reply earns in an environment of a single turn."""
-    try:
+def judge(envs: Sequence[TextEnv], tasks: Sequence[Task], replies: Sequence[str]) -> list[Reward]:
+    """Return what replies earn in environments of a single turn, each in one of its own.
+
+    All replies are announced before the first is judged, so that what takes time runs side by side.
+    """
+    failed: dict[int, Reward] = {}
+
+    def attempt(n: int, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 one reply is not judged, others are
+            failed[n] = Reward.failed(failures.tell(log, type(envs[n]).__name__, error))
+
+    def begin(env: TextEnv, task: Task, reply: str) -> None:
         env.reset(seed=int(task.key[:7], 16), options={"task": task})
-        _, _, terminated, truncated, info = env.step(reply)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 one reply is not judged; the others are
-        return Reward.failed(failures.tell(log, type(env).__name__, error))
-    if not (terminated or truncated):
-        raise UserError(
-            f"{type(env).__name__} goes on after one reply; give GRPOTrainer the adapter's "
-            "rollout_func too"
-        )
-    reward: Reward = info["reward"]
-    return reward
+        with suppress(Exception, SystemExit):  # the step reports it
+            announce(env, reply)
+
+    for n, row in enumerate(zip(envs, tasks, replies, strict=True)):
+        attempt(n, partial(begin, *row))
+    rewards = []
+    for n, (env, reply) in enumerate(zip(envs, replies, strict=True)):
+        step = None if n in failed else attempt(n, partial(env.step, reply))
+        if step is None:
+            rewards.append(failed[n])
+            continue
+        _, _, terminated, truncated, info = step
+        if not (terminated or truncated):
+            raise UserError(
+                f"{type(env).__name__} goes on after one reply; give GRPOTrainer the adapter's "
+                "rollout_func too"
+            )
+        rewards.append(info["reward"])
+    return rewards
 
 
 def log_means(rewards: Sequence[Reward], log_metric: Callable[[str, float], None]) -> None:

@@ -213,6 +213,7 @@ class Loop:
         """Return some of a step's episodes as plain values, with their advantages."""
         row_of = {source: row for row, source in enumerate(training.sources)}
         kept = []
+        env = self.worker.training()[0].take(1)[0]
         for number, group in enumerate(groups[: self.s.keep_episodes]):
             row = row_of.get((number, 0))
             advantages = None
@@ -220,7 +221,7 @@ class Loop:
                 one = training.batch.rows(torch.tensor([row]))
                 by_turn = one.sum_by_turn(one.advantages) / one.sum_by_turn(one.mask).clamp(min=1)
                 advantages = by_turn[0].tolist()
-            kept.append(group.trajectories[0].record(advantages))
+            kept.append(group.trajectories[0].record(env, advantages))
         return kept
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from rlenv.common.errors import RunFailed
 from rlenv.common.files import clear, write_atomically
+from rlenv.core.env import TextEnv
 from rlenv.core.trajectory import Group, Trajectory
 from rlenv.engines.base import Sampling, mix
 from rlenv.evaluation import mean_reward
@@ -167,7 +168,7 @@ def _sampled(s: RejectionSettings, part: SubContext) -> Round:
         seed=part.seed,
         max_length=fit.max_length(s, model, tokenizer),
     )
-    made = _kept(groups, s, env.solved_at)
+    made = _kept(groups, s, env)
     part.state.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps(asdict(made)))
     part.display.say(
@@ -177,7 +178,7 @@ def _sampled(s: RejectionSettings, part: SubContext) -> Round:
     return made
 
 
-def _kept(groups: list[Group], s: RejectionSettings, solved_at: float) -> Round:
+def _kept(groups: list[Group], s: RejectionSettings, env: TextEnv) -> Round:
     """Keep the right replies.
 
     Raises:
@@ -190,7 +191,7 @@ def _kept(groups: list[Group], s: RejectionSettings, solved_at: float) -> Round:
             f"the grader failed on {len(failed) / len(samples):.0%} of the rollouts, more than "
             f"max_grader_errors={s.max_grader_errors:g}: {failed[0]}"
         )
-    right = solved_episodes(groups, solved_at=solved_at, keep=s.keep)
+    right = solved_episodes(groups, solved_at=env.solved_at, keep=s.keep)
     if not right:
         raise RunFailed(
             f"none of {len(samples):,} replies was right, so there is nothing to learn from; begin "
@@ -202,7 +203,7 @@ def _kept(groups: list[Group], s: RejectionSettings, solved_at: float) -> Round:
         solved=len({t.task.key for t in right}) / len({group.task.key for group in groups}),
         kept=len(right) / len(samples),
         sampled=sum(t.sampled_tokens for t in samples),
-        episodes=[group.trajectories[0].record() for group in groups[: s.keep_episodes]],
+        episodes=[group.trajectories[0].record(env) for group in groups[: s.keep_episodes]],
     )
 
 

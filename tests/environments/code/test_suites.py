@@ -146,7 +146,9 @@ def test_missing_sources_are_named(monkeypatch):
 
 
 def conforms(name, **options):
-    outcomes = run(name, options, CheckSettings(tasks=4, draws=300, seconds=2.0, processes=1))
+    settings = CheckSettings(tasks=4, draws=300, seconds=2.0, processes=1)
+    # a tenth of the few problems is held out where the published split is not taken
+    outcomes = run(name, options, settings, skip=["held-out tasks"])
     return [outcome for outcome in outcomes if outcome.status == "fail"]
 
 

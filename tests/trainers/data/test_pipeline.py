@@ -280,7 +280,7 @@ def test_the_commands(corpus, tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "kept 120 of 140 documents" in said
     assert "nearly the same text 10" in said
-    assert main.main(["data", "inspect", str(corpus), "--json", "--samples", "2"]) == 0
+    assert main.main(["data", "inspect", str(corpus), "--json", "--show", "2"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["documents"] == 140
     assert found["rules"]["exact"]["documents"] == 10
