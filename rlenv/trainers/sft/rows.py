@@ -102,7 +102,7 @@ def open_source(source: DataSettings) -> tuple[Rows, str]:
     rows = load_rows(source.path, part=source.part)
     if not len(rows):
         raise UserError(f"{source.path} has no rows")
-    form = source.form
+    form: str | None = source.form
     if form is None:
         columns = Counter(name for row in rows[:100] for name in row)
         form = conversation_formats.recognise(columns, source.path)

@@ -43,7 +43,7 @@ def _each_command_needs_its_words() -> list[Case]:
         ),
         *(
             Case(
-                f"{command} with an option it does not have",
+                f"{command} with a word that is no option",
                 [command, "--nonsens", "x"],
                 "--help|nonsens",
             )
