@@ -307,7 +307,7 @@ class LouderDungeon(Dungeon):
 class Walks(rlenv.TextEnv):
     """Has a respond of its own, and knows nothing of tools."""
 
-    respond = Dungeon.__dict__["respond"].__wrapped__
+    respond = Dungeon.respond
 
 
 class MixedDungeon(Walks, rlenv.ToolEnv):
