@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from rlenv.cli.values import at_least
 from rlenv.common.errors import did_you_mean
 from rlenv.common.terminal import complain
 
@@ -133,9 +134,10 @@ def add_compute(parser: Any) -> None:
 def compute_with(threads: int | None) -> None:
     """Let torch compute with so many threads; with as many as it likes where None."""
     if threads is not None:
+        at_least(1, threads=threads)
         import torch
 
-        torch.set_num_threads(max(1, threads))
+        torch.set_num_threads(threads)
 
 
 def add_show(parser: argparse.ArgumentParser, what: str, default: int = 10) -> None:
