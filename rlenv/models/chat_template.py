@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from rlenv.common.cutoff import CutOff, cut_off
 from rlenv.common.errors import UserError
+from rlenv.common.time_limit import TimedOut, call_within
 from rlenv.core.task import Message
 from rlenv.models.plain_text import REPLY, SpecialTokens, each_text, take_apart, turn_marks
 
@@ -215,17 +215,19 @@ class ChatTemplate:
         return turn_marks(between, self._special.pattern)
 
     def _apply(self, messages: Sequence[Message], *, ask: bool, tools: Any = None) -> str:
+        def render() -> str:
+            text: str = self.tokenizer.apply_chat_template(
+                list(messages), tools=tools, tokenize=False, add_generation_prompt=ask
+            )
+            return text
+
         try:
-            with cut_off(LONGEST):
-                text: str = self.tokenizer.apply_chat_template(
-                    list(messages), tools=tools, tokenize=False, add_generation_prompt=ask
-                )
-        except CutOff:
+            return call_within(LONGEST, render)
+        except TimedOut:
             raise UserError(
                 f"the chat template of {self.source} was cut off after {LONGEST:g} seconds: it "
                 "does not come to an end; set another tokenizer.chat_template and save it"
             ) from None
-        return text
 
     def _shows(self, messages: Sequence[Message], tools: Any = None) -> bool:
         try:

@@ -2,15 +2,12 @@
 
 import logging
 import random
-import threading
-import time
 
 import pytest
 
 import rlenv
 from rlenv.cli import main
 from rlenv.common import failures
-from rlenv.common.cutoff import CutOff, cut_off
 from rlenv.common.errors import UserError, cause
 from rlenv.common.settings import read_mapping
 from rlenv.core.env import SingleTurnEnv
@@ -124,26 +121,6 @@ def test_tools_run_where_the_author_writes_respond():
     assert (said, over) == ("cat: found", False)
     assert env.step("2")[0] == "try again"
     assert env.step("1")[2]
-
-
-def test_what_does_not_end_is_cut_off_and_the_rest_is_not():
-    with cut_off(5.0):
-        assert sum(range(1000)) == 499500
-    ends = []
-
-    def count():
-        began = time.monotonic()
-        try:
-            with cut_off(0.1):
-                while time.monotonic() - began < 30:
-                    pass
-        except CutOff:
-            ends.append("cut off")
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    thread.join(20)
-    assert ends == ["cut off"]
 
 
 def test_a_split_of_few_tasks_is_said(places, tmp_path, capsys):
