@@ -196,12 +196,24 @@ def import_file(path: Path) -> None:
         raise UserError(f"{path} does not exist; it was given as file.py:Name")
     # the name is part of task sets' fingerprints and of pickles: the same in every process, and,
     # unless two files share theirs, wherever the file lies
-    name = f"_rlenv_file_{path.stem}"
+    name = _module_name(path)
     if name in sys.modules and sys.modules[name].__file__ != str(path):
         name += f"_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return
     _import_as(name, path)
+
+
+def lasting_name(module: str) -> str:
+    """Return a module's name; of a file that was imported by its path, the same in every process.
+
+    Two files of one name get different names as modules, in the order in which they come.
+    """
+    return _module_name(_files[module]) if module in _files else module
+
+
+def _module_name(path: Path) -> str:
+    return f"_rlenv_file_{path.stem}"
 
 
 def imported_files() -> dict[str, Path]:

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from rlenv.common.errors import UserError
+from rlenv.common.plugins import lasting_name
 from rlenv.core.rows import Rows, column, load_rows
 from rlenv.core.task import GeneratedTasks, RowTasks, Task, TaskSet, check_split
 
@@ -86,6 +87,6 @@ class TaskSource:
         options = sorted((k, repr(v)) for k, v in self.options().items())
         # a bundled environment keeps the name that it had when its module stood outside of rlenv:
         # its held-out tasks, and every figure on them, hang on it
-        module = type(self).__module__.removeprefix("rlenv.")
+        module = lasting_name(type(self).__module__).removeprefix("rlenv.")
         name = f"{module}.{type(self).__qualname__}{options}"
         return GeneratedTasks(self.generate, split=split, name=name)

@@ -14,6 +14,7 @@ from rlenv.common import plugins
 from rlenv.common.errors import UserError
 from rlenv.common.plugins import Registry
 from rlenv.common.settings import parse
+from rlenv.core.registry import make
 from rlenv.engines import factory
 from rlenv.engines.settings import EngineSettings
 from rlenv.run import config
@@ -75,6 +76,25 @@ def test_two_files_may_use_one_name(shared, tmp_path):
         (tmp_path / f"file{number}.py").write_text(text)
     found = [shared.find(f"{tmp_path}/file{n}.py:same") for n in (1, 2, 1)]
     assert found == [1, 2, 1]
+
+
+def test_an_environment_of_a_file_has_the_same_tasks_whatever_was_imported_before(tmp_path):
+    text = (
+        "import rlenv\n"
+        "@rlenv.register('demo/Same-v0')\n"
+        "class Same(rlenv.SingleTurnEnv):\n"
+        "    def generate(self, rng):\n"
+        "        return rlenv.Task(str(rng.random()))\n"
+    )
+    sets = []
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "same_name.py"
+        path.write_text(text)
+        sets.append(make(f"{path}:demo/Same-v0").tasks)
+    questions = [[task.question for task in tasks.distinct(5)] for tasks in sets]
+    assert questions[0] == questions[1]
+    assert sets[0].fingerprint == sets[1].fingerprint
 
 
 def test_a_file_that_fails_says_where(shared, tmp_path):
