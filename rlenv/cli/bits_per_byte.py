@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _bits(arguments: argparse.Namespace) -> None:
     orders = _orders(arguments.orders)
+    texts = read_texts(Path(arguments.text))
     if not arguments.checkpoints and arguments.train is None:
         raise UserError("there is nothing to measure; name a checkpoint, or a text with --train")
     for source in arguments.checkpoints:
         local_checkpoint(source, needs_chat=False)
-    texts = read_texts(Path(arguments.text))
     found: dict[str, float] = {}
     if arguments.train is not None:
         found |= baselines(read_texts(Path(arguments.train)), texts, orders)

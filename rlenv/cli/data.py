@@ -116,7 +116,7 @@ def _note(note: Mapping[str, Any]) -> list[str]:
 
 def _inspect(arguments: argparse.Namespace) -> None:
     at_least(1, limit=arguments.limit)
-    at_least(0, samples=arguments.samples)
+    at_least(0, show=arguments.show)
     from rlenv.common.display import Display
     from rlenv.common.settings import parse
     from rlenv.data.pipeline import settings

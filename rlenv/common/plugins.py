@@ -238,6 +238,8 @@ def _import_as(name: str, path: Path) -> None:
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     _importing.append(path)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # what lies beside a file can be imported there
     try:
         found.loader.exec_module(module)
     except (Exception, SystemExit) as error:

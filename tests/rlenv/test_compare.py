@@ -92,7 +92,7 @@ def test_columns_have_names_of_their_own():
     ("more", "says"),
     [
         (["--output", "x.pdf"], "ends in none of .md"),
-        (["--output", "/no/such/x.md"], "does not exist"),
+        (["--output", "/dev/null/x.md"], "/dev/null is a file"),
         (["--limit", "0"], "--limit"),
         (["--prompts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
     ],

@@ -175,7 +175,10 @@ def test_compare_refuses_what_is_not_comparable(evaluated, finished_run, capsys,
     assert main.main(["compare", str(out), str(other)]) == 2
     assert "not of the same tasks" in capsys.readouterr().err
     assert main.main(["compare", str(out), str(tmp_path / "nowhere")]) == 2
-    assert "no finished evaluation" in capsys.readouterr().err
+    assert (
+        "nowhere does not exist; give the folder that python -m rlenv.eval wrote"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_version_of_a_bundled_environment_is_of_what_judges_it():

@@ -26,7 +26,7 @@ BROKEN = {
     "Apples": ("gold reply", "missed 1 on 25 of 25"),
     "Fragile": ("worthless replies", "broke the grader"),
     "Generous": ("worthless replies", "an empty reply"),
-    "Harsh": ("reward range", "earned -1, outside of [0, 1]"),
+    "Harsh": ("reward range", "a reward of -1 lies outside of reward_range"),
     "TwoLedgers": ("reward range", "adds up to"),
     "AnyOf": ("gaming", "several answers at once"),
     "BothEnds": ("gaming", "several answers at once"),
@@ -148,7 +148,10 @@ def test_sound_environments_pass(name):
 def test_broken_environments_fail_for_the_right_reason(name):
     which, says = BROKEN[name]
     failed = failures(run(f"{FILE}:{name}-v0", settings=FEW, skip=SLOW))
-    assert set(failed) == {which}, failed
+    # a reward outside of its range is not judged, so that others can't hold either
+    assert set(failed) - ({"gymnasium", "worthless replies"} if name == "Harsh" else set()) == {
+        which
+    }, failed
     assert says in failed[which].detail
     assert failed[which].fix
 
@@ -204,7 +207,7 @@ QUICK = ["--tasks", "30", "--draws", "3000", "--skip", "across processes", "--sk
 def test_the_command_prints_a_table_with_a_fix(capsys):
     assert main.main(["check", f"{FILE}:Palindromes-v0", *QUICK]) == 1
     printed = " ".join(capsys.readouterr().out.split())
-    for words in ("gold reply ok", "gaming FAIL", "fix: leave", "1 of 12 checks failed, 2 skipped"):
+    for words in ("gold reply ok", "gaming FAIL", "fix: leave", "1 of 14 checks failed, 2 skipped"):
         assert words in printed
 
 

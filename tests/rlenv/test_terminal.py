@@ -266,6 +266,7 @@ def test_a_run_that_kept_such_episodes_is_shown(tmp_path, capsys):
 
 # they print for a program that reads it, in processes of their own, or what is ours alone
 PRINT_THEMSELVES = {
+    "rlenv/common/door.py",
     "rlenv/common/terminal.py",
     "rlenv/conformance/probe.py",
     "rlenv/sandbox/image.py",

@@ -177,7 +177,8 @@ def test_over_long_pairs_are_named_before_training(run_stages, stage, polite, tm
 
 def test_pairs_that_leave_nothing_to_measure_are_refused(run_stages, stage, tmp_path, capsys):
     path = tmp_path / "few.jsonl"
-    path.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}')
+    pairs = [{"prompt": "a", "chosen": good, "rejected": "c"} for good in "bd"]
+    path.write_text("\n".join(map(json.dumps, pairs)))
     with pytest.raises(AssertionError):
         run_stages({"reward": {**stage, "data": {"rows": str(path)}}})
     assert "gave no held-out pairs to measure a reward model with" in capsys.readouterr().err

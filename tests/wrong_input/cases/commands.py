@@ -330,10 +330,12 @@ CASES = [
     Case("init what exists", ["init", "full"], "exists already", {"full/a": ""}),
     Case(
         "init into a folder that is not there",
-        ["init", "mine", "--into", "$here/none"],
+        ["init", "mine", "--output", "$here/none"],
         "does not exist",
     ),
-    Case("init into a file", ["init", "mine", "--into", "$here/file"], "file|folder", {"file": ""}),
+    Case(
+        "init into a file", ["init", "mine", "--output", "$here/file"], "file|folder", {"file": ""}
+    ),
     # next, bits, plan
     Case(
         "next of a model that is not there",

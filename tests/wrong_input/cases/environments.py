@@ -167,7 +167,7 @@ CASES = [
     trained(
         "no generate",
         {"ours.py": env()["ours.py"].replace("generate", "make")},
-        says="needs generate",
+        says="write generate",
         code=2,
     ),
     trained(
