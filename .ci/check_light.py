@@ -132,7 +132,7 @@ def check_sentences() -> None:
     Path("pipeline.yaml").write_text("input: [text.txt]\nout: clean\nsteps: {minhash: {}}\n")
     # what is looked at before a checkpoint or the samples of an evaluation are loaded
     for folder, name, text in (
-        ("checkpoint", "config.json", "{}"),
+        ("checkpoint", "config.json", '{"model_type": "llama"}'),
         ("checkpoint", "tokenizer_config.json", '{"chat_template": ""}'),
         ("evaluation", "result.json", "{}"),
         ("evaluation", "samples.parquet", ""),

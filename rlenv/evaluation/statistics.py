@@ -84,11 +84,11 @@ def within(
 ) -> Estimate:
     """Estimate the mean of figures that lie in [low, high], one a task; see `share`.
 
-    Where a figure lies outside all the same, or the range is empty, see `mean`.
+    Where a figure lies outside all the same, or the range is empty or has no end, see `mean`.
     """
-    if not low < high or not all(low <= value <= high for value in values):
-        return mean(values)
     width = high - low
+    if not 0 < width < math.inf or not all(low <= value <= high for value in values):
+        return mean(values)
     found = share([min(1.0, (value - low) / width) for value in values], samples)
     return Estimate(*(low + width * x for x in (found.value, found.low, found.high)))
 

@@ -68,6 +68,12 @@ def test_the_clustered_error_is_that_of_millers_formula():
     assert (found.high - found.low) / (2 * 1.959964) == pytest.approx(error, rel=0.02)
 
 
+def test_a_range_without_an_end_is_that_of_figures_without_bounds():
+    values = [-3.0, 1.5, 0.25]
+    for low, high in [(-math.inf, math.inf), (-math.inf, 2.0), (-4.0, math.inf), (0.0, 0.0)]:
+        assert statistics.within(values, low, high) == statistics.mean(values)
+
+
 @pytest.mark.parametrize("rates", [[0.2, 0.3], [0.5, 0.9], [0.2, 0.3, 0.25]])
 def test_few_tasks_of_many_samples_count_for_as_many_as_have_their_clustered_error(rates):
     """Wilson's interval solved for the share, where the standard error is that of the tasks."""
