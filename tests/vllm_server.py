@@ -12,6 +12,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from rlenv.engines.base import Request, Sampling
@@ -175,6 +176,8 @@ def pretend_installed(monkeypatch):
 
     from rlenv.engines import vllm
 
+    if not hasattr(vllm_client.VLLMClient, "get_server_info"):
+        pytest.skip("the engine vllm needs TRL 1.16 or later")
     monkeypatch.setattr(vllm, "require", lambda *_, **__: None)
     monkeypatch.setattr(vllm_client, "is_vllm_available", lambda **_: True)
     for name, stand_in in {

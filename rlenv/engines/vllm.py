@@ -54,6 +54,11 @@ def _connect(url: str, group_port: int, timeout: float) -> Any:
     import requests
     from trl.generation.vllm_client import VLLMClient
 
+    if not hasattr(VLLMClient, "get_server_info"):
+        raise UserError(
+            "the engine vllm needs TRL 1.16 or later, which is made for Python 3.11 and later; "
+            "leave out engine.kind"
+        )
     try:
         client = VLLMClient(
             base_url=url,

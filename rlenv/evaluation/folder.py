@@ -131,6 +131,8 @@ def read_evaluation(path: Path) -> tuple[dict[str, Any], list[Sample]]:
         raise UserError(f"{path / 'result.json'} holds no result; {_AGAIN}")
     try:
         return result, read_samples(path / "samples.parquet")
+    except ImportError:
+        raise  # what is lacking is an extra
     except Exception as error:  # noqa: BLE001 pyarrow raises many kinds
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path / 'samples.parquet'} is damaged ({why}); {_AGAIN}") from None

@@ -275,3 +275,12 @@ def test_the_setting_chooses_the_engine(nano, chat, served, tensors_stay, monkey
     engine = checkpoint.engine_for(OnGPU(policy), chat, at(served))
     assert isinstance(engine, VLLMEngine)
     assert torch.equal(served.model.model.norm.weight, policy.model.norm.weight)
+
+
+def test_an_older_trl_is_told_of(monkeypatch):
+    from trl.generation.vllm_client import VLLMClient
+
+    pretend_installed(monkeypatch)
+    monkeypatch.delattr(VLLMClient, "get_server_info")
+    with pytest.raises(UserError, match=r"needs TRL 1\.16 or later"):
+        connect(EngineSettings(kind="vllm", url="http://localhost:9"))
