@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlenv.cli.options import Parser, add_compute, add_json, compute_with
+from rlenv.cli.options import CommandParser, add_compute, add_json, compute_with
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.data.byte_ngrams import LONGEST
@@ -14,9 +14,9 @@ from rlenv.evaluation.bits_per_byte import baselines, model_bits, read_texts
 from rlenv.models.checkpoint_folder import local_checkpoint
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv bits",
         description="Measure how many bits checkpoints take for a byte of text that they were not "
         "trained on, beside n-grams and gzip where the training text is given.",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser, add_env, add_json, add_seed
+from rlenv.cli.options import CommandParser, add_env, add_json, add_seed
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rlenv.conformance import CheckOutcome
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv check",
         description="Check an environment: determinism, splits, gold and worthless replies, known "
         "gaming attempts, isolation, speed. Exits with 1 if a check fails.",

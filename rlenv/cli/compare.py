@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlenv.cli.options import (
-    Parser,
+    CommandParser,
     add_compute,
     add_json,
     add_sampling,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rlenv.evaluation.side_by_side import SideBySide
 
 
-def parsers() -> list[Parser]:
+def parsers() -> list[CommandParser]:
     """Return both of the command line's parsers."""
     return [_answers_parser(), _evaluations_parser()]
 
@@ -64,8 +64,8 @@ def _refuse(word: str) -> None:
     )
 
 
-def _evaluations_parser() -> Parser:
-    parser = Parser(
+def _evaluations_parser() -> CommandParser:
+    parser = CommandParser(
         prog="rlenv compare",
         description="Compare two evaluations on the same tasks: a paired test, and the tasks that "
         "flipped.",
@@ -77,8 +77,8 @@ def _evaluations_parser() -> Parser:
     return parser
 
 
-def _answers_parser() -> Parser:
-    parser = Parser(
+def _answers_parser() -> CommandParser:
+    parser = CommandParser(
         prog="rlenv compare",
         description="Let several checkpoints answer the same prompts, and show their answers side "
         "by side. Given the folders of two evaluations, say whether they differ.",

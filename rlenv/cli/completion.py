@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from rlenv.cli.options import Parser, of_commands
+from rlenv.cli.options import CommandParser, of_commands
 from rlenv.common.errors import main_guard
 from rlenv.common.terminal import say
 from rlenv.core import registry
@@ -24,9 +24,9 @@ _SHELLS = {
 }
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv completion",
         description="Print a script that lets a shell complete commands, options and "
         f"environments. Load it where the shell begins: {'; '.join(_SHELLS.values())}.",
@@ -53,7 +53,7 @@ def script(shell: str) -> str:
     """
     from rlenv.cli.main import COMMANDS
 
-    found: dict[str, Words] = defaultdict(Words)
+    found: dict[str, CompletionWords] = defaultdict(CompletionWords)
     for name, one in of_commands(COMMANDS):
         found[name].add(one)
     about = {name: what for name, (_, what) in COMMANDS.items()}
@@ -61,14 +61,14 @@ def script(shell: str) -> str:
     return f"autoload -U +X bashcompinit && bashcompinit\n{made}" if shell == "zsh" else made
 
 
-class Words:
+class CompletionWords:
     """What may follow a command: its options, and words such as subcommands and environments."""
 
     def __init__(self) -> None:
         self.options: list[str] = []
         self.words: list[str] = []
 
-    def add(self, parser: Parser) -> None:
+    def add(self, parser: CommandParser) -> None:
         """Take in a parser of the command."""
         self.options = list(dict.fromkeys([*self.options, *parser.options()]))
         plain = [action for action in parser._actions if not action.option_strings]
@@ -78,7 +78,7 @@ class Words:
                 self.words += registry.registered()
 
 
-def _bash(commands: Sequence[str], found: dict[str, Words]) -> str:
+def _bash(commands: Sequence[str], found: dict[str, CompletionWords]) -> str:
     values = "".join(
         f"        {option}) words={_quoted(words)} ;;\n" for option, words in _VALUES.items()
     )
@@ -104,7 +104,7 @@ complete -o bashdefault -o default -F _rlenv rlenv
 """
 
 
-def _fish(about: dict[str, str], found: dict[str, Words]) -> str:
+def _fish(about: dict[str, str], found: dict[str, CompletionWords]) -> str:
     lines = [
         f"complete -c rlenv -n __fish_use_subcommand -f -a {name} -d {_quoted([what])}"
         for name, what in about.items()

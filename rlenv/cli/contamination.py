@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rlenv.cli.options import Parser, add_env, add_json, add_show, add_split
+from rlenv.cli.options import CommandParser, add_env, add_json, add_show, add_split
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.common.verdicts import shorten
 from rlenv.data.contamination import NGRAM, Contamination, find_tasks, read_texts
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv contamination",
         description="Which held-out tasks of an environment occur in training text: whole "
         "questions, and 13 words in a row.",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser, add_json, add_seed, add_show
+from rlenv.cli.options import CommandParser, add_json, add_seed, add_show
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import pip_install
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rlenv.data.pipeline.inspection import Inspection
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(prog="rlenv data", description="Clean training text, and look into it.")
+    made = CommandParser(prog="rlenv data", description="Clean training text, and look into it.")
     commands = made.add_subparsers(dest="command", required=True, metavar="run|inspect")
     run = commands.add_parser(
         "run",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import rlenv
-from rlenv.cli.options import Parser, add_json
+from rlenv.cli.options import CommandParser, add_json
 from rlenv.common.errors import main_guard
 from rlenv.common.extras import EXTRAS, installed, pip_install
 from rlenv.common.terminal import say, say_json
@@ -51,9 +51,9 @@ print(json.dumps({"threads": torch.get_num_threads(), "cuda": torch.version.cuda
 """
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv doctor",
         description="Say what this machine and this installation can do: threads, memory, GPU, "
         "sandboxes and why not, extras, versions, data. Paste it into a bug report.",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser, add_compute, add_env_options, add_json
+from rlenv.cli.options import CommandParser, add_compute, add_env_options, add_json
 from rlenv.common.errors import RunFailed, UserError, main_guard
 from rlenv.common.files import check_folder
 from rlenv.common.terminal import say_json
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rlenv.evaluation.plan import EvaluationPlan
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="python -m rlenv.eval",
         description="Evaluate a model on held-out tasks: pass@k, pass^k, majority vote and mean "
         "reward with 95% confidence intervals, and how many replies were cut off, unreadable or "

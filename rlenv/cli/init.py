@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import CommandParser
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.version import DISTRIBUTION
 
@@ -28,9 +28,9 @@ FILES = {
 _WORDS = 800
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv init",
         description="Write a package with an environment to start from.",
         renamed={"--into": "--output"},

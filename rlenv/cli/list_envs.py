@@ -6,15 +6,15 @@ import argparse
 import inspect
 from collections.abc import Sequence
 
-from rlenv.cli.options import Parser, add_json
+from rlenv.cli.options import CommandParser, add_json
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.core import registry
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(prog="rlenv list", description="List the environments.")
+    made = CommandParser(prog="rlenv list", description="List the environments.")
     made.add_argument("filter", nargs="?", default="", help="only ids that contain this")
     add_json(made)
     return made

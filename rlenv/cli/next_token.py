@@ -6,15 +6,17 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rlenv.cli.options import Parser, add_compute, add_json, compute_with
+from rlenv.cli.options import CommandParser, add_compute, add_json, compute_with
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.evaluation.next_token import Prediction, predict
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(prog="rlenv next", description="Show which tokens a checkpoint thinks come next.")
+    made = CommandParser(
+        prog="rlenv next", description="Show which tokens a checkpoint thinks come next."
+    )
     made.add_argument("text", help="what comes before; \\n is a line break")
     made.add_argument("--model", required=True, metavar="CHECKPOINT", help="a folder or a hub id")
     made.add_argument("--top", type=int, default=10, help="show so many tokens (default: 10)")

@@ -12,7 +12,7 @@ from rlenv.common.errors import did_you_mean
 from rlenv.common.terminal import complain
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """A command's parser, which answers an unknown option with the nearest one there is.
 
     Args:
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         below = [name for sub in self.subcommands().values() for name in sub.options()]
         return list(dict.fromkeys(name for name in (*mine, *below) if name.startswith("--")))
 
-    def subcommands(self) -> dict[str, Parser]:
+    def subcommands(self) -> dict[str, CommandParser]:
         """Return the parsers of subcommands by their names."""
         return {
             name: parser
@@ -152,7 +152,7 @@ def add_json(parser: Any, more: str = "") -> None:
     parser.add_argument("--json", action="store_true", help=f"print JSON, which suits a pipe{more}")
 
 
-def of_commands(commands: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Parser]]:
+def of_commands(commands: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, CommandParser]]:
     """Yield the parsers of commands with their names, but of those that lack an extra.
 
     A command that is two in one has two.

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rlenv.cli.options import Parser, add_json
+from rlenv.cli.options import CommandParser, add_json
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv plan",
         description="Say how large a model, on how many tokens, a compute budget is best spent "
         "by the Chinchilla scaling law, and how long that takes on this machine; it is measured.",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlenv.cli.options import (
-    Parser,
+    CommandParser,
     add_compute,
     add_env,
     add_json,
@@ -34,9 +34,9 @@ from rlenv.run.config import read_options
 Policy = Callable[[Sequence[Message]], str]
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv play",
         description="Play an episode yourself, or watch a checkpoint play, and see the reward "
         "broken down. An empty line sends what you typed; Ctrl-D gives up.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlenv.cli.options import (
-    Parser,
+    CommandParser,
     add_compute,
     add_env,
     add_json,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from rlenv.evaluation.probing import Probe
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv probe",
         description="Evaluate a model, then judge what it solved again in ways that the reward "
         "does not use, and list what scores well for the wrong reason.",

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlenv.cli.options import Parser, add_compute, add_json, add_sampling, add_seed
+from rlenv.cli.options import CommandParser, add_compute, add_json, add_sampling, add_seed
 from rlenv.cli.values import at_least
 from rlenv.common.errors import main_guard
 from rlenv.common.terminal import say_json
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rlenv.environments.redteam.report import RedTeamReport
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv redteam",
         description="Does a model refuse harmful requests, plainly asked and under attack, and "
         "answer harmless ones that look alike?",

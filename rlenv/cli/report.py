@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import CommandParser
 from rlenv.common.errors import main_guard
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv report",
         description="Write an HTML report of one evaluation, or of several on the same tasks.",
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlenv.cli.options import Parser, add_json, add_show
+from rlenv.cli.options import CommandParser, add_json, add_show
 from rlenv.common.errors import main_guard
 from rlenv.common.terminal import say_json
 from rlenv.common.verdicts import shorten
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rlenv.evaluation.samples import Sample
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv rescore",
         description="Grade the samples of an evaluation again, with the environment as it is now. "
         "The old result stays as it is.",

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from rlenv.cli.options import Parser, add_env, add_json
+from rlenv.cli.options import CommandParser, add_env, add_json
 from rlenv.common.errors import UserError, main_guard
 from rlenv.common.terminal import say_json
 from rlenv.core import registry
@@ -18,9 +18,9 @@ from rlenv.run.config import read_options
 _COUNTED = 2000  # of an endless task set, look for so many different tasks
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv show", description="Show an environment: its tasks, sizes and reward."
     )
     add_env(made)

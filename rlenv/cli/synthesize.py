@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlenv.cli.options import (
-    Parser,
+    CommandParser,
     add_compute,
     add_env_options,
     add_sampling,
@@ -34,9 +34,9 @@ from rlenv.run.config import read_options
 Row = dict[str, Any]
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv synthesize",
         description="Let a teacher answer, and write its conversations as JSON Lines that the sft "
         "stage reads. An environment's tasks are verified: only replies that solve them are kept.",

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlenv.cli.options import Parser
+from rlenv.cli.options import CommandParser
 from rlenv.common.errors import UserError, main_guard
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="python -m rlenv.train",
         description="Carry out the stages of a run, in order, and evaluate its checkpoints on "
         "held-out tasks. The same command again goes on where it stopped.",

@@ -18,7 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from rlenv.cli.options import Parser, add_json
+from rlenv.cli.options import CommandParser, add_json
 from rlenv.common.console import Console
 from rlenv.common.errors import UserError, did_you_mean, main_guard
 from rlenv.common.files import read_lines
@@ -44,9 +44,9 @@ _MOVES = {
 }
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """Return the command line's parser."""
-    made = Parser(
+    made = CommandParser(
         prog="rlenv view",
         description="Page through the episodes that a run has kept: prompt, reply, reward and its "
         f"components, advantages. On a terminal: {_HELP}. In a pipe all are printed.",

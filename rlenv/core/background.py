@@ -10,9 +10,11 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from concurrent.futures import Future, wait
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 Outcome: TypeAlias = "Future[tuple[Any, BaseException | None]]"
 
@@ -38,9 +40,11 @@ class BackgroundLoop:
             limit_of: whose limit on concurrency holds.
             limit: so much of its work runs at once; what comes later waits.
         """
-        return asyncio.run_coroutine_threadsafe(
-            self._carry_out(work, limit_of, limit), self._running()
-        )
+        return self.submit(self._carry_out(work, limit_of, limit))
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin to carry out a coroutine, without a limit."""
+        return asyncio.run_coroutine_threadsafe(work, self._running())
 
     @property
     def is_here(self) -> bool:

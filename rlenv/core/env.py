@@ -63,6 +63,8 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
     Attributes:
         rubric: the weights of the reward's components, or None.
         step_timeout: the limit in seconds; None in a class whose graders have their own.
+        enforces_range: whether an episode that leaves `reward_range` is not judged; the check of
+            environments looks itself.
         timed_out: whether a step was ended by it, so that the instance may be in any state.
         solved_at: the total reward from which an episode counts as solved (pass@k).
         reward_range: the lowest and the highest total reward of an episode.
@@ -81,6 +83,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
     solved_at: ClassVar[float] = 1.0
     step_timeout: float | None = 60.0
     timed_out: bool = False
+    enforces_range: bool = True
     rubric: Rubric | None = None
     characters: str = ""
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
@@ -242,7 +245,7 @@ class TextEnv(TaskSource, gymnasium.Env[str, str]):
         self._running = not (response.final or truncated)
         reward = response.reward if response.reward is not None else Reward(0.0)
         self._total_reward = reward if self._turns == 1 else self._total_reward + reward
-        if not self._running:
+        if not self._running and self.enforces_range:
             reward = self._within_range(reward)
         return response.text, reward.value, response.final, truncated, self._info(reward)
 

@@ -39,8 +39,8 @@ class TaskSource:
         columns: Mapping[str, str] | None,
     ) -> None:
         self.rows = None if rows is None else load_rows(rows)
-        if isinstance(rows, (str, Path)) and not len(self.rows or ()):
-            raise UserError(f"{rows} has no rows")
+        if self.rows is not None and not len(self.rows):
+            raise UserError(f"{rows if isinstance(rows, (str, Path)) else 'rows'} has no rows")
         self.columns = {"prompt": "prompt", "answer": "answer", **(columns or {})}
         self.split = check_split(split)
         if tasks is not None:

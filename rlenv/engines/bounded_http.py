@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from typing import Any
 
 import httpx
 
+from rlenv.core.background import BackgroundLoop
+
 MOST_BYTES = 16 * 2**20  # of an answer, unpacked
 
 
-class TooLarge(Exception):
+class AnswerTooLarge(Exception):
     """An answer has more bytes than it may, or comes packed in a way that was not asked for."""
 
 
@@ -79,8 +80,8 @@ class BoundedClient:
             limits=httpx.Limits(max_connections=connections),
             transport=transport,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
+        # one of its own: a grader on the common one may wait for an answer
+        self._loop = BackgroundLoop()
 
     def post(self, url: str, body: Any) -> Answer:
         """Send a body as JSON.
@@ -88,30 +89,17 @@ class BoundedClient:
         Raises:
             httpx.TransportError: the server can't be reached, or broke off.
             TooSlow: the answer was not whole in time.
-            TooLarge: it is larger than it may be.
+            AnswerTooLarge: it is larger than it may be.
         """
         work = asyncio.wait_for(self._exchange(url, json.dumps(body).encode()), self._timeout)
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._running()).result()
+            return self._loop.submit(work).result()
         except (asyncio.TimeoutError, httpx.TimeoutException):
             raise TooSlow(f"no whole answer within {self._timeout:g} s") from None
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            asyncio.run_coroutine_threadsafe(self._http.aclose(), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="rlenv requests", daemon=True
-                ).start()
-            return self._loop
+        self._loop.submit(self._http.aclose()).result()
 
     async def _exchange(self, url: str, content: bytes) -> Answer:
         headers = {"Content-Type": "application/json"}
@@ -120,7 +108,7 @@ class BoundedClient:
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > self._most:
-                    raise TooLarge(f"an answer of more than {self._most / 2**20:g} MiB")
+                    raise AnswerTooLarge(f"an answer of more than {self._most / 2**20:g} MiB")
             unpacked = self._unpacked(bytes(body), response.headers.get("content-encoding", ""))
             return Answer(response.status_code, response.headers, unpacked)
 
@@ -130,11 +118,15 @@ class BoundedClient:
             if name in ("", "identity"):
                 continue
             if name not in ("gzip", "x-gzip", "deflate"):
-                raise TooLarge(f"an answer that is packed by {name[:20]!r}, though none was asked")
+                raise AnswerTooLarge(
+                    f"an answer that is packed by {name[:20]!r}, though none was asked"
+                )
             try:
                 body = zlib.decompressobj(wbits=47).decompress(body, self._most + 1)
             except zlib.error as error:
                 raise httpx.DecodingError(f"a broken answer: {error}") from None
             if len(body) > self._most:
-                raise TooLarge(f"an answer of more than {self._most / 2**20:g} MiB once unpacked")
+                raise AnswerTooLarge(
+                    f"an answer of more than {self._most / 2**20:g} MiB once unpacked"
+                )
         return body

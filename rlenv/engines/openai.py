@@ -25,7 +25,7 @@ import httpx
 from rlenv.common.errors import RunFailed, UserError
 from rlenv.core.task import Message
 from rlenv.engines.base import Sampling
-from rlenv.engines.bounded_http import Answer, BoundedClient, TooLarge, TooSlow
+from rlenv.engines.bounded_http import Answer, AnswerTooLarge, BoundedClient, TooSlow
 from rlenv.engines.chat import ChatModelSettings, ChatReply, is_http, unspelled
 
 PREFIX = "openai:"
@@ -175,7 +175,7 @@ class OpenAIChatModel:
                 answer = self._http.post(
                     f"{self.url}/chat/completions", self._body(messages, sampling, seed)
                 )
-            except TooLarge as error:
+            except AnswerTooLarge as error:
                 raise RequestRefused(f"{self._shown} sent {error}") from None
             except (httpx.HTTPError, TooSlow) as error:
                 problem = self._hidden(f"{type(error).__name__}: {error}")

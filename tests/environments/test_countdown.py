@@ -10,6 +10,8 @@ import rlenv
 from rlenv.common.errors import UserError
 from rlenv.environments.countdown import LEVELS
 
+ONE = [{"numbers": [1, 2, 3], "target": 6}]  # where what is judged is given beside the rows
+
 
 def make(**options):
     return rlenv.make("rlenv/Countdown-v0", **options)
@@ -65,7 +67,7 @@ def test_the_classic_numbers_are_those_of_the_game():
 
 
 def test_the_order_of_the_numbers_makes_no_other_task():
-    env = make(level=3, rows=[])
+    env = make(level=3, rows=ONE)
     one, same, other = (
         env.from_row({"numbers": numbers, "target": 24})
         for numbers in ([3, 5, 8], [8, 3, 5], [3, 5, 9])
@@ -127,7 +129,7 @@ REPLIES = {
 
 @pytest.mark.parametrize("reply", REPLIES)
 def test_verdicts(reply):
-    env = make(rows=[])
+    env = make(rows=ONE)
     reward = env.score(env.from_row(TASK), reply)
     if REPLIES[reply] is UNREADABLE:
         assert (reward.value, reward.status) == (0.0, "unparseable")
@@ -138,7 +140,7 @@ def test_verdicts(reply):
 
 
 def test_all_numbers_must_be_used_where_the_rules_say_so():
-    env = make(rows=[], use_all=True)
+    env = make(rows=ONE, use_all=True)
     task = env.from_row({"numbers": [1, 3, 8], "target": 24})
     assert "exactly once" in task.question
     assert env.score(task, "3*8").components == {"correct": 0.0, "format": 0.0}
@@ -147,7 +149,7 @@ def test_all_numbers_must_be_used_where_the_rules_say_so():
 
 @given(st.text() | st.text("0123456789+-*/()= .$\n", max_size=30))
 def test_any_reply_gets_a_verdict(reply):
-    env = make(rows=[])
+    env = make(rows=ONE)
     reward = env.score(env.from_row(TASK), reply)
     assert reward.status in ("ok", "unparseable")
     assert reward.value in (0.0, 1.0)

@@ -26,7 +26,7 @@ BROKEN = {
     "Apples": ("gold reply", "missed 1 on 25 of 25"),
     "Fragile": ("worthless replies", "broke the grader"),
     "Generous": ("worthless replies", "an empty reply"),
-    "Harsh": ("reward range", "a reward of -1 lies outside of reward_range"),
+    "Harsh": ("reward range", "earned -1, outside of [0, 1]"),
     "TwoLedgers": ("reward range", "adds up to"),
     "AnyOf": ("gaming", "several answers at once"),
     "BothEnds": ("gaming", "several answers at once"),
@@ -148,10 +148,7 @@ def test_sound_environments_pass(name):
 def test_broken_environments_fail_for_the_right_reason(name):
     which, says = BROKEN[name]
     failed = failures(run(f"{FILE}:{name}-v0", settings=FEW, skip=SLOW))
-    # a reward outside of its range is not judged, so that others can't hold either
-    assert set(failed) - ({"gymnasium", "worthless replies"} if name == "Harsh" else set()) == {
-        which
-    }, failed
+    assert set(failed) == {which}, failed
     assert says in failed[which].detail
     assert failed[which].fix
 
